@@ -1,0 +1,243 @@
+"""What can go wrong, and who has to act.
+
+::
+
+    * TbsNodeError
+      - ConfigError                the operator edits the configuration
+        + InvalidConfiguration     carries every mistake of the file and the environment
+        + SchemaOutdated           the operator runs `tbsnode db upgrade`
+      - InstanceError              the sender: this instance can never be analyzed
+        + UnsupportedInstance      SOP class, modality or transfer syntax
+        + InvalidInstance          an attribute is missing or contradicts another
+        + MismatchedInstance       the data set is not what the command announced
+      - AnalysisError              the reader: no trustworthy number from these pixels
+        + SegmentationError
+        + TextureError
+      - ResourceError              nobody yet: try again later                 retryable
+        + StorageFull              the administrator frees disk                retryable
+        + DatabaseUnavailable                                                  retryable
+      - PeerError                  the administrator of the receiving node
+        + PeerUnreachable                                                      retryable
+        + AssociationRejected      retryable only when PS3.8 says transient
+        + StoreRefused             carries the peer's status
+      - InvalidResult              the developers: an object that we made is not valid
+      - NotFound                   the person at the keyboard named something that is not here
+
+The class docstring's first line is the default message; instances carry fields, so that log, exit
+text and DICOM Error Comment are formatted once, at their border. Messages name attributes by
+keyword and never quote the value of an identifying attribute.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tbsnode.reasons import Code, Finding
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendOutcome:
+    """What a peer answered for one instance.
+
+    Attributes
+    ----------
+    sop_instance_uid : str
+        Which instance.
+    status : int or None
+        DIMSE status; None where the class was not accepted by the peer.
+    category : str
+        ``"success"``, ``"warning"``, ``"refused"`` (permanent), ``"out_of_resources"`` (try
+        again) or ``"not_accepted"`` (no presentation context).
+    text : str
+        The peer's Error Comment or our explanation.
+    """
+
+    sop_instance_uid: str
+    status: int | None
+    category: str
+    text: str = ""
+
+
+class TbsNodeError(Exception):
+    """Something went wrong."""
+
+    retryable: ClassVar[bool] = False
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str | None = None, *, remedy: str = "") -> None:
+        first_line = (self.__doc__ or "").strip().splitlines()[0]
+        self.message = message or first_line
+        self.remedy = remedy
+        super().__init__(self.message)
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.remedy}".strip()
+
+
+class ConfigError(TbsNodeError):
+    """The configuration cannot be used."""
+
+    exit_code = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One mistake of a configuration, with what to do about it.
+
+    Attributes
+    ----------
+    key : str
+        Path of the key, as ``receiver.callers[0].host``; empty where it concerns the whole file.
+    value : str
+        The offending value as written; empty where there is none or it is a secret.
+    problem, remedy : str
+        What is wrong, and what to do.
+    """
+
+    key: str
+    value: str
+    problem: str
+    remedy: str
+
+    def __str__(self) -> str:
+        named = f"{self.key} = {self.value}" if self.value else self.key
+        return ": ".join(part for part in (named, f"{self.problem} {self.remedy}".strip()) if part)
+
+
+class InvalidConfiguration(ConfigError):
+    """The configuration has mistakes."""
+
+    def __init__(self, message: str | None = None, *, mistakes: tuple[Mistake, ...] = ()) -> None:
+        super().__init__(message)
+        self.mistakes = mistakes
+
+    def __str__(self) -> str:
+        return "\n".join([self.message, *(f"  {mistake}" for mistake in self.mistakes)])
+
+
+class SchemaOutdated(ConfigError):
+    """The database schema is not the one this version needs."""
+
+
+class InstanceError(TbsNodeError):
+    """The instance cannot be accepted."""
+
+    exit_code = 20
+
+    def __init__(
+        self, message: str | None = None, *, keyword: str = "", uid: str = "", remedy: str = ""
+    ) -> None:
+        super().__init__(message, remedy=remedy)
+        self.keyword = keyword
+        self.uid = uid
+
+
+class UnsupportedInstance(InstanceError):
+    """The SOP class or transfer syntax is not supported."""
+
+
+class InvalidInstance(InstanceError):
+    """The instance lacks an attribute or has an invalid one."""
+
+
+class MismatchedInstance(InstanceError):
+    """The data set is not the instance that the C-STORE command announced."""
+
+
+class AnalysisError(TbsNodeError):
+    """No trustworthy number can be given for these pixels."""
+
+    exit_code = 30
+
+    def __init__(self, finding: Finding, message: str | None = None) -> None:
+        super().__init__(message or finding.code.value)
+        self.finding = finding
+
+    @property
+    def code(self) -> Code:
+        """The coded reason."""
+        return self.finding.code
+
+
+class SegmentationError(AnalysisError):
+    """The vertebrae could not be found."""
+
+
+class TextureError(AnalysisError):
+    """The region has no texture that can be measured."""
+
+
+class ResourceError(TbsNodeError):
+    """A resource is exhausted; try again later."""
+
+    retryable = True
+    exit_code = 40
+
+
+class StorageFull(ResourceError):
+    """The archive's disk is below its watermark."""
+
+
+class DatabaseUnavailable(ResourceError):
+    """The database did not answer."""
+
+
+class PeerError(TbsNodeError):
+    """The peer did not take the instance."""
+
+    exit_code = 50
+
+    def __init__(self, message: str | None = None, *, peer: str = "", remedy: str = "") -> None:
+        super().__init__(message, remedy=remedy)
+        self.peer = peer
+
+
+class PeerUnreachable(PeerError):
+    """The peer cannot be reached, or the association broke.
+
+    `outcomes` holds what it answered before that (`model.SendOutcome`).
+    """
+
+    retryable = True
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        peer: str = "",
+        remedy: str = "",
+        outcomes: tuple[SendOutcome, ...] = (),
+    ) -> None:
+        super().__init__(message, peer=peer, remedy=remedy)
+        self.outcomes = outcomes
+
+
+class AssociationRejected(PeerError):
+    """The peer rejected the association."""
+
+    def __init__(
+        self, message: str | None = None, *, peer: str = "", transient: bool = False, remedy: str = ""
+    ) -> None:
+        super().__init__(message, peer=peer, remedy=remedy)
+        self.transient = transient
+
+
+class StoreRefused(PeerError):
+    """The peer refused the instance."""
+
+    def __init__(
+        self, message: str | None = None, *, peer: str = "", status: int = 0, remedy: str = ""
+    ) -> None:
+        super().__init__(message, peer=peer, remedy=remedy)
+        self.status = status
+
+
+class InvalidResult(TbsNodeError):
+    """An object that this software made failed its own check and is not sent."""
+
+
+class NotFound(TbsNodeError):
+    """There is no such thing here."""
+
+    exit_code = 2

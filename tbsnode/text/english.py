@@ -1,0 +1,158 @@
+"""The English words of reports, and the English catalogue."""
+
+from __future__ import annotations
+
+from tbsnode.reasons import Actor
+from tbsnode.text.catalogue import Catalogue
+from tbsnode.text.english_findings import ENTRIES
+
+PHRASES: dict[str, str] = {
+    "a_vertebra": "one vertebra",
+    "the_vertebra": "the vertebra",
+    "and": "and",
+    "none": "none",
+    "not_stated": "not stated",
+    # status and limits: SR, PDF and overlay say the same
+    "title": "Trabecular texture report",
+    "preliminary": "PRELIMINARY - not reviewed",
+    "simulated": "SIMULATED - demonstration data, no patient",
+    "tbs_unavailable": "TBS not available: scanner not calibrated",
+    "tbs_how_to_get_it": "What is missing: a calibration of this scanner against licensed software. "
+    "This version cannot calibrate yet.",
+    "tbs_value": "TBS {tbs}",
+    "tbs_calibration": "Calibration {calibration}. Levels: {levels}.",
+    "tbs_category": "Texture class: {category}. This is a texture class, not the patient's overall "
+    "fracture risk.",
+    "not_reported": "TBS not reported",
+    "limits": "tbsnode computes a texture score from the image. It is not the vendor's TBS. "
+    "For research use; not cleared or approved as a medical device. "
+    "Not to be used alone for treatment decisions.",
+    "limits_compare": "Scores of different scanners, export modes or pixel sizes must not be compared.",
+    # one sentence for the whole result
+    "conclusion_tbs": "TBS is {tbs} from {levels} (calibration {calibration}).",
+    "conclusion_uncalibrated": "The texture of {levels} was measured, and no TBS is given because the "
+    "scanner is not calibrated.",
+    "conclusion_refused": "No texture score is given ({code}).",
+    "conclusion_no_reason": "No texture score is given.",
+    # page furniture
+    "page": "Page {page} of {pages}",
+    "footer": "tbsnode {version} - research use, not cleared as a medical device",
+    "replaced_characters": "Some characters cannot be printed here; they are simplified or shown as {mark}; "
+    "the study holds the full text.",
+    "head_result": "Result",
+    "head_review": "Please check",
+    "head_levels": "Levels",
+    "head_variogram": "Variogram: mean squared gray-level difference V against distance r",
+    "head_findings": "All findings",
+    "head_others": "Further AP spine images of this study, not reported",
+    "head_methods": "Method",
+    "head_parameters": "Parameters",
+    "head_provenance": "Where this comes from",
+    "head_limits": "Limits",
+    "head_reason": "Reason: {code}",
+    "head_act": "What to do",
+    "head_also": "Also noted",
+    "nothing_to_check": "The software found nothing to check. Look at the picture before you use the result.",
+    "more_findings": "Further findings, explained on page 2: {codes}.",
+    "more_findings_refused": "Further findings: {codes}.",
+    "no_findings": "None.",
+    "picture_caption": "Solid outline: counted. Dashed: left out. The bar is {bar} mm long.",
+    "picture_caption_no_size": "Solid outline: counted. Dashed: left out. Pixel size not known.",
+    "picture_caption_refused": "The picture as received. Nothing was measured in it.",
+    "signature_name": "Reviewed by (name)",
+    "signature": "Signature",
+    "signature_date": "Date",
+    "other_scored": "Image {uid}: texture slope {score}.",
+    "other_refused": "Image {uid}: no score.",
+    # patient, study, scanner
+    "patient": "Patient",
+    "patient_id": "Patient ID",
+    "birth_date": "Birth date",
+    "sex_age": "Sex, age",
+    "sex_F": "female",
+    "sex_M": "male",
+    "sex_O": "other",
+    "years": "{years} years",
+    "body_size": "Height, weight, BMI",
+    "height": "{height} m",
+    "weight": "{weight} kg",
+    "bmi": "{bmi} kg/m2",
+    "study": "Study",
+    "study_date": "Study date",
+    "accession": "Accession",
+    "referring": "Referring",
+    "scanner": "Scanner",
+    "station": "Station",
+    "software": "software {version}",
+    "serial": "serial {serial}",
+    "reported_at": "Report made",
+    # levels
+    "level": "Level",
+    "slope": "Texture slope",
+    "standard_error": "Std. error",
+    "area": "Area [mm2]",
+    "fit": "Fit R2",
+    "pairs": "Pixel pairs",
+    "counted": "Counted",
+    "yes": "yes",
+    "no_because": "no: {code}",
+    "no": "no",
+    "mean": "Mean",
+    "not_estimated": "not estimated",
+    "native_slope": "Secondary value: unweighted slope over the first {lags} pixels {score}.",
+    "label_confidence": "Confidence of the labels {confidence}.",
+    "alternative": "If the labels are off by {shift}, the mean is {score}.",
+    "slope_is_not_tbs": "The texture slope is not TBS and has no reference values.",
+    "axis_lag": "r [mm]",
+    "axis_variogram": "V(r)",
+    "plot_range": "Dots: measured V(r). Line: the texture slope over the fitted range of "
+    "{lag_min_mm} to {lag_max_mm} mm (shaded). In brackets: left out.",
+    # provenance
+    "software_version": "Software",
+    "node": "Node",
+    "input_class": "Input class",
+    "input_RAW": "RAW: linear image data",
+    "input_IMAGE": "IMAGE: grayscale bone image",
+    "input_DISPLAY": "DISPLAY: 8-bit display copy",
+    "input_PAGE": "PAGE: report page",
+    "input_LOSSY": "LOSSY: compressed with loss",
+    "pixel_spacing": "Pixel spacing",
+    "spacing_value": "{row} x {column} mm (row x column), from {source}",
+    "study_uid": "Study Instance UID",
+    "series_uid": "Series Instance UID",
+    "image_uid": "Source SOP Instance UID",
+    "frame": "Frame",
+    "image_digest": "Image SHA-256",
+    "data_set_digest": "Data set SHA-256",
+    "result_digest": "Result SHA-256",
+    "device_uid": "Device UID",
+    "calibration": "Calibration",
+    "uncalibrated": "none: UNCALIBRATED",
+    # what ran, step by step; the numbers come from the parameters
+    "method_labeling": "The software alone found the vertebrae in the picture and labeled them L1 to L4.",
+    "method_region_bmd": "Each region is the densitometry region from mid-disc to mid-disc and to the edge "
+    "of the bone, drawn in by {edge_inset_mm} mm (rule {region_rule}).",
+    "method_region_body": "Each region is the vertebral body inside its endplates, drawn in by "
+    "{body_erosion_mm} mm (rule {region_rule}).",
+    "method_variogram": "V(r) is the mean squared gray-level difference of all pixel pairs in the region at "
+    "distance r, computed up to {variogram_max_mm} mm; a distance counts from {min_pairs} pairs on.",
+    "method_score": "The texture slope is the line through ln V against ln r at {radii} distances, equally "
+    "spaced in ln r from {lag_min_mm} to {lag_max_mm} mm, each from a local fit of width {bandwidth}.",
+    "method_total": "The mean is that of the counted levels, at least two.",
+    "method_quality": "A region below {min_area_mm2} mm2 is left out; an image with fewer than "
+    "{min_gray_levels} gray levels in the regions gets no score.",
+    "method_exclusion_automatic": "Levels that are cut, metallic or reduced in height are left out "
+    "automatically.",
+    "method_exclusion_none": "No level is left out by rule.",
+}
+
+ACTORS: dict[Actor, str] = {
+    Actor.SENDER: "scanner or its operator",
+    Actor.ADMINISTRATOR: "administrator of this node",
+    Actor.PHYSICIAN: "reading physician",
+    Actor.NOBODY: "nobody",
+}
+
+UNITS: dict[str, str] = {"_mm2": "mm2", "_mm": "mm", "_years": "years", "_days": "days", "_percent": "%"}
+
+ENGLISH = Catalogue("en", ENTRIES, PHRASES, ACTORS, UNITS)

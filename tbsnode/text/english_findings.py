@@ -1,0 +1,249 @@
+"""What the coded findings say in English. Short, plain sentences; no drug, no product, no category."""
+
+from __future__ import annotations
+
+from tbsnode.reasons import Code
+from tbsnode.text.catalogue import Entry
+
+ENTRIES: dict[Code, Entry] = {
+    # no number
+    Code.REPORT_PAGE: Entry(
+        "This is a report page or screenshot with text drawn into the picture, not the bone image.",
+        "Scanner operator: send the grayscale AP spine image itself, not the report page.",
+    ),
+    Code.LOSSY_COMPRESSION: Entry(
+        "The image was compressed with loss, which changes the texture.",
+        "Scanner operator: send the image uncompressed or with lossless compression.",
+    ),
+    Code.NO_PIXEL_SPACING: Entry(
+        "The size of a pixel is not known, so distances cannot be measured.",
+        "Scanner operator: let the scanner export the pixel spacing. Otherwise the administrator sets it "
+        "for this scanner model in the configuration.",
+    ),
+    Code.IMPLAUSIBLE_PIXEL_SPACING: Entry(
+        "The stated pixel size does not fit the size of a human spine.",
+        "Scanner operator: check the export settings. The administrator checks the configured pixel spacing.",
+        (
+            "Stated: {row_mm} x {column_mm} mm.",
+            "Distance between discs: {pitch_mm} mm.",
+            "Width of a vertebra: {width_mm} mm.",
+        ),
+    ),
+    Code.LOW_BIT_DEPTH: Entry(
+        "The vertebrae hold too few gray levels to measure texture.",
+        "Scanner operator: export the image with its full depth of gray levels.",
+        ("{gray_levels} levels; at least {minimum} are needed.",),
+    ),
+    Code.RESAMPLED_TOO_SMOOTH: Entry(
+        "The image is too smooth for an original scan; it was probably enlarged or filtered.",
+        "Scanner operator: export the image in its original matrix, without interpolation.",
+        ("Slope {slope}.",),
+    ),
+    Code.WRONG_VIEW: Entry(
+        "The picture is not an AP view of the lumbar spine.",
+        "Reading physician: check which image was sent; send the AP spine image.",
+    ),
+    Code.NO_SPINE_FOUND: Entry(
+        "No lumbar spine was found in the picture.",
+        "Reading physician: look at the image. Nothing was measured.",
+    ),
+    Code.UPSIDE_DOWN: Entry(
+        "The spine appears upside down.",
+        "Scanner operator: check orientation and export, and send the image again.",
+    ),
+    Code.FEWER_THAN_TWO_VERTEBRAE: Entry(
+        "Fewer than two vertebrae can be used, so no total is given.",
+        "Reading physician: check the image; a repeat scan may be needed.",
+        ("{count} usable.",),
+    ),
+    Code.OUT_OF_PHYSICAL_RANGE: Entry(
+        "The computed value lies outside what is physically possible and is not reported.",
+        "Reading physician: check the image for artifacts. Nothing may be concluded from this scan.",
+        ("Slope {slope}.",),
+    ),
+    Code.AGE_UNDER_20: Entry(
+        "The patient is younger than 20 years; the texture score is not defined for this age.",
+        "Reading physician: no score is given. Check the birth date if this is wrong.",
+        ("Age {age_years} years.",),
+    ),
+    Code.UNREADABLE_PIXELS: Entry(
+        "The picture could not be decoded.",
+        "Scanner operator: send the image again, uncompressed if possible.",
+        ("Decoder: {detail}",),
+    ),
+    Code.MULTI_FRAME: Entry(
+        "The file holds several pictures, of which none could be taken as the AP spine.",
+        "Scanner operator: send the AP spine image as a file of its own.",
+        ("{frames} frames.",),
+    ),
+    Code.NO_TEXTURE: Entry(
+        "The region of the vertebrae shows no texture that can be measured.",
+        "Reading physician: check the image. Nothing was measured.",
+    ),
+    Code.NOT_DICOM: Entry(
+        "This is not a DICOM file.",
+        "Sender: give a DICOM file. Other formats are not read.",
+    ),
+    # nothing to do
+    Code.NOT_AP_SPINE: Entry("This is not an AP spine image.", "Nobody has to act."),
+    Code.NO_IMAGE: Entry("This object holds no picture.", "Nobody has to act."),
+    Code.OWN_RESULT: Entry("This object was made by tbsnode itself.", "Nobody has to act."),
+    Code.PHANTOM: Entry(
+        "This is a scan of a quality-control phantom; it is kept and not reported.",
+        "Nobody has to act. If this is a patient, the administrator changes `phantom_patient_ids`.",
+    ),
+    Code.NOT_ORDERED: Entry(
+        "The texture score was not ordered for this study.",
+        "Nobody has to act. To report all studies, the administrator sets `selection.when` to all.",
+    ),
+    # held
+    Code.IDENTITY_CONFLICT: Entry(
+        "The study contains objects of different patients, or the page and the header disagree. "
+        "Nothing was sent.",
+        "Administrator: correct the patient identity at the source and send the study again.",
+        ("{patient_ids} different patient IDs.",),
+    ),
+    Code.IDENTITY_CHANGED: Entry(
+        "The patient or order of this study has changed at the destination. Nothing was sent.",
+        "Administrator: send the corrected study to this node again, or cancel the held delivery.",
+        ("Changed: {attributes}.",),
+    ),
+    Code.INSTANCE_CONFLICT: Entry(
+        "Two different pictures came under the same SOP Instance UID. Nothing was sent.",
+        "Administrator: decide which of the two is right: `tbsnode study resolve UID --use first|latest`.",
+    ),
+    Code.STUDY_TOO_OLD: Entry(
+        "The study is older than the configured limit. It was scored and not sent.",
+        "Administrator: to send it, raise `max_study_age_days`, then `tbsnode study reprocess UID`.",
+        ("Age {age_days} days.", "Limit {limit_days} days."),
+    ),
+    Code.SHADOW_MODE: Entry(
+        "The node runs in shadow mode: the result was made and not sent.",
+        'Administrator: set `mode = "live"`, then `tbsnode queue retry` sends it.',
+    ),
+    # one vertebra left out
+    Code.REGION_TOO_SMALL: Entry(
+        "{level} is left out: its measured area is too small.",
+        "Reading physician: check the outline of {level}.",
+        ("{area_mm2} mm2; at least {minimum_mm2} mm2 are needed.",),
+    ),
+    Code.LEVEL_CUT: Entry(
+        "{level} is left out: it is cut off by the edge of the scan.",
+        "Reading physician: check the scan field; a repeat scan may be needed.",
+    ),
+    Code.HIGH_DENSITY: Entry(
+        "{level} is left out: very dense material lies in it (metal, cement or contrast).",
+        "Reading physician: check {level} for an implant, cement or contrast medium.",
+    ),
+    Code.REDUCED_HEIGHT: Entry(
+        "Reduced height of {level}: possible vertebral fracture; review the image. This level is left out.",
+        "Reading physician: review {level} for a fracture.",
+        ("Height {height_mm} mm.", "{percent} % of its neighbors."),
+    ),
+    Code.NO_LEVEL_SCORE: Entry(
+        "{level} is left out: no slope could be computed in it.",
+        "Reading physician: check the outline of {level}.",
+    ),
+    # doubts
+    Code.DISPLAY_COPY: Entry(
+        "This is a display copy of the scan (8-bit, windowed), not its original data. "
+        "Its score is not comparable with that of original data.",
+        "Scanner operator: send original image data if the scanner can export it.",
+    ),
+    Code.SCANNER_UNCALIBRATED: Entry(
+        "This scanner is not calibrated, so the texture score is not given as TBS and has no category.",
+        "Administrator: nothing to do yet; a later version can calibrate a scanner.",
+    ),
+    Code.LEVELS_UNCERTAIN: Entry(
+        "It is uncertain which vertebra is L1; the labels may be off by one.",
+        "Reading physician: count the vertebrae on the image and correct the labels if needed.",
+        ("Confidence {confidence}.",),
+    ),
+    Code.LEVELS_ASSUMED: Entry(
+        "The labels L1 to L4 are assumed from the usual scan field, not seen in the picture.",
+        "Reading physician: count the vertebrae on the image.",
+        ("Confidence {confidence}.",),
+    ),
+    Code.FEW_GRAY_LEVELS: Entry(
+        "The vertebrae hold few gray levels; the score is less precise.",
+        "Scanner operator: export the image with its full depth of gray levels.",
+        ("{gray_levels} levels.",),
+    ),
+    Code.RESAMPLED: Entry(
+        "The image seems to have been interpolated or smoothed; the score may be too high.",
+        "Scanner operator: export the image in its original matrix.",
+    ),
+    Code.SATURATED: Entry(
+        "Part of the bone is at the brightest value the image can hold; texture is lost there.",
+        "Scanner operator: export with a window that does not clip bone.",
+        ("{percent} % of the region.",),
+    ),
+    Code.DERIVED_PIXEL_SPACING: Entry(
+        "The header does not state the pixel size; it was derived and agrees with a human spine.",
+        "Scanner operator: let the scanner export the pixel spacing. Otherwise the administrator sets it "
+        "for this scanner model in the configuration.",
+        ("Derived: {row_mm} x {column_mm} mm.",),
+    ),
+    Code.SPACING_CONTRADICTION: Entry(
+        "The header states different pixel sizes; the first in the documented order was used.",
+        "Scanner operator: check the export settings of the scanner.",
+        (
+            "Used: {used}, {used_row_mm} x {used_column_mm} mm.",
+            "Not used: {other}, {other_row_mm} x {other_column_mm} mm.",
+        ),
+    ),
+    Code.POOR_FIT: Entry(
+        "The log-log line of {level} fits poorly; its score is doubtful.",
+        "Reading physician: check {level} for artifacts before using its score.",
+        ("R2 {fit_r2}.",),
+    ),
+    Code.TECHNICAL_SPREAD: Entry(
+        "The score of {level} differs much from that of the other levels.",
+        "Reading physician: check {level} for degeneration, fracture or artifact.",
+        ("Difference {difference}.",),
+    ),
+    Code.TILTED_SPINE: Entry(
+        "The spine is tilted or curved; the score may be affected.",
+        "Reading physician: check positioning and scoliosis.",
+        ("Tilt {tilt_degrees} degrees.",),
+    ),
+    Code.INVERTED_GRAYSCALE: Entry(
+        "The header states the opposite grayscale; bone was dark and the image was inverted.",
+        "Scanner operator: check the export settings of the scanner.",
+    ),
+    Code.BODY_SIZE_MISSING: Entry(
+        "Height or weight is missing, so the body mass index is not known.",
+        "Scanner operator: enter height and weight before the scan.",
+    ),
+    Code.BODY_SIZE_IMPLAUSIBLE: Entry(
+        "Height or weight is implausible, so the body mass index is not used.",
+        "Scanner operator: correct height and weight, and send the study again.",
+    ),
+    Code.BMI_OUT_OF_RANGE: Entry(
+        "The body mass index is outside 15 to 37 kg/m2; soft tissue may distort the score.",
+        "Reading physician: read the score with caution.",
+        ("BMI {bmi} kg/m2.",),
+    ),
+    Code.AGE_UNKNOWN: Entry(
+        "The patient's age is not known.",
+        "Scanner operator: enter the birth date, and send the study again.",
+    ),
+    Code.SEX_UNKNOWN: Entry(
+        "The patient's sex is not stated.",
+        "Scanner operator: enter the sex, and send the study again.",
+    ),
+    Code.LEVEL_EXCLUDED: Entry(
+        "The score does not include {level}.",
+        "Reading physician: compare only with results of the same levels.",
+        ("Reason: {reason}.",),
+    ),
+    Code.MULTIPLE_SPINES: Entry(
+        "The study holds more than one AP spine image; the latest that could be scored is reported.",
+        "Reading physician: check that the right image is reported.",
+        ("Others: {others}.",),
+    ),
+    Code.SIMULATED: Entry(
+        "This image comes from a simulated scanner. It shows no patient.",
+        "Nobody has to act. Do not use it for care.",
+    ),
+}
