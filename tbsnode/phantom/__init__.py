@@ -1,0 +1,1 @@
+"""Densitometry phantoms with known geometry and texture; import the modules."""

@@ -1,0 +1,290 @@
+"""The discs: a chain of dark gaps in the lateral strips, with the rhythm of a spine.
+
+The middle of the column is no guide: between the laminae there is a window darker than any disc,
+half a level away. Beside the laminae, at about 0.75 to 1.05 of the half width, only disc and body
+are seen. The middle then serves as a witness: the window belongs into the upper half of a level and
+the spinous process into its lower half.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import ndimage
+
+from tbsnode.tbs import anatomy
+from tbsnode.tbs.axis import Column
+from tbsnode.tbs.field import Image, Mask
+
+STEP_MM = 1.0  # positions and pitches of the chain
+SLOPES = np.linspace(-anatomy.DISC_SLOPE_MAX, anatomy.DISC_SLOPE_MAX, 17)
+SLOPE_COST = 0.35  # evidence lost at the steepest disc line
+DISC_GAIN = 0.9  # evidence a disc must bring to belong to the chain, in local standard deviations
+END_GAIN = 0.35  # evidence of a disc at the end of the chain, where its place is foretold
+END_LEVEL = 0.0  # and of the level between
+PITCH_COST = 0.10  # per mm of pitch change beyond `anatomy.PITCH_CHANGE_MM`
+PITCH_COST_MAX = 1.2  # a crushed level costs no more than this
+
+# What a level looks like from its upper disc (0) to its lower one (1), in local standard
+# deviations: weights of the mean of a band between two fractions of the level.
+PATTERN: tuple[tuple[str, float, float, float], ...] = (
+    ("lateral", 0.14, 0.86, 0.5),  # body beside the laminae, waist included
+    ("paramedian", 0.15, 0.60, 0.25),  # pedicles
+    ("center", 0.22, 0.48, -0.35),  # interlaminar window
+    ("center", 0.60, 0.95, 0.35),  # spinous process
+)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Profiles:
+    """Brightness along the axis in bands, each brought to local mean 0 and deviation 1.
+
+    Attributes
+    ----------
+    evidence : ndarray of shape (S,)
+        How much a row looks like a disc.
+    slope : ndarray of shape (S,)
+        Slope of the disc line that explains the row best.
+    bands : dict of str to ndarray of shape (S,)
+        ``"lateral"``, ``"paramedian"``, ``"center"``.
+    seen : ndarray of shape (S,)
+        True where both lateral strips are scanned.
+    """
+
+    evidence: Image
+    slope: Image
+    bands: dict[str, Image]
+    seen: Mask
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Discs from the head down.
+
+    Attributes
+    ----------
+    s_mm : tuple of float
+        Places along the axis.
+    slope : tuple of float
+        Rise of each disc line in s for each u.
+    value : float
+        Evidence for the chain, in local standard deviations summed over discs and levels.
+    runner_up : float
+        Value of the best chain that lies elsewhere (about half a level away).
+    """
+
+    s_mm: tuple[float, ...]
+    slope: tuple[float, ...]
+    value: float
+    runner_up: float
+
+    @property
+    def pitches_mm(self) -> tuple[float, ...]:
+        """Distance from each disc to the next."""
+        return tuple(float(b - a) for a, b in zip(self.s_mm, self.s_mm[1:], strict=False))
+
+
+def profiles(column: Column, half_width_mm: Image, foreign: Mask) -> Profiles:
+    """Average the straightened picture in bands scaled by the width of the column.
+
+    Parameters
+    ----------
+    column : Column
+        The straightened picture.
+    half_width_mm : ndarray of shape (S,)
+        Half of the column's width along the axis.
+    foreign : ndarray of shape (S, U)
+        True on metal, which hides a level but does not end the spine.
+    """
+    relative = column.u_mm[None, :] / half_width_mm[:, None]
+    magnitude = np.abs(relative)
+    whole = (magnitude > anatomy.STRIPS[0][0]) & (magnitude < anatomy.STRIPS[-1][1])
+    seen = _counted(whole & (relative < 0), column.valid) & _counted(whole & (relative > 0), column.valid)
+    bare = replace(column, valid=column.valid & ~foreign)
+    typical_mm = float(np.median(half_width_mm))
+    disc_mm = float(np.clip(anatomy.DISC_PART * typical_mm, *anatomy.DISC_MM))
+    stack = np.zeros((SLOPES.size, column.image.shape[0]))
+    lateral = np.zeros(column.image.shape[0])
+    for low, high in anatomy.STRIPS:
+        strip = (magnitude > low) & (magnitude < high)
+        left, right = (
+            _standard(ndimage.gaussian_filter1d(_band(bare, strip & side), 3.0), seen)
+            for side in (relative < 0, relative > 0)
+        )
+        arm = (low + high) / 2 * typical_mm / anatomy.GRID_MM
+        stack += [_gap(left, -k * arm, disc_mm) + _gap(right, k * arm, disc_mm) for k in SLOPES]
+        lateral += (left + right) / (2 * len(anatomy.STRIPS))
+    stack /= 2 * len(anatomy.STRIPS)
+    stack -= SLOPE_COST * (np.abs(SLOPES) / anatomy.DISC_SLOPE_MAX)[:, None] ** 2
+    best = np.argmax(stack, axis=0)
+    middle = (magnitude > anatomy.PARAMEDIAN[0]) & (magnitude < anatomy.PARAMEDIAN[1])
+    bands = {
+        "lateral": lateral,
+        "center": _standard(_band(bare, magnitude < anatomy.CENTER), seen),
+        "paramedian": _standard(_band(bare, middle), seen),
+    }
+    evidence = np.where(seen, np.max(stack, axis=0), -3.0)
+    return Profiles(evidence, SLOPES[best], bands, seen)
+
+
+def _counted(inside: Mask, valid: Mask) -> Mask:
+    """Tell the rows of which most of a band may be counted."""
+    number = np.count_nonzero(inside & valid, axis=1)
+    return np.asarray(number >= 0.7 * np.maximum(np.count_nonzero(inside, axis=1), 1))
+
+
+def _band(column: Column, inside: Mask) -> Image:
+    """Average each row over the valid pixels of a band; rows hardly seen are interpolated."""
+    counted = inside & column.valid
+    mean = np.sum(column.image, axis=1, where=counted) / np.maximum(np.count_nonzero(counted, axis=1), 1)
+    known = _counted(inside, column.valid)
+    if known.any() and not known.all():
+        places = np.arange(mean.size)
+        mean = np.interp(places, places[known], mean[known])
+    return np.asarray(mean)
+
+
+def _standard(profile: Image, seen: Mask) -> Image:
+    """Bring a profile to local mean 0 and deviation 1 over about two levels."""
+    length = round(75.0 / anatomy.GRID_MM)
+    weight = ndimage.uniform_filter1d(seen.astype(np.float64), length, mode="constant") + 1e-6
+
+    def mean(values: Image) -> Image:
+        return np.asarray(
+            ndimage.uniform_filter1d(np.where(seen, values, 0.0), length, mode="constant") / weight
+        )
+
+    middle = mean(profile)
+    deviation = np.sqrt(np.maximum(mean((profile - middle) ** 2), 0.0))
+    floor = max(0.25 * float(np.max(deviation, initial=0.0)), 1e-6)
+    return np.where(seen, (profile - middle) / np.maximum(deviation, floor), 0.0)
+
+
+def _gap(profile: Image, shift: float, disc_mm: float) -> Image:
+    """Compare the rows of a disc with those just above and below it, moved by `shift` rows."""
+    disc = round(0.6 * disc_mm / anatomy.GRID_MM) | 1
+    flank = round(0.7 * disc_mm / anatomy.GRID_MM) | 1
+    inner = ndimage.uniform_filter1d(profile, disc, mode="nearest")
+    outer = ndimage.uniform_filter1d(profile, flank, mode="nearest")
+    offset = (disc + flank) // 2 + 1
+    places = np.arange(profile.size) + shift
+
+    def at(values: Image, move: float) -> Image:
+        return np.asarray(np.interp(places + move, np.arange(values.size), values))
+
+    # the darker flank counts: a body has two bright ends, a slope has one
+    above, below = at(outer, -offset), at(outer, offset)
+    return 0.5 * np.minimum(above, below) + 0.25 * (above + below) - at(inner, 0.0)
+
+
+def levels_gain(profile: Profiles, pitches: Image) -> Image:
+    """Rate how well each stretch between two rows looks like one level.
+
+    Returns
+    -------
+    ndarray of shape (P, S')
+        For each pitch and each upper row (in steps of `STEP_MM`); minus infinity where the level
+        would leave the picture.
+    """
+    stride = round(STEP_MM / anatomy.GRID_MM)
+    rows = profile.evidence.size
+    start = np.arange(0, rows, stride, dtype=np.float64)[None, :]
+    length = pitches[:, None] / anatomy.GRID_MM
+    gain = np.zeros((pitches.size, start.size))
+    for band, low, high, weight in PATTERN:
+        total = np.concatenate([[0.0], np.cumsum(profile.bands[band])])
+        first = np.clip(start + low * length, 0, rows).astype(np.intp)
+        last = np.clip(start + high * length, 1, rows).astype(np.intp)
+        gain += weight * (total[last] - total[first]) / np.maximum(last - first, 1)
+    return np.where(start + length <= rows - 1, gain, -np.inf)
+
+
+def find_chain(profile: Profiles) -> Chain | None:
+    """Choose the discs that together explain the picture best.
+
+    Returns
+    -------
+    Chain or None
+        None where not even two discs can be told.
+    """
+    stride = round(STEP_MM / anatomy.GRID_MM)
+    pitches = np.arange(anatomy.PITCH_SINGLE_MIN_MM, anatomy.PITCH_MM[1] + 1.0, STEP_MM)
+    gain = levels_gain(profile, pitches)
+    evidence = profile.evidence[::stride] - DISC_GAIN
+    best, value = _search(evidence, gain, pitches)
+    if best is None:
+        return None
+    best = _extend(best, evidence + DISC_GAIN, gain, pitches)
+    near = np.zeros(evidence.size, dtype=np.bool_)
+    for place in best:
+        near[max(0, place - 7) : place + 8] = True
+    _, other = _search(np.where(near, -4.0, evidence), gain, pitches)
+    rows = np.array(best) * stride
+    refined = [_refine(profile.evidence, int(row)) for row in rows]
+    slope = tuple(float(profile.slope[round(row)]) for row in refined)
+    return Chain(tuple(row * anatomy.GRID_MM for row in refined), slope, value, max(other, 0.0))
+
+
+def _extend(chain: list[int], evidence: Image, gain: Image, pitches: Image) -> list[int]:
+    """Add weaker discs at both ends, where the rhythm of the chain expects them."""
+    steps = np.round(pitches / STEP_MM).astype(np.intp)
+    for down in (True, False):
+        while True:
+            expected = float(np.median(np.diff(chain))) * STEP_MM
+            fits = np.flatnonzero(np.abs(pitches - expected) <= anatomy.PITCH_CHANGE_MM)
+            upper = np.full(fits.size, chain[-1]) if down else chain[0] - steps[fits]
+            place = chain[-1] + steps[fits] if down else upper
+            inside = (place >= 0) & (place < evidence.size)
+            if not inside.any():
+                break
+            fits, upper, place = fits[inside], upper[inside], place[inside]
+            level = gain[fits, upper]
+            pick = int(np.argmax(evidence[place] + level))
+            if evidence[place[pick]] < END_GAIN or level[pick] < END_LEVEL:
+                break
+            chain = [*chain, int(place[pick])] if down else [int(place[pick]), *chain]
+    return chain
+
+
+def _refine(evidence: Image, row: int) -> float:
+    """Take the middle of the peak near a row."""
+    low, high = max(0, row - 5), min(evidence.size, row + 6)
+    peak = low + int(np.argmax(evidence[low:high]))
+    near = np.arange(max(0, peak - 6), min(evidence.size, peak + 7))
+    weight = np.maximum(evidence[near] - (evidence[peak] - 0.6), 0.0) + 1e-9
+    return float(np.sum(near * weight) / np.sum(weight))
+
+
+def _search(evidence: Image, gain: Image, pitches: Image) -> tuple[list[int] | None, float]:
+    """Run dynamic programming over (place of a disc, pitch above it)."""
+    change = np.abs(pitches[:, None] - pitches[None, :]) - anatomy.PITCH_CHANGE_MM
+    cost = np.clip(PITCH_COST * change, 0.0, PITCH_COST_MAX)
+    short = np.clip(0.12 * (anatomy.PITCH_MM[0] - pitches), 0.0, None)
+    steps = np.round(pitches / STEP_MM).astype(np.intp)
+    places, number = evidence.size, pitches.size
+    score = np.full((places, number), -np.inf)
+    origin = np.full((places, number), -1, dtype=np.intp)
+    which = np.arange(number)
+    for place in range(int(steps[0]), places):
+        above = place - steps
+        inside = above >= 0
+        up = np.where(inside, above, 0)
+        moved = score[up] - cost  # rows: this pitch, columns: the pitch above
+        pick = np.argmax(moved, axis=1)
+        chained = moved[which, pick]
+        fresh = evidence[up]
+        origin[place] = np.where(chained > fresh, pick, -1)
+        level = gain[which, up] - short
+        score[place] = np.where(inside, np.maximum(chained, fresh) + level + evidence[place], -np.inf)
+    if not np.isfinite(score).any():
+        return None, -np.inf
+    place, pitch = (int(i) for i in np.unravel_index(int(np.argmax(score)), score.shape))
+    value = float(score[place, pitch])
+    chain = [place]
+    while pitch >= 0:
+        previous = int(origin[place, pitch])
+        place -= int(steps[pitch])
+        chain.append(place)
+        pitch = previous
+    return chain[::-1], value

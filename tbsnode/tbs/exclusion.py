@@ -1,0 +1,79 @@
+"""Which levels are left out, and why: cut, metal or cement, reduced height, too small."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tbsnode.reasons import Code, Finding
+from tbsnode.tbs import anatomy, quality
+from tbsnode.tbs.levels import Level, Source, area_mm2
+
+
+def reasons(
+    source: Source, drawn: Sequence[Level], heights_mm: Sequence[float | None]
+) -> tuple[Finding | None, ...]:
+    """Decide for each level if it is left out; the first reason in the order of importance.
+
+    Parameters
+    ----------
+    source : Source
+        Picture and segmentation.
+    drawn : sequence of Level
+        L1 to L4.
+    heights_mm : sequence of float or None
+        Body heights from T12 to L5, so that every level has two neighbors.
+    """
+    reduced = quality.reduced_heights(heights_mm)
+    brightness = [_brightness(source, level) for level in drawn]
+    found: list[Finding | None] = []
+    for index, level in enumerate(drawn):
+        name, height = level.label, heights_mm[index + 1]
+        others = [value for i, value in enumerate(brightness) if i != index and np.isfinite(value)]
+        if level.outline.cut:
+            found.append(Finding(Code.LEVEL_CUT, vertebra=name))
+        elif _has_metal(source, level) or _is_dense(brightness[index], others):
+            found.append(Finding(Code.HIGH_DENSITY, vertebra=name))
+        elif index + 1 in reduced and height is not None:
+            percent = ("percent", round(100 * reduced[index + 1]))
+            found.append(
+                Finding(Code.REDUCED_HEIGHT, vertebra=name, values=(("height_mm", round(height, 1)), percent))
+            )
+        else:
+            found.append(_too_small(source, level))
+    return tuple(found)
+
+
+def _brightness(source: Source, level: Level) -> float:
+    """Return the median gray level of a region above soft tissue, positive for bone."""
+    if not level.mask.any():
+        return float("nan")
+    low, high = source.found.column.grid.gray
+    soft = low + float(np.median(source.found.edges.soft)) * (high - low)
+    own = float(np.median(source.image[level.mask]))
+    return (-own if source.found.inverted else own) - soft
+
+
+def _is_dense(own: float, others: Sequence[float]) -> bool:
+    """Tell a level much brighter than the others: cement or contrast."""
+    return bool(others) and own > quality.DENSE_LEVEL * float(np.median(others))
+
+
+def _has_metal(source: Source, level: Level) -> bool:
+    """Tell metal between the disc lines and edges of a level."""
+    found = source.found
+    place = np.arange(found.metal.shape[0]) * anatomy.GRID_MM
+    rows = (place >= level.upper.s_mm) & (place <= level.lower.s_mm)
+    u = found.column.u_mm[None, :]
+    inside = (u > -found.edges.left[rows, None]) & (u < found.edges.right[rows, None])
+    return bool(np.count_nonzero(found.metal[rows] & inside) * anatomy.GRID_MM**2 > quality.METAL_MM2)
+
+
+def _too_small(source: Source, level: Level) -> Finding | None:
+    area, minimum = area_mm2(source, level.mask), source.parameters.min_area_mm2
+    sides = [np.count_nonzero(level.mask.any(axis=axis)) for axis in (0, 1)]
+    if area >= minimum and min(sides) >= quality.REGION_MIN_PIXELS:
+        return None
+    values = (("area_mm2", round(area, 1)), ("minimum_mm2", minimum))
+    return Finding(Code.REGION_TOO_SMALL, vertebra=level.label, values=values)

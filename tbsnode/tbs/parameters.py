@@ -1,0 +1,63 @@
+"""Everything that changes the number: unit, default and source of each."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameters:
+    """Parameters of region and estimator, stored and printed with every result.
+
+    Attributes
+    ----------
+    lag_min_mm, lag_max_mm : float
+        Range of lags of the fit [mm]; 1.05-5.25 mm asks matrices of 0.25 mm and of 1.05 mm the same
+        question, and below 1 mm there is mostly noise.
+    radii : int
+        Radii equally spaced in ln r at which the local fit is evaluated.
+    bandwidth : float
+        Standard deviation of the Gaussian weight of the local fit [ln mm].
+    min_pairs : int
+        Fewest pixel pairs for a lag to count.
+    variogram_max_mm : float
+        Largest lag computed and stored [mm].
+    unweighted_lag_min_mm : float
+        Smallest lag of the unweighted slope [mm], a secondary value that ends at `lag_max_mm` too.
+    native_lags : int
+        The native score is the unweighted slope over lags up to this many pixels.
+    region : str
+        ``"bmd"`` (mid-disc to mid-disc, bone edge) or ``"body"`` (inside the endplates).
+    region_rule : int
+        Version of the rule that draws the region.
+    edge_inset_mm : float
+        How far the densitometry region is drawn in [mm].
+    body_erosion_mm : float
+        Erosion of ``region = "body"`` [mm].
+    min_area_mm2 : float
+        Smallest scored area of a level [mm2].
+    min_gray_levels : int
+        Fewest distinct gray levels inside the regions; below, no number.
+    exclusion_policy : str
+        ``"automatic"``: levels that are cut, metallic or reduced in height are left out.
+    """
+
+    lag_min_mm: float = 1.05
+    lag_max_mm: float = 5.25
+    radii: int = 33
+    bandwidth: float = 0.12
+    min_pairs: int = 100
+    variogram_max_mm: float = 7.0
+    unweighted_lag_min_mm: float = 1.0
+    native_lags: int = 5
+    region: str = "bmd"
+    region_rule: int = 1
+    edge_inset_mm: float = 1.0
+    body_erosion_mm: float = 2.0
+    min_area_mm2: float = 300.0
+    min_gray_levels: int = 64
+    exclusion_policy: str = "automatic"
+
+    def as_dict(self) -> dict[str, float | int | str]:
+        """Return all parameters by name, for JSON, SR and PDF."""
+        return asdict(self)

@@ -1,0 +1,235 @@
+"""Findings: reasons to leave a level out, to doubt a number, or to give none.
+
+Limits come from the flag table of the science reference (section 7.2) and from pictures measured;
+each is a named constant with its unit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tbsnode.errors import TextureError
+from tbsnode.reasons import Code, Finding
+from tbsnode.tbs import anatomy
+from tbsnode.tbs.field import Image, Mask
+from tbsnode.tbs.result import Vertebra
+
+FEW_GRAY_LEVELS = 256  # distinct levels in the regions; below, the number is doubted
+SLOPE_OF_A_PLANE = 2.0
+RISE_OF_ENLARGED = 1.84  # of log2 V from one to two pixels
+SLOPE_TOO_SMOOTH = 1.9  # an interpolated picture; bone texture stays below
+FIT_R2_MIN = 0.85
+SPREAD_MAX = 0.20  # of one level from the mean of the others; natural spread about 0.07
+SATURATED_SHARE = 0.08  # of the regions; spinous processes alone reach 0.04
+METAL_MM2 = 6.0  # of a level, halo included, before it is left out
+DENSE_LEVEL = 1.6  # times the median of the levels: cement, contrast
+REGION_MIN_PIXELS = 16  # along either dimension
+
+BMI_RANGE = (15.0, 37.0)
+AGE_MIN_YEARS = 20.0
+
+
+def patient_findings(
+    age_years: float | None, sex: str, bmi: float | None, has_size: bool
+) -> tuple[Finding, ...]:
+    """Judge what is known of the patient.
+
+    Parameters
+    ----------
+    age_years : float or None
+        Age at the examination.
+    sex : str
+        ``"M"``, ``"F"`` or anything else for unknown.
+    bmi : float or None
+        Body mass index [kg/m2]; None where height or weight is missing or implausible.
+    has_size : bool
+        True where the header gives both height and weight.
+
+    Returns
+    -------
+    tuple of Finding
+        `AGE_UNDER_20` refuses; the others are doubts.
+
+    Examples
+    --------
+    >>> [finding.code.value for finding in patient_findings(64.0, "F", 41.0, True)]
+    ['BMI_OUT_OF_RANGE']
+    >>> [finding.code.value for finding in patient_findings(None, "", None, False)]
+    ['AGE_UNKNOWN', 'SEX_UNKNOWN', 'BODY_SIZE_MISSING']
+    """
+    found = []
+    if age_years is None:
+        found.append(Finding(Code.AGE_UNKNOWN))
+    elif age_years < AGE_MIN_YEARS:
+        found.append(Finding(Code.AGE_UNDER_20, values=(("age_years", age_years),)))
+    if sex not in ("M", "F"):
+        found.append(Finding(Code.SEX_UNKNOWN))
+    if bmi is None:
+        found.append(Finding(Code.BODY_SIZE_IMPLAUSIBLE if has_size else Code.BODY_SIZE_MISSING))
+    elif not BMI_RANGE[0] <= bmi <= BMI_RANGE[1]:
+        found.append(Finding(Code.BMI_OUT_OF_RANGE, values=(("bmi", round(bmi, 1)),)))
+    return tuple(found)
+
+
+def saturation_level(image: Image, field: Mask, stored_maximum: float) -> float | None:
+    """Find the gray level at which bright bone is clipped.
+
+    Parameters
+    ----------
+    image : ndarray of shape (M, N)
+        Gray levels [a.u.], bone bright.
+    field : ndarray of shape (M, N)
+        True where scanned.
+    stored_maximum : float
+        Largest value the stored bits can hold.
+
+    Returns
+    -------
+    float or None
+        The brightest level if it is the format's last one, or occurs far more often than the
+        brightest level of an unclipped picture would; None otherwise.
+    """
+    top = float(np.max(image, where=field, initial=-np.inf))
+    count = int(np.count_nonzero((image == top) & field))
+    if top >= stored_maximum or count > max(8, 2e-4 * image.size):
+        return top
+    return None
+
+
+def reduced_heights(heights_mm: Sequence[float | None]) -> dict[int, float]:
+    """Find levels much lower than their neighbors.
+
+    Parameters
+    ----------
+    heights_mm : sequence of float or None
+        Body heights from the head down; None where not measured.
+
+    Returns
+    -------
+    dict of int to float
+        Index and ratio of each level below `anatomy.REDUCED_HEIGHT` of the mean of its neighbors.
+        The lowest is judged first and is then no neighbor any more, so that two crushed levels side
+        by side do not excuse each other.
+
+    Examples
+    --------
+    >>> reduced_heights([24.0, 16.0, 15.0, 26.0, None])
+    {2: 0.7142857142857143, 1: 0.64}
+    >>> reduced_heights([24.0, 24.0, 25.0])
+    {}
+    """
+    left = {index: height for index, height in enumerate(heights_mm) if height is not None}
+    found: dict[int, float] = {}
+    while len(left) > 1:
+        ratios = {index: height / _neighbors(left, index) for index, height in left.items()}
+        lowest = min(ratios, key=lambda index: (ratios[index], index))
+        if ratios[lowest] >= anatomy.REDUCED_HEIGHT:
+            break
+        found[lowest] = ratios[lowest]
+        del left[lowest]
+    return found
+
+
+def _neighbors(heights_mm: dict[int, float], index: int) -> float:
+    """Return the mean height of the nearest levels above and below."""
+    above = [height for other, height in heights_mm.items() if other < index][-1:]
+    below = [height for other, height in heights_mm.items() if other > index][:1]
+    return float(np.mean(above + below))
+
+
+def texture_findings(
+    pixels: Image, score: float, clipped: float | None, min_gray_levels: int
+) -> tuple[Finding, ...]:
+    """Refuse texture that cannot be bone; doubt what may not be.
+
+    Parameters
+    ----------
+    pixels : ndarray of shape (K,)
+        Gray levels of all scored pixels [a.u.].
+    score : float
+        Mean slope of the included levels.
+    clipped : float or None
+        Gray level at which bright bone is clipped.
+    min_gray_levels : int
+        Fewest distinct gray levels.
+
+    Returns
+    -------
+    tuple of Finding
+        Doubts.
+
+    Raises
+    ------
+    TextureError
+        `LOW_BIT_DEPTH`, `OUT_OF_PHYSICAL_RANGE` or `RESAMPLED_TOO_SMOOTH`.
+    """
+    number = int(np.unique(pixels).size)
+    if number < min_gray_levels:
+        values = (("gray_levels", number), ("minimum", min_gray_levels))
+        raise TextureError(Finding(Code.LOW_BIT_DEPTH, values=values))
+    slope = (("slope", round(score, 3)),)
+    if not 0.0 < score < SLOPE_OF_A_PLANE:
+        raise TextureError(Finding(Code.OUT_OF_PHYSICAL_RANGE, values=slope))
+    if score > SLOPE_TOO_SMOOTH:
+        raise TextureError(Finding(Code.RESAMPLED_TOO_SMOOTH, values=slope))
+    doubts = []
+    if number < FEW_GRAY_LEVELS:
+        doubts.append(Finding(Code.FEW_GRAY_LEVELS, values=(("gray_levels", number),)))
+    share = 0.0 if clipped is None else float(np.mean(pixels >= clipped))
+    if share > SATURATED_SHARE:
+        doubts.append(Finding(Code.SATURATED, values=(("percent", round(100 * share, 1)),)))
+    return tuple(doubts)
+
+
+def resampling_findings(
+    vertebrae: Sequence[Vertebra], pixel_spacing_mm: tuple[float, float]
+) -> tuple[Finding, ...]:
+    """Doubt a picture without detail at the size of its pixels: it was probably enlarged.
+
+    Parameters
+    ----------
+    vertebrae : sequence of Vertebra
+        With their variograms.
+    pixel_spacing_mm : tuple of float
+        Distance of rows, then of columns.
+
+    Notes
+    -----
+    Between one and two pixels, V of an original scan rises as r to the power 1.6-1.77 (noise of the
+    next pixel is hardly correlated); enlarged 1.5 to 2 times it rises almost as r squared.
+    """
+    step = min(pixel_spacing_mm)
+    rises = []
+    for vertebra in vertebrae:
+        near = [value for lag, value, _ in vertebra.variogram if abs(lag - step) < 1e-4]
+        far = [value for lag, value, _ in vertebra.variogram if abs(lag - 2 * step) < 1e-4]
+        if vertebra.included and near and far and near[0] > 0:
+            rises.append(float(np.log2(far[0] / near[0])))
+    if rises and float(np.median(rises)) > RISE_OF_ENLARGED:
+        return (Finding(Code.RESAMPLED),)
+    return ()
+
+
+def level_findings(vertebrae: Sequence[Vertebra]) -> tuple[Finding, ...]:
+    """Judge the levels of one spine: exclusions, fits and spread.
+
+    Parameters
+    ----------
+    vertebrae : sequence of Vertebra
+        L1 to L4.
+    """
+    found = [v.excluded for v in vertebrae if v.excluded is not None]
+    included = [v for v in vertebrae if v.included and v.score is not None]
+    for vertebra in included:
+        if vertebra.fit_r2 is not None and vertebra.fit_r2 < FIT_R2_MIN:
+            values = (("fit_r2", round(vertebra.fit_r2, 3)),)
+            found.append(Finding(Code.POOR_FIT, vertebra=vertebra.label, values=values))
+        others = [v.score for v in included if v is not vertebra and v.score is not None]
+        if others and vertebra.score is not None:
+            difference = vertebra.score - float(np.mean(others))
+            if abs(difference) > SPREAD_MAX:
+                spread = (("difference", round(difference, 3)),)
+                found.append(Finding(Code.TECHNICAL_SPREAD, vertebra=vertebra.label, values=spread))
+    return tuple(found)

@@ -1,0 +1,202 @@
+"""One picture of a spine in, one measurement out.
+
+The order: is the picture a possible one, what was scanned, where is the column, is it the right way
+up and the right size, which level is which, what is the texture of each, what is to be doubted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tbsnode.errors import SegmentationError
+from tbsnode.reasons import Code, Finding
+from tbsnode.tbs import anatomy, exclusion, field, labeling, levels, quality, segmentation
+from tbsnode.tbs.parameters import Parameters
+from tbsnode.tbs.result import Alternative, SpineMeasurement, Vertebra
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class Picture:
+    """What is measured: stored pixels with their conditions.
+
+    Attributes
+    ----------
+    pixels : ndarray of shape (M, N)
+        Stored gray levels [a.u.], bone bright as far as the header tells.
+    pixel_spacing_mm : tuple of float
+        Distance of rows, then of columns.
+    padding_value : float or None
+        Pixel Padding Value on the scale of `pixels`.
+    stored_maximum : float
+        Largest value the stored bits can hold, on the scale of `pixels`.
+    spacing_needs_check : bool
+        True where the spacing was derived and must fit a human spine to be used.
+    """
+
+    pixels: NDArray[np.float64]
+    pixel_spacing_mm: tuple[float, float]
+    padding_value: float | None = None
+    stored_maximum: float = float("inf")
+    spacing_needs_check: bool = False
+
+
+def measure(picture: Picture, parameters: Parameters | None = None) -> SpineMeasurement:
+    """Find L1 to L4 on a picture and measure the texture of each.
+
+    Parameters
+    ----------
+    picture : Picture
+        Stored pixels with spacing.
+    parameters : Parameters, optional
+        Region and estimator; the defaults without it.
+
+    Returns
+    -------
+    SpineMeasurement
+        Regions, scores, confidence of the labels, and every doubt.
+
+    Raises
+    ------
+    SegmentationError
+        `WRONG_VIEW`, `NO_SPINE_FOUND`, `UPSIDE_DOWN`, `IMPLAUSIBLE_PIXEL_SPACING` or
+        `FEWER_THAN_TWO_VERTEBRAE`.
+    TextureError
+        `LOW_BIT_DEPTH`, `RESAMPLED_TOO_SMOOTH`, `OUT_OF_PHYSICAL_RANGE` or `NO_TEXTURE`.
+    """
+    chosen = parameters or Parameters()
+    _check_frame(picture)
+    scanned = field.scanned_field(picture.pixels, picture.padding_value)
+    clipped = quality.saturation_level(picture.pixels, scanned, picture.stored_maximum)
+    found = _segment(picture, scanned, clipped)
+    clipped = None if found.inverted else clipped
+    if labeling.is_upside_down(found):
+        raise SegmentationError(Finding(Code.UPSIDE_DOWN))
+    if not labeling.is_from_front(found):
+        raise SegmentationError(Finding(Code.WRONG_VIEW))
+    if picture.spacing_needs_check:
+        _check_size(found, picture.pixel_spacing_mm)
+    names = labeling.label(found)
+    source = levels.Source(picture.pixels, picture.pixel_spacing_mm, found, chosen)
+    drawn, vertebrae = _measure_levels(source, names.first)
+    included = [v for v in vertebrae if v.included]
+    if len(included) < 2:
+        values = (("count", len(included)),)
+        raise SegmentationError(Finding(Code.FEWER_THAN_TWO_VERTEBRAE, values=values))
+    score = _mean([v.score for v in included])
+    scored = [level.mask for level, v in zip(drawn, vertebrae, strict=True) if v.included]
+    pixels = picture.pixels[np.any(scored, axis=0)]
+    doubts = quality.texture_findings(pixels, score, clipped, chosen.min_gray_levels)
+    natives = [v.native_score for v in included]
+    return SpineMeasurement(
+        vertebrae=vertebrae,
+        score=score,
+        native_score=None if None in natives else _mean(natives),
+        label_confidence=round(names.confidence, 4),
+        alternative=_alternative(source, names),
+        disc_lines=levels.disc_lines(source, names.first),
+        findings=(
+            *_picture_findings(found, names),
+            *doubts,
+            *quality.resampling_findings(vertebrae, picture.pixel_spacing_mm),
+            *quality.level_findings(vertebrae),
+        ),
+    )
+
+
+def _measure_levels(
+    source: levels.Source, first: int
+) -> tuple[tuple[levels.Level, ...], tuple[Vertebra, ...]]:
+    drawn = levels.draw(source, first)
+    reasons = exclusion.reasons(source, drawn, levels.body_heights(source, first))
+    return drawn, levels.score_levels(source, drawn, reasons)
+
+
+def _mean(values: list[float | None]) -> float:
+    return float(np.mean([value for value in values if value is not None]))
+
+
+def _check_frame(picture: Picture) -> None:
+    """Refuse matrices that cannot be an AP spine, before looking for one."""
+    rows, columns = picture.pixels.shape
+    row_mm, column_mm = picture.pixel_spacing_mm
+    if not np.isfinite(picture.pixels).all():
+        raise SegmentationError(Finding(Code.NO_SPINE_FOUND))
+    spacing = (("row_mm", round(row_mm, 4)), ("column_mm", round(column_mm, 4)))
+    if not (row_mm > 0 and column_mm > 0):
+        raise SegmentationError(Finding(Code.IMPLAUSIBLE_PIXEL_SPACING, values=spacing))
+    if rows * row_mm > anatomy.FRAME_ASPECT_MAX * columns * column_mm:
+        raise SegmentationError(Finding(Code.WRONG_VIEW))
+    limits = anatomy.SPACING_MIN_MM, anatomy.SPACING_MAX_MM
+    if not all(limits[0] <= step <= limits[1] for step in (row_mm, column_mm)):
+        raise SegmentationError(Finding(Code.IMPLAUSIBLE_PIXEL_SPACING, values=spacing))
+    if min(rows * row_mm, columns * column_mm) < anatomy.FRAME_MIN_MM:
+        raise SegmentationError(Finding(Code.NO_SPINE_FOUND))
+
+
+def _segment(
+    picture: Picture, scanned: NDArray[np.bool_], clipped: float | None
+) -> segmentation.Segmentation:
+    """Find the spine; where a derived spacing hides it, say that the spacing is wrong."""
+    spacing = picture.pixel_spacing_mm
+    try:
+        return segmentation.segment(picture.pixels, scanned, spacing, clipped=clipped)
+    except SegmentationError as error:
+        if picture.spacing_needs_check:
+            for factor in anatomy.SPACING_FACTORS:
+                other = spacing[0] * factor, spacing[1] * factor
+                if _is_spine(picture, scanned, other):
+                    row_mm, column_mm = (round(step, 4) for step in spacing)
+                    values = (("row_mm", row_mm), ("column_mm", column_mm))
+                    raise SegmentationError(Finding(Code.IMPLAUSIBLE_PIXEL_SPACING, values=values)) from error
+        raise
+
+
+def _is_spine(picture: Picture, scanned: NDArray[np.bool_], pixel_spacing_mm: tuple[float, float]) -> bool:
+    try:
+        segmentation.segment(picture.pixels, scanned, pixel_spacing_mm)
+    except SegmentationError:
+        return False
+    return True
+
+
+def _check_size(found: segmentation.Segmentation, pixel_spacing_mm: tuple[float, float]) -> None:
+    """Refuse a derived spacing that makes the spine too small or too large for a person."""
+    pitch = float(np.mean(found.chain.pitches_mm))
+    width = 2.0 * float(np.median(found.edges.half_width))
+    pitch_fits = anatomy.PITCH_MM[0] <= pitch <= anatomy.PITCH_MM[1]
+    width_fits = anatomy.BODY_WIDTH_MM[0] <= width <= anatomy.BODY_WIDTH_MM[1]
+    if not (pitch_fits and width_fits):
+        row_mm, column_mm = (round(step, 4) for step in pixel_spacing_mm)
+        values = (
+            ("row_mm", row_mm),
+            ("column_mm", column_mm),
+            ("pitch_mm", round(pitch, 1)),
+            ("width_mm", round(width, 1)),
+        )
+        raise SegmentationError(Finding(Code.IMPLAUSIBLE_PIXEL_SPACING, values=values))
+
+
+def _picture_findings(found: segmentation.Segmentation, names: labeling.Labeling) -> tuple[Finding, ...]:
+    doubts = []
+    if found.inverted:
+        doubts.append(Finding(Code.INVERTED_GRAYSCALE))
+    if abs(found.tilt_deg) > anatomy.TILT_WARN_DEG:
+        doubts.append(Finding(Code.TILTED_SPINE, values=(("tilt_degrees", round(abs(found.tilt_deg), 1)),)))
+    confidence = (("confidence", round(names.confidence, 2)),)
+    if names.assumed:
+        doubts.append(Finding(Code.LEVELS_ASSUMED, values=confidence))
+    if names.confidence < anatomy.LABELS_CERTAIN:
+        doubts.append(Finding(Code.LEVELS_UNCERTAIN, values=confidence))
+    return tuple(doubts)
+
+
+def _alternative(source: levels.Source, names: labeling.Labeling) -> Alternative | None:
+    """Say what the second-best labeling would give, where the labels are uncertain."""
+    if names.confidence >= anatomy.LABELS_CERTAIN:
+        return None
+    other = _measure_levels(source, names.first + names.shift)[1]
+    included = [v.score for v in other if v.included]
+    return Alternative(shift=names.shift, score=_mean(included) if len(included) >= 2 else None)
