@@ -1,0 +1,262 @@
+"""Instance -> DensitometryImage: polarity, padding, spacing and its source, input class.
+
+What a picture may be used for is decided here, once, and travels with it (PS3.3 C.7.6.3, C.11.1).
+A picture that may not be measured comes back as a value with its refusal, not as an exception: the
+study is refused visibly, and a person can see why.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tbsnode.dicom import part10, sop_classes
+from tbsnode.dicom.frames import MAX_FRAMES, PixelForm, UndecodablePixels, decode, form_of
+from tbsnode.dicom.hints import ScannerHints
+from tbsnode.dicom.identity import identity_of
+from tbsnode.dicom.part10 import Header
+from tbsnode.dicom.spacing import Spacing, spacing_of
+from tbsnode.model import DensitometryImage, InputClass, InstanceIdentity
+from tbsnode.reasons import Code, Finding
+
+_log = logging.getLogger(__name__)
+
+_IMAGE_BITS = 10  # fewer bits stored is a display copy
+_IMAGE_LEVELS = 256  # so are fewer or as many distinct values
+# A bone image has bright bone and dark soft tissue; GE pads up to a tenth with white. Paper is white.
+_PAGE_WHITE_SHARE = 0.4
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """What all frames of an instance share."""
+
+    header: Header
+    identity: InstanceIdentity
+    spacing: Spacing
+    hints: ScannerHints
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """Stored value -> value of the image (PS3.3 C.11.1; C.7.6.3.1.2)."""
+
+    slope: float
+    intercept: float
+    stored_range: tuple[int, int]
+    inverted: bool
+
+    def apply(self, stored: NDArray[np.float64]) -> NDArray[np.float64]:
+        if self.inverted:
+            stored = sum(self.stored_range) - stored
+        return stored * self.slope + self.intercept
+
+    @property
+    def maximum(self) -> float:
+        ends = self.apply(np.array(self.stored_range, dtype=np.float64))
+        return float(ends.max())
+
+
+def read_images(path: Path, *, hints: ScannerHints | None = None) -> tuple[DensitometryImage, ...]:
+    """Read the pictures of one instance.
+
+    Parameters
+    ----------
+    path : Path
+        A Part 10 file.
+    hints : ScannerHints, optional
+        From the configuration.
+
+    Returns
+    -------
+    tuple of DensitometryImage
+        One a frame. An instance whose pixels cannot be decoded, or that has more than 16 frames,
+        gives one without pixels and with a refusal. Empty if the SOP class is not an image.
+
+    Raises
+    ------
+    InstanceError
+        If the file is not an instance this node takes.
+    """
+    header = part10.read_header(path)
+    identity = identity_of(header)
+    if not identity.is_image:
+        return ()
+    hints = hints or ScannerHints()
+    source = _Source(
+        header,
+        identity,
+        spacing_of(header, hints.pixel_spacing_mm),
+        hints,
+        part10.data_set_digest(path),
+    )
+    try:
+        form = form_of(header)
+        if form.frames > MAX_FRAMES:
+            return (_without_pixels(source, Finding(Code.MULTI_FRAME, values=(("frames", form.frames),))),)
+        frames = decode(path, form)
+    except UndecodablePixels as error:
+        _log.warning(
+            "Pixels cannot be decoded: %s",
+            error,
+            extra={"action": "image.undecodable", "sop_instance_uid": identity.sop_instance_uid},
+        )
+        return (_without_pixels(source, Finding(Code.UNREADABLE_PIXELS)),)
+    return tuple(_image(source, form, frame, number) for number, frame in enumerate(frames))
+
+
+def _image(source: _Source, form: PixelForm, frame: NDArray[np.generic], number: int) -> DensitometryImage:
+    gray, colored = _gray(source.header, form, frame)
+    scale = _scale(source.header, form)
+    pixels = scale.apply(gray.astype(np.float64))
+    levels = _distinct(gray)
+    page = colored or _is_page(source.header, gray, form)
+    input_class = _input_class(source, form, levels, page=page)
+    findings = source.spacing.findings
+    if input_class is InputClass.DISPLAY:
+        findings = (Finding(Code.DISPLAY_COPY), *findings)
+    return DensitometryImage(
+        identity=source.identity,
+        frame=number,
+        pixels=pixels,
+        padding_value=_padding(source.header, form, scale),
+        stored_maximum=scale.maximum,
+        pixel_spacing_mm=source.spacing.row_column_mm,
+        spacing_source=source.spacing.source,
+        spacing_needs_check=source.spacing.needs_check,
+        input_class=input_class,
+        image_sha256=_image_digest(pixels),
+        data_set_sha256=source.digest,
+        findings=findings,
+        refusal=_refusal(input_class, source.spacing),
+    )
+
+
+def _without_pixels(source: _Source, refusal: Finding) -> DensitometryImage:
+    lossy = _is_lossy(source.header)
+    pixels = np.zeros((0, 0), dtype=np.float64)
+    return DensitometryImage(
+        identity=source.identity,
+        frame=0,
+        pixels=pixels,
+        padding_value=None,
+        stored_maximum=0.0,
+        pixel_spacing_mm=source.spacing.row_column_mm,
+        spacing_source=source.spacing.source,
+        spacing_needs_check=source.spacing.needs_check,
+        input_class=InputClass.LOSSY if lossy else InputClass.DISPLAY,
+        image_sha256=_image_digest(pixels),
+        data_set_sha256=source.digest,
+        findings=source.spacing.findings,
+        refusal=refusal,
+    )
+
+
+def _input_class(source: _Source, form: PixelForm, levels: int, *, page: bool) -> InputClass:
+    if _is_lossy(source.header):
+        return InputClass.LOSSY
+    if page:
+        return InputClass.PAGE
+    if form.samples != 1 or form.bits_stored < _IMAGE_BITS or levels <= _IMAGE_LEVELS:
+        return InputClass.DISPLAY
+    # a lookup table says that the stored values are not on the scale of the measurement
+    linear = source.hints.linear and not source.header.items("ModalityLUTSequence")
+    in_header = source.spacing.source not in ("", "configuration", "ExposedArea")
+    return InputClass.RAW if linear and in_header else InputClass.IMAGE
+
+
+def _refusal(input_class: InputClass, spacing: Spacing) -> Finding | None:
+    if input_class is InputClass.LOSSY:
+        return Finding(Code.LOSSY_COMPRESSION)
+    if input_class is InputClass.PAGE:
+        return Finding(Code.REPORT_PAGE)
+    if spacing.row_column_mm is None:
+        return Finding(Code.NO_PIXEL_SPACING)
+    return None
+
+
+def _is_lossy(header: Header) -> bool:
+    syntax = header.meta.transfer_syntax_uid if header.meta else ""
+    return sop_classes.lossy(syntax) or header.text("LossyImageCompression") == "01"
+
+
+def _is_page(header: Header, gray: NDArray[np.generic], form: PixelForm) -> bool:
+    if header.text("BurnedInAnnotation").upper() == "YES":
+        return True
+    if form.bits_stored > 8:
+        return False
+    lightest = gray.min() if form.photometric_interpretation == "MONOCHROME1" else gray.max()
+    darkest = gray.max() if form.photometric_interpretation == "MONOCHROME1" else gray.min()
+    return bool(lightest != darkest and np.mean(gray == lightest) > _PAGE_WHITE_SHARE)
+
+
+def _gray(header: Header, form: PixelForm, frame: NDArray[np.generic]) -> tuple[NDArray[np.generic], bool]:
+    """Return a picture of shape (M, N), and whether it had color."""
+    if form.photometric_interpretation == "PALETTE COLOR":
+        frame = _palette(header, frame)
+    if frame.ndim == 2:
+        return frame, False
+    red, green, blue = frame[..., 0], frame[..., 1], frame[..., 2]
+    colored = not (np.array_equal(red, green) and np.array_equal(green, blue))
+    # ITU-R BT.601 weights: enough to show a page on a refusal report
+    luma = (frame.astype(np.float64) @ np.array([0.299, 0.587, 0.114])).round() if colored else red
+    return luma, colored
+
+
+def _distinct(stored: NDArray[np.generic]) -> int:
+    """Count distinct values; sixteen bits are counted without sorting."""
+    if stored.dtype in (np.uint8, np.uint16):
+        return int(np.count_nonzero(np.bincount(stored.ravel())))
+    return len(np.unique(stored))
+
+
+def _palette(header: Header, frame: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Look up a palette of 8-bit or 16-bit entries (PS3.3 C.7.9); leave it where there is none."""
+    channels = []
+    for color in ("Red", "Green", "Blue"):
+        descriptor = header.shorts(f"{color}PaletteColorLookupTableDescriptor")
+        data = header.raw(f"{color}PaletteColorLookupTableData")
+        if len(descriptor) != 3 or not data:
+            return frame
+        table = np.frombuffer(data[: len(data) // 2 * 2], "<u2" if header.little_endian else ">u2")
+        entries = descriptor[0] or 1 << 16
+        if len(table) < entries:  # 8-bit entries, packed
+            table = np.frombuffer(data, np.uint8).astype(np.uint16)
+        elif descriptor[2] == 16:
+            table = table >> 8
+        index = np.clip(frame.astype(np.int64) - descriptor[1], 0, len(table) - 1)
+        channels.append(table[index])
+    return np.stack(channels, axis=-1)
+
+
+def _scale(header: Header, form: PixelForm) -> _Scale:
+    slope, intercept = header.numbers("RescaleSlope"), header.numbers("RescaleIntercept")
+    stored_range = form.stored_range
+    if form.photometric_interpretation == "PALETTE COLOR":
+        stored_range = (0, 255)
+    return _Scale(
+        slope=slope[0] if slope and slope[0] != 0 else 1.0,
+        intercept=intercept[0] if intercept else 0.0,
+        stored_range=stored_range,
+        inverted=form.photometric_interpretation == "MONOCHROME1",
+    )
+
+
+def _padding(header: Header, form: PixelForm, scale: _Scale) -> float | None:
+    values = header.shorts("PixelPaddingValue")
+    if not values or form.samples != 1:
+        return None
+    value = values[0] - (1 << 16) if form.signed and values[0] >= 1 << 15 else values[0]
+    return float(scale.apply(np.array([value], dtype=np.float64))[0])
+
+
+def _image_digest(pixels: NDArray[np.float64]) -> str:
+    digest = hashlib.sha256("x".join(map(str, pixels.shape)).encode())
+    digest.update(np.ascontiguousarray(pixels, dtype="<f8").tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,231 @@
+"""Part 10 bytes <-> data set: the one door through which DICOM files are read and written.
+
+What comes in is never re-encoded: digest and comparison work on the received bytes, and what is
+copied into our own instances is copied as bytes. What goes out is written here, the same bytes
+for the same data set.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import Literal
+
+from pydicom import dcmwrite
+from pydicom.charset import convert_encodings, decode_bytes, default_encoding, python_encoding
+from pydicom.datadict import tag_for_keyword
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import UID
+
+from tbsnode.dicom import sop_classes, uids
+from tbsnode.dicom.comparison import compare
+from tbsnode.dicom.encoded import (
+    PIXEL_DATA,
+    EncodedDataSet,
+    FileMeta,
+    Fragment,
+    is_part10,
+    opened,
+    read_file_meta,
+)
+from tbsnode.dicom.quiet import quiet_pydicom
+from tbsnode.dicom.transcoding import reencode
+
+__all__ = ["Header", "compare", "data_set_digest", "encode", "is_part10", "read_header", "reencode", "tag_of"]
+
+_CHUNK = 1 << 20
+_MAX_VALUE = 1 << 16  # bytes; longer values are no part of a header
+_CHARACTER_SET = 0x00080005
+_ESCAPE = b"\x1b"  # code extensions are seven-bit too (PS3.5 6.1.2.5.3)
+_CODECS = frozenset(python_encoding.values())
+# delimiters that return to the first character set (PS3.5 6.1.2.5.3)
+_TEXT_DELIMITERS = {0x0D, 0x0A, 0x09, 0x0C, ord("\\")}
+_NAME_DELIMITERS = {ord("^"), ord("="), ord("\\")}
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The elements of a data set, or of one item, that stand before its pixels.
+
+    Attributes
+    ----------
+    values : dict of int to bytes
+        Encoded values by tag, up to 64 kB each.
+    sequences : dict of int to tuple of Header
+        Items by tag.
+    encodings : tuple of str
+        Python codecs of Specific Character Set, inherited by items.
+    meta : FileMeta or None
+        File Meta Information; None for an item.
+    little_endian : bool
+        Byte order of binary values.
+    """
+
+    values: dict[int, bytes]
+    sequences: dict[int, tuple[Header, ...]] = field(default_factory=dict)
+    encodings: tuple[str, ...] = ("iso8859",)
+    meta: FileMeta | None = None
+    little_endian: bool = True
+
+    def raw(self, keyword: str) -> bytes:
+        """Return the encoded value, empty where absent."""
+        return self.values.get(tag_of(keyword), b"")
+
+    def text(self, keyword: str) -> str:
+        """Return the decoded, stripped text of an attribute, empty where absent.
+
+        Control characters are dropped: a text may become a line of a log or of a table.
+        """
+        raw = self.raw(keyword)
+        if raw.isascii() and _ESCAPE not in raw:
+            text = raw.decode("ascii")
+        else:
+            text = _decoded(raw, self.encodings, name=keyword.endswith("Name"))
+        return "".join(c for c in text if c >= " " and c != "\x7f").strip()
+
+    def texts(self, keyword: str) -> tuple[str, ...]:
+        """Return the values of an attribute that may have several, without empty ones."""
+        return tuple(part.strip() for part in self.text(keyword).split("\\") if part.strip())
+
+    def numbers(self, keyword: str) -> tuple[float, ...]:
+        """Return the values of a DS or IS attribute; none if one of them is not a finite number."""
+        try:
+            values = tuple(float(text) for text in self.texts(keyword))
+        except ValueError:
+            return ()
+        return values if all(abs(value) < 1e18 for value in values) else ()
+
+    def shorts(self, keyword: str) -> tuple[int, ...]:
+        """Return the values of a US attribute."""
+        raw = self.raw(keyword)
+        order: Literal["little", "big"] = "little" if self.little_endian else "big"
+        return tuple(int.from_bytes(raw[i : i + 2], order) for i in range(0, len(raw) - 1, 2))
+
+    def items(self, keyword: str) -> tuple[Header, ...]:
+        """Return the items of a sequence, none where absent."""
+        return self.sequences.get(tag_of(keyword), ())
+
+
+def _decoded(raw: bytes, encodings: tuple[str, ...], *, name: bool) -> str:
+    with quiet_pydicom():
+        try:
+            return decode_bytes(raw, encodings, _NAME_DELIMITERS if name else _TEXT_DELIMITERS)
+        except (UnicodeError, LookupError):
+            return raw.decode("latin-1")
+
+
+def read_header(path: Path) -> Header:
+    """Read the elements before the pixel data, and see that the file is complete.
+
+    Private elements and long values are passed over.
+
+    Raises
+    ------
+    InvalidInstance
+        If the file is no Part 10 file, or its data set is broken or truncated.
+    UnsupportedInstance
+        If its transfer syntax is not known here.
+    """
+    with opened(path) as data_set:
+        header = _header_of(data_set, None, ("iso8859",), 0)
+        return Header(
+            header.values,
+            header.sequences,
+            header.encodings,
+            data_set.meta,
+            data_set.byte_order == "little",
+        )
+
+
+def data_set_digest(path: Path) -> str:
+    """Return the SHA-256 hex of the encoded data set: every byte after group 0002.
+
+    File Meta Information is left out because each receiver writes its own.
+
+    Raises
+    ------
+    InvalidInstance
+        If the file is not a Part 10 file.
+    """
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        stream.seek(read_file_meta(stream).end)
+        while chunk := stream.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def encode(data_set: Dataset, *, version: str) -> bytes:
+    """Write a data set as Part 10 bytes, Explicit VR Little Endian.
+
+    Parameters
+    ----------
+    data_set : Dataset
+        Complete, with SOP Class UID and SOP Instance UID.
+    version : str
+        Software version, for the Implementation Version Name.
+    """
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = data_set.SOPClassUID
+    meta.MediaStorageSOPInstanceUID = data_set.SOPInstanceUID
+    meta.TransferSyntaxUID = UID(sop_classes.EXPLICIT_VR_LITTLE_ENDIAN)
+    meta.ImplementationClassUID = UID(uids.IMPLEMENTATION_CLASS_UID)
+    meta.ImplementationVersionName = uids.implementation_version_name(version)
+    data_set.file_meta = meta
+    buffer = BytesIO()
+    with quiet_pydicom():
+        character_set = data_set.get("SpecificCharacterSet")
+        _as_encoded(data_set, convert_encodings(character_set) if character_set else default_encoding)
+        dcmwrite(buffer, data_set, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def _as_encoded(data_set: Dataset, codecs: str | list[str]) -> None:
+    """Declare the encoding that copied raw elements have, so that they are written as they are."""
+    if data_set.original_encoding == (None, None):  # not read from a file
+        data_set.set_original_encoding(False, True, codecs)
+    for element in data_set.elements():
+        if element.VR == "SQ" and isinstance(element, DataElement):
+            for item in element.value:
+                _as_encoded(item, default_encoding)
+
+
+def _header_of(
+    data_set: EncodedDataSet, within: Fragment | None, encodings: tuple[str, ...], depth: int
+) -> Header:
+    values: dict[int, bytes] = {}
+    sequences: dict[int, tuple[Header, ...]] = {}
+    for element in data_set.elements(within, depth=depth):
+        if element.tag >= PIXEL_DATA or element.tag >> 16 & 1:
+            continue
+        if element.vr == "SQ":
+            sequences[element.tag] = tuple(
+                _header_of(data_set, item, encodings, depth + 1)
+                for item in data_set.items(element, depth=depth)
+            )
+        elif element.length is not None and element.length <= _MAX_VALUE:
+            values[element.tag] = data_set.read(element)
+            if element.tag == _CHARACTER_SET:
+                encodings = _codecs(values[element.tag])
+    return Header(values, sequences, encodings, None, data_set.byte_order == "little")
+
+
+def _codecs(character_set: bytes) -> tuple[str, ...]:
+    terms = [term.strip() for term in character_set.decode("latin-1").strip("\0 ").split("\\")]
+    with quiet_pydicom():
+        try:
+            found = tuple(convert_encodings(terms))
+        except (LookupError, ValueError):
+            return (default_encoding,)
+    # pydicom also takes Python's own names of codecs, some of which decode more than text
+    return found if _CODECS.issuperset(found) else (default_encoding,)
+
+
+def tag_of(keyword: str) -> int:
+    """Return the tag of an attribute that the data dictionary knows."""
+    tag = tag_for_keyword(keyword)
+    assert tag is not None, keyword
+    return tag

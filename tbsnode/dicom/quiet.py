@@ -1,0 +1,60 @@
+"""Keeps pydicom's warnings about other people's values away from our log.
+
+Real senders write values that the standard forbids. pydicom warns about each, through `warnings`
+and through its logger, and quotes the value, which may be a name. There is no way to ask it
+quietly but its global settings, so they are changed only while it works for us, counted, because
+several threads may be in here at once, and restored by the last one out.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock
+
+from pydicom import config
+
+_lock = Lock()
+_LOGGER = logging.getLogger("pydicom")
+
+
+class _State:
+    users = 0
+    reading = config.WARN
+    level = logging.NOTSET
+    filters: warnings.catch_warnings[None] | None = None
+
+
+@contextmanager
+def quiet_pydicom() -> Iterator[None]:
+    """Read tolerantly and without warnings while inside."""
+    with _lock:
+        _State.users += 1
+        if _State.users == 1:
+            _enter()
+    try:
+        yield
+    finally:
+        with _lock:
+            _State.users -= 1
+            if _State.users == 0:
+                _leave()
+
+
+def _enter() -> None:
+    _State.reading = config.settings.reading_validation_mode
+    _State.level = _LOGGER.level
+    config.settings.reading_validation_mode = config.IGNORE
+    _LOGGER.setLevel(logging.CRITICAL)
+    _State.filters = warnings.catch_warnings(action="ignore")
+    _State.filters.__enter__()
+
+
+def _leave() -> None:
+    config.settings.reading_validation_mode = _State.reading
+    _LOGGER.setLevel(_State.level)
+    if _State.filters is not None:
+        _State.filters.__exit__(None, None, None)
+        _State.filters = None

@@ -1,0 +1,156 @@
+"""A fast look at a finished instance before it leaves.
+
+The validators of the test suite judge what this software can write; this judges the bytes at hand,
+in milliseconds: an instance that was damaged on disk or written by a faulty release is held back
+instead of sent.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from io import BytesIO
+
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
+
+from tbsnode.dicom import uids
+from tbsnode.dicom.quiet import quiet_pydicom
+from tbsnode.model import DerivedInstance, DerivedKind
+
+# type 1 attributes, and type 2 that must at least be there (PS3.3 A.35, A.45.1, A.8.1)
+_NOT_EMPTY = (
+    "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Modality",
+    "SeriesNumber", "InstanceNumber", "Manufacturer", "ManufacturerModelName", "SoftwareVersions",
+)  # fmt: skip
+_PRESENT = (
+    "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime",
+    "StudyID", "AccessionNumber", "ReferringPhysicianName",
+)  # fmt: skip
+_NOT_EMPTY_BY_KIND = {
+    DerivedKind.SR: (
+        "ContentDate", "ContentTime", "CompletionFlag", "VerificationFlag", "ContentSequence",
+        "ConceptNameCodeSequence", "CurrentRequestedProcedureEvidenceSequence",
+    ),
+    DerivedKind.PDF: (
+        "ContentDate", "ContentTime", "ConversionType", "BurnedInAnnotation", "EncapsulatedDocument",
+        "EncapsulatedDocumentLength", "MIMETypeOfEncapsulatedDocument", "SourceInstanceSequence",
+    ),
+    DerivedKind.OVERLAY: (
+        "ConversionType", "ImageType", "Rows", "Columns", "PixelData", "SourceImageSequence",
+    ),
+}  # fmt: skip
+_MEANING_LENGTH = 64
+# what pydicom raises on damaged bytes
+_UNREADABLE = (
+    InvalidDicomError, EOFError, AttributeError, KeyError, RecursionError, TypeError, ValueError,
+    struct.error,
+)  # fmt: skip
+
+
+def check(derived: DerivedInstance) -> tuple[str, ...]:
+    """Return what is wrong with an instance; nothing if it may be sent.
+
+    Parameters
+    ----------
+    derived : DerivedInstance
+        Finished, as it will be sent.
+
+    Returns
+    -------
+    tuple of str
+        Sentences that name attributes and never quote an identifying value.
+    """
+    with quiet_pydicom():
+        try:
+            ds = dcmread(BytesIO(derived.part10))
+            return tuple(_faults(ds, derived))
+        except _UNREADABLE as error:
+            return (f"The bytes cannot be read as DICOM ({type(error).__name__}).",)
+
+
+def _faults(ds: Dataset, derived: DerivedInstance) -> Iterator[str]:
+    for keyword in (*_NOT_EMPTY, *_NOT_EMPTY_BY_KIND[derived.kind]):
+        if not ds.get(keyword):
+            yield f"{keyword} is missing or empty."
+    for keyword in _PRESENT:
+        if keyword not in ds:
+            yield f"{keyword} is missing."
+    yield from _wrong_names(ds, derived)
+    items = list(_walk(ds))
+    yield from _wrong_items(items)
+    if derived.kind is DerivedKind.SR:
+        yield from _wrong_references(ds)
+        yield from _wrong_numbers(items)
+    elif derived.kind is DerivedKind.PDF:
+        document, length = ds.get("EncapsulatedDocument", b""), ds.get("EncapsulatedDocumentLength", 0)
+        if not document.startswith(b"%PDF-") or not len(document) - 1 <= length <= len(document):
+            yield "EncapsulatedDocument is not a PDF of EncapsulatedDocumentLength."
+    elif len(ds.get("PixelData", b"")) // 2 != (ds.get("Rows", 0) * ds.get("Columns", 0) * 3 + 1) // 2:
+        yield "PixelData does not fit Rows and Columns."
+
+
+def _wrong_names(ds: Dataset, derived: DerivedInstance) -> Iterator[str]:
+    stated = (ds.get("SOPClassUID"), ds.get("SOPInstanceUID"))
+    if stated != (derived.sop_class_uid, derived.sop_instance_uid):
+        yield "SOPClassUID or SOPInstanceUID is not that of the record."
+    if stated != (
+        ds.file_meta.get("MediaStorageSOPClassUID"),
+        ds.file_meta.get("MediaStorageSOPInstanceUID"),
+    ):
+        yield "File Meta Information and data set disagree."
+    if (ds.get("StudyInstanceUID"), ds.get("SeriesInstanceUID")) != (
+        derived.study_instance_uid,
+        derived.series_instance_uid,
+    ):
+        yield "StudyInstanceUID or SeriesInstanceUID is not that of the record."
+
+
+def _wrong_items(items: list[Dataset]) -> Iterator[str]:
+    for item in items:
+        for element in item:
+            if element.VR == "UI" and not all(map(uids.is_valid_uid, _values(element.value))):
+                yield f"{element.keyword} is not a valid UID."
+            if element.keyword == "CodeMeaning" and not 0 < len(element.value or "") <= _MEANING_LENGTH:
+                yield "CodeMeaning is empty or longer than 64 characters."
+
+
+def _wrong_references(ds: Dataset) -> Iterator[str]:
+    """Everything the content refers to must be evidence (PS3.3 C.17.2.3)."""
+    evidence = {
+        item.ReferencedSOPInstanceUID
+        for study in ds.get("CurrentRequestedProcedureEvidenceSequence", [])
+        for item in _walk(study)
+        if "ReferencedSOPInstanceUID" in item
+    }
+    content = {
+        item.ReferencedSOPInstanceUID
+        for part in ds.get("ContentSequence", [])
+        for item in _walk(part)
+        if "ReferencedSOPInstanceUID" in item
+    }
+    if content - evidence:
+        yield "CurrentRequestedProcedureEvidenceSequence lacks an instance that the content refers to."
+
+
+def _wrong_numbers(items: list[Dataset]) -> Iterator[str]:
+    for item in items:
+        if item.get("ValueType") != "NUM":
+            continue
+        if bool(item.get("MeasuredValueSequence")) == ("NumericValueQualifierCodeSequence" in item):
+            yield "A NUM has neither a value nor a qualifier, or both."
+
+
+def _walk(ds: Dataset) -> Iterator[Dataset]:
+    yield ds
+    for element in ds:
+        if element.VR == "SQ":
+            for item in element.value:
+                yield from _walk(item)
+
+
+def _values(value: object) -> list[str]:
+    if not value:
+        return []
+    return [value] if isinstance(value, str) else [str(one) for one in value]  # type: ignore[attr-defined]
