@@ -1,0 +1,248 @@
+"""Associations that peers open to us: pynetdicom's, waiting instead of polling, and always closed.
+
+Each association is told to its `Service` exactly once when it is asked for, and exactly once when
+it has ended, however it ended; what it leaves unfinished on disk is removed.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import socket
+import threading
+from pathlib import Path
+from typing import Any, Protocol
+
+from pynetdicom import AE, evt
+from pynetdicom.association import Association
+from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.pdu_primitives import A_ABORT, A_ASSOCIATE, A_P_ABORT
+from pynetdicom.service_class import StorageServiceClass
+from pynetdicom.transport import AddressInformation, AssociationServer, RequestHandler
+
+from tbsnode.net.messages import Receiver
+from tbsnode.net.upper_layer import PatientSocket, attach
+
+log = logging.getLogger(__name__)
+
+_COLLECT_EVERY = 200
+
+
+class Service(Protocol):
+    """What an association needs from its owner; called in the association's own thread."""
+
+    incoming: Path
+
+    def asked(self, assoc: Acceptor) -> None:
+        """Decide over an A-ASSOCIATE-RQ: set its contexts, or reject it."""
+
+    def store(self, event: Any) -> Any:
+        """Answer a C-STORE whose data set is on disk with a status."""
+
+    def ended(self, assoc: Acceptor) -> None:
+        """Take note that the association is over."""
+
+
+class _Checkpoint(threading.Event):
+    """Where pynetdicom's reactor pauses in each turn: here it also waits for something to do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.set()
+        self._work = threading.Event()
+
+    def ring(self) -> None:
+        """Let the reactor take a turn."""
+        self._work.set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until not paused, and until rung or a timer may be due."""
+        super().wait(timeout)
+        self._work.wait(0.1)
+        self._work.clear()
+        return True
+
+
+class Acceptor(Association):
+    """One association that a peer asked for.
+
+    Attributes
+    ----------
+    association_id, calling_ae_title, called_ae_title : str
+        Set by the service.
+    reason : str
+        Why it ended, where that is known, for an administrator.
+    """
+
+    def __init__(self, ae: AE, server: AcceptorServer, client: socket.socket, address: Any) -> None:
+        super().__init__(ae, "acceptor")
+        self.daemon = True
+        self.association_id = self.calling_ae_title = self.called_ae_title = ""
+        self.reason = ""
+        self._server: AcceptorServer = server
+        self._service = server.service
+        self._checkpoint = self._reactor_checkpoint = _Checkpoint()
+        self.dimse = Receiver(self, self._service.incoming)
+        attach(self, ring=self._checkpoint.ring)
+        self._sock = PatientSocket(self, client_socket=client, transfer_timeout_s=server.transfer_timeout_s)
+        self.set_socket(self._sock)
+        self._introduce(server, address)
+
+    def _introduce(self, server: AcceptorServer, address: Any) -> None:
+        self.acceptor.maximum_length = self.ae.maximum_pdu_size
+        self.acceptor.ae_title = server.ae_title
+        self.acceptor.address_info = AddressInformation.from_tuple(server.server_address)
+        self.acceptor.implementation_class_uid = self.ae.implementation_class_uid
+        self.acceptor.implementation_version_name = self.ae.implementation_version_name
+        self.requestor.address_info = AddressInformation.from_tuple(address)
+        self.bind(evt.EVT_REQUESTED, lambda event: event.assoc._requested())
+        self.bind(evt.EVT_ACSE_RECV, lambda event: event.assoc._note(event.primitive))
+        self.bind(evt.EVT_C_STORE, self._service.store)
+
+    @property
+    def host(self) -> str:
+        """Address of the peer."""
+        assert self.requestor.address_info is not None
+        return self.requestor.address_info.address
+
+    def reject(self, result: int, source: int, diagnostic: int) -> None:
+        """Send A-ASSOCIATE-RJ (PS3.8 table 9-21) and wait until it is gone."""
+        self.acse.send_reject(result, source, diagnostic)
+        self.kill()
+
+    def end(self, reason: str) -> None:
+        """Abort it; whatever is being stored is stored first."""
+        self.reason = reason
+        if self.is_established:
+            self.abort(block=False)
+        else:
+            self._sock.hang_up()
+
+    def run_reactor(self) -> None:
+        """Serve the association to its end, then clean up and tell the service."""
+        try:
+            super().run_reactor()
+        finally:
+            self.dul.kill_dul()
+            self._sock.ring()
+            if self.dul.is_alive():
+                self.dul.join(self._server.transfer_timeout_s)
+            self._sock.dispose()
+            assert isinstance(self.dimse, Receiver)
+            self.dimse.discard()
+            self._server.forget(self)
+            self._service.ended(self)
+
+    def _requested(self) -> None:
+        if not isinstance(self.requestor.primitive, A_ASSOCIATE):
+            self.is_aborted = True  # the connection closed, or worse, before a request came
+            self.kill()
+            return
+        decided = False
+        try:
+            self._service.asked(self)
+            decided = True
+        finally:
+            if not decided:
+                self.reject(2, 3, 1)  # transient, temporary congestion: the sender tries again
+
+    def _note(self, primitive: Any) -> None:
+        if isinstance(primitive, A_ABORT):
+            self.reason = "the caller aborted it"
+        elif isinstance(primitive, A_P_ABORT):
+            self.reason = self.reason or "the connection was lost, or the caller broke the protocol"
+
+    def _serve_request(self, msg: Any, context_id: int) -> None:
+        if isinstance(msg, C_STORE) and not self._sent_release:
+            # Not by the class UID: it may be private, absent or wrong, and is answered anyway.
+            self._is_paused = True
+            StorageServiceClass(self).SCP(msg, self._accepted_cx[context_id])
+            self._is_paused = False
+            return
+        super()._serve_request(msg, context_id)
+
+
+class _Handler(RequestHandler):
+    server: AcceptorServer
+
+    def handle(self) -> None:
+        self.server.open(self.request, self.client_address)
+
+
+class AcceptorServer(AssociationServer):
+    """Listens, and opens an `Acceptor` for each connection, up to a limit.
+
+    Parameters
+    ----------
+    ae : pynetdicom.AE
+        Our titles, sizes and timeouts.
+    address : tuple
+        Where to listen.
+    service : Service
+        Decides and stores.
+    max_connections : int
+        Connections beyond are closed at once.
+    transfer_timeout_s : float
+        Longest time for one PDU [s].
+    """
+
+    request_queue_size = 128
+
+    def __init__(
+        self,
+        ae: AE,
+        address: tuple[str, int],
+        *,
+        service: Service,
+        max_connections: int,
+        transfer_timeout_s: float,
+    ) -> None:
+        self.service = service
+        self.transfer_timeout_s = transfer_timeout_s
+        self._max_connections = max_connections
+        self._connected: set[Acceptor] = set()
+        self._lock = threading.Lock()
+        self._count = 0
+        super().__init__(ae, address, ae.ae_title, [], request_handler=_Handler)
+
+    def open(self, client: socket.socket, address: Any) -> None:
+        """Start an association on a connection."""
+        assoc = Acceptor(self.ae, self, client, address)
+        with self._lock:
+            self._count += 1
+            assoc.name = f"association-{self._count}"
+            self._connected.add(assoc)
+        assoc.start()
+
+    def forget(self, assoc: Acceptor) -> None:
+        """Take an ended association off the list."""
+        with self._lock:
+            self._connected.discard(assoc)
+
+    @property
+    def connected(self) -> list[Acceptor]:
+        """Associations and bare connections that have not ended."""
+        with self._lock:
+            return list(self._connected)
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:
+        """Refuse connections beyond the limit; a peer sees them closed."""
+        if len(self._connected) < self._max_connections:
+            return True
+        log.warning("too many connections", extra={"action": "association.refused"})
+        return False
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say that a connection could not be opened; the listener goes on."""
+        log.exception("could not open a connection", extra={"action": "association.failed"})
+
+    def service_actions(self) -> None:
+        """Collect ended associations now and then: they are cycles with buffers in them."""
+        if self._count >= _COLLECT_EVERY:
+            self._count = 0
+            gc.collect()
+
+    def shutdown(self) -> None:
+        """Stop listening; what is open stays open."""
+        super(AssociationServer, self).shutdown()
+        self.server_close()
