@@ -1,0 +1,211 @@
+"""An analysis as JSON and as a row of CSV. Names no patient.
+
+`score` is the texture slope and `tbs` the calibrated value; they never share a column.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+from typing import Any
+
+from tbsnode import text
+from tbsnode.model import Analysis
+from tbsnode.reasons import Finding
+from tbsnode.tbs.result import LABELS, Vertebra
+
+DECIMALS = 6
+
+_LEVEL_COLUMNS = ("score", "standard_error", "fit_r2", "pairs", "area_mm2", "excluded")
+CSV_COLUMNS = (
+    "file",
+    "frame",
+    "status",
+    "reason",
+    "score",
+    "standard_error",
+    "native_score",
+    "tbs",
+    "z_score",
+    "category",
+    "calibration",
+    "included",
+    *(f"{label}_{column}" for label in LABELS for column in _LEVEL_COLUMNS),
+    "label_confidence",
+    "alternative_shift",
+    "alternative_score",
+    "input_class",
+    "row_spacing_mm",
+    "column_spacing_mm",
+    "spacing_source",
+    "findings",
+    "study_instance_uid",
+    "sop_instance_uid",
+    "image_sha256",
+    "parameters",
+    "version",
+)
+
+
+def as_json(analysis: Analysis, file: str = "") -> dict[str, Any]:
+    """Return the JSON object of one image.
+
+    Parameters
+    ----------
+    analysis : Analysis
+        Its result; numbers are rounded to 1e-6, outlines [pixels] are exact.
+    file : str
+        The path as the user gave it.
+
+    Returns
+    -------
+    dict
+        Keys in documented order; only JSON types.
+    """
+    identity = analysis.identity
+    alternative = analysis.alternative
+    return {
+        "file": file,
+        "frame": analysis.frame,
+        "study_instance_uid": identity.study_instance_uid if identity else None,
+        "sop_instance_uid": identity.sop_instance_uid if identity else None,
+        "image_sha256": analysis.image_sha256 or None,
+        "status": analysis.status.value,
+        "reason": _reason(analysis.reason),
+        "input_class": analysis.input_class.value if analysis.input_class else None,
+        "pixel_spacing_mm": _exact_pair(analysis.pixel_spacing_mm),
+        "spacing_source": analysis.spacing_source or None,
+        "label_confidence": _rounded(analysis.label_confidence),
+        "alternative": None
+        if alternative is None
+        else {"shift": alternative.shift, "score": _rounded(alternative.score)},
+        "vertebrae": [_vertebra(v) for v in analysis.vertebrae],
+        "score": _rounded(analysis.score),
+        "standard_error": _rounded(analysis.standard_error),
+        "native_score": _rounded(analysis.native_score),
+        "tbs": _rounded(analysis.tbs),
+        "z_score": _rounded(analysis.z_score),
+        "category": analysis.category,
+        "calibration": analysis.calibration,
+        "findings": [_finding(f) for f in analysis.findings],
+        "parameters": analysis.parameters.as_dict(),
+        "version": analysis.version,
+    }
+
+
+def csv_row(analysis: Analysis, file: str = "") -> dict[str, str]:
+    """Return one row, by column of `CSV_COLUMNS`; what is not known is empty."""
+    spacing = analysis.pixel_spacing_mm or (None, None)
+    alternative = analysis.alternative
+    identity = analysis.identity
+    row: dict[str, object] = {
+        "file": file,
+        "frame": analysis.frame,
+        "status": analysis.status.value,
+        "reason": analysis.reason.code.value if analysis.reason else None,
+        "score": analysis.score,
+        "standard_error": analysis.standard_error,
+        "native_score": analysis.native_score,
+        "tbs": analysis.tbs,
+        "z_score": analysis.z_score,
+        "category": analysis.category,
+        "calibration": analysis.calibration,
+        "included": " ".join(analysis.included),
+        "label_confidence": analysis.label_confidence,
+        "alternative_shift": alternative.shift if alternative else None,
+        "alternative_score": alternative.score if alternative else None,
+        "input_class": analysis.input_class.value if analysis.input_class else None,
+        "row_spacing_mm": spacing[0],
+        "column_spacing_mm": spacing[1],
+        "spacing_source": analysis.spacing_source,
+        "findings": " ".join(_coded(f) for f in analysis.findings),
+        "study_instance_uid": identity.study_instance_uid if identity else None,
+        "sop_instance_uid": identity.sop_instance_uid if identity else None,
+        "image_sha256": analysis.image_sha256,
+        "parameters": " ".join(f"{name}={value}" for name, value in analysis.parameters.as_dict().items()),
+        "version": analysis.version,
+    }
+    for vertebra in analysis.vertebrae:
+        row |= _level_cells(vertebra)
+    return {column: _cell(row.get(column)) for column in CSV_COLUMNS}
+
+
+def as_csv(results: Iterable[tuple[str, Analysis]]) -> str:
+    """Write a table: one header line, then one line an image.
+
+    Parameters
+    ----------
+    results : iterable of (file, Analysis) pairs
+        In the order in which they are written.
+
+    Returns
+    -------
+    str
+        RFC 4180 with LF line ends.
+    """
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, CSV_COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(csv_row(analysis, file) for file, analysis in results)
+    return buffer.getvalue()
+
+
+def _vertebra(vertebra: Vertebra) -> dict[str, Any]:
+    return {
+        "label": vertebra.label,
+        "included": vertebra.included,
+        "excluded": _reason(vertebra.excluded),
+        "score": _rounded(vertebra.score),
+        "standard_error": _rounded(vertebra.standard_error),
+        "fit_r2": _rounded(vertebra.fit_r2),
+        "pairs": int(vertebra.pairs),
+        "area_mm2": _rounded(vertebra.area_mm2),
+        # never rounded: a pixel center may lie on the outline
+        "region": [[float(row), float(column)] for row, column in vertebra.region],
+    }
+
+
+def _level_cells(vertebra: Vertebra) -> dict[str, object]:
+    cells: dict[str, object] = {
+        "score": vertebra.score,
+        "standard_error": vertebra.standard_error,
+        "fit_r2": vertebra.fit_r2,
+        "pairs": vertebra.pairs,
+        "area_mm2": vertebra.area_mm2,
+        "excluded": vertebra.excluded.code.value if vertebra.excluded else None,
+    }
+    return {f"{vertebra.label}_{column}": cells[column] for column in _LEVEL_COLUMNS}
+
+
+def _reason(finding: Finding | None) -> dict[str, str] | None:
+    if finding is None:
+        return None
+    return {"code": finding.code.value, "text": text.sentence(finding)}
+
+
+def _finding(finding: Finding) -> dict[str, str]:
+    return {
+        "code": finding.code.value,
+        "severity": finding.severity.value,
+        "text": text.sentence(finding),
+    }
+
+
+def _coded(finding: Finding) -> str:
+    return f"{finding.code.value}:{finding.vertebra}" if finding.vertebra else finding.code.value
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(float(value), DECIMALS)
+
+
+def _exact_pair(pair: tuple[float, float] | None) -> list[float] | None:
+    """Keep a spacing whole: rounded, it parts lags that were equal, and the score is not found again."""
+    return None if pair is None else [float(value) for value in pair]
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    return str(round(value, DECIMALS)) if isinstance(value, float) else str(value)
