@@ -1,0 +1,387 @@
+"""The database: one engine a process, short transactions, one place that knows its errors.
+
+Nothing else names SQLAlchemy's errors. A write transaction on SQLite begins IMMEDIATE: one that
+begins by reading and writes later fails at once when another writer came between, however long
+the busy timeout is. Threads of one process queue on a lock before that, because SQLite itself
+waits by sleeping ever longer.
+
+The engine is made when first used, once in each process, so that a `Database` may be handed to a
+child. Children are spawned: SQLite's locks belong to a process and do not survive a fork, so using
+an inherited open SQLite database is refused rather than damaging it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import exc, pool
+from sqlalchemy.dialects import postgresql, sqlite
+
+from tbsnode.errors import ConfigError, DatabaseUnavailable, ResourceError, SchemaOutdated, StorageFull
+from tbsnode.store import sqlite_file
+
+REVISION_TABLE = "tbs_revision"
+_WRITES = "tbsnode_writes"
+_IDLE_IN_TRANSACTION_S = 20.0  # less than the wait for a lock, so that who waits gets it
+_LOCK_TIMEOUT_S = 30.0
+_UPGRADE = "Run `tbsnode db upgrade`."
+
+# psycopg passes these to libpq: a dead server is noticed within a minute, not after two hours
+_POSTGRESQL = {
+    "connect_timeout": 10,
+    "application_name": "tbsnode",
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+}
+
+
+class Transaction:
+    """One open transaction; `store` functions take it, the pipeline hands it on.
+
+    Attributes
+    ----------
+    connection : sqlalchemy.Connection
+        For `store` and `engine` only.
+    dialect : str
+        ``"sqlite"`` or ``"postgresql"``.
+    writes : bool
+        False in a read transaction.
+    """
+
+    def __init__(self, connection: sa.Connection, *, writes: bool) -> None:
+        self.connection = connection
+        self.writes = writes
+        self.dialect = connection.dialect.name
+        if self.dialect == "sqlite":
+            self.now = time.time()  # after the write lock was granted
+
+    @cached_property
+    def now(self) -> float:
+        """Seconds since the epoch at the transaction's begin; the database's clock on PostgreSQL."""
+        return float(self.connection.scalar(sa.text("SELECT extract(epoch FROM now())::float8")))
+
+    def execute(
+        self, statement: sa.Executable, parameters: Sequence[Mapping[str, Any]] | None = None
+    ) -> sa.CursorResult[Any]:
+        """Run a statement; `parameters` runs it once for each mapping."""
+        result = self.connection.execute(statement, parameters)
+        assert isinstance(result, sa.CursorResult)
+        return result
+
+    def all(self, statement: sa.Executable) -> Sequence[sa.Row[Any]]:
+        """Return all rows."""
+        return self.connection.execute(statement).all()
+
+    def one(self, statement: sa.Executable) -> sa.Row[Any] | None:
+        """Return the first row, or None."""
+        return self.connection.execute(statement).first()
+
+    def scalar(self, statement: sa.Executable) -> Any:
+        """Return the first column of the first row, or None."""
+        return self.connection.scalar(statement)
+
+    def add(self, table: sa.Table, **values: Any) -> int:
+        """Insert a row and return its `id`."""
+        return int(self.scalar(table.insert().values(**values).returning(table.c.id)))
+
+    def add_if_new(self, table: sa.Table, **values: Any) -> int | None:
+        """Insert a row and return its `id`, or None where a unique constraint has it already.
+
+        On PostgreSQL this waits for another transaction that is inserting the same row.
+        """
+        build = sqlite.insert if self.dialect == "sqlite" else postgresql.insert
+        row_id = self.scalar(build(table).values(**values).on_conflict_do_nothing().returning(table.c.id))
+        return None if row_id is None else int(row_id)
+
+
+@dataclass(frozen=True, slots=True)
+class _InProcess:
+    """What one process holds of a database."""
+
+    engine: sa.Engine
+    writer: threading.Lock = field(default_factory=threading.Lock)
+
+
+class Database:
+    """A catalogue on SQLite or PostgreSQL.
+
+    Parameters
+    ----------
+    url : str
+        ``sqlite:////absolute/path`` or ``postgresql+psycopg://...``. Nothing is opened yet.
+
+    Raises
+    ------
+    ConfigError
+        If the URL is of another kind.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        try:
+            self._parsed = sa.make_url(url)
+        except exc.ArgumentError as error:
+            raise ConfigError("database.url is not a database URL.", remedy=_URL_FORMS) from error
+        if self._parsed.drivername not in ("sqlite", "postgresql+psycopg"):
+            raise ConfigError(f"database.url: {self._parsed.drivername} is not supported.", remedy=_URL_FORMS)
+        self.dialect = self._parsed.get_backend_name()
+        if self.dialect == "sqlite" and self._parsed.database in (None, "", ":memory:"):
+            raise ConfigError("database.url names no file.", remedy=_URL_FORMS)
+        # by process ID: an entry inherited by fork stays alive and untouched
+        self._processes: dict[int, _InProcess] = {}
+
+    def __repr__(self) -> str:
+        return f"Database({self._parsed.render_as_string(hide_password=True)})"
+
+    def __reduce__(self) -> tuple[type[Database], tuple[str]]:
+        return Database, (self.url,)
+
+    @property
+    def path(self) -> Path | None:
+        """The SQLite file; None on PostgreSQL."""
+        return Path(str(self._parsed.database)) if self.dialect == "sqlite" else None
+
+    @property
+    def engine(self) -> sa.Engine:
+        """The engine of this process, for the job engine's client only.
+
+        Raises
+        ------
+        ConfigError
+            If the SQLite file would lie on a network share.
+        """
+        return self._here().engine
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """Begin a write transaction; commit at the end, roll back on any exception.
+
+        Do not nest: on SQLite the inner one waits for the outer until it gives up.
+
+        Raises
+        ------
+        DatabaseUnavailable
+            If the database cannot be reached, is locked for too long or lost the connection. After
+            an error while committing it may still have committed.
+        StorageFull
+            If the database's disk is full.
+        SchemaOutdated
+            If a table or column is missing.
+        """
+        here = self._here()
+        with _translated(), self._writer(here), here.engine.connect() as connection:
+            connection.execution_options(**{_WRITES: True})
+            with connection.begin():
+                yield Transaction(connection, writes=True)
+
+    @contextmanager
+    def read(self) -> Iterator[Transaction]:
+        """Begin a read transaction: one consistent view on SQLite; a write in it fails.
+
+        Raises
+        ------
+        DatabaseUnavailable, SchemaOutdated
+            As for `transaction`.
+        """
+        with _translated(), self._here().engine.connect() as connection:
+            connection.execution_options(**{_WRITES: False, "postgresql_readonly": True})
+            with connection.begin():
+                yield Transaction(connection, writes=False)
+
+    def ping(self) -> None:
+        """Raise DatabaseUnavailable unless the database answers."""
+        with self.read() as tx:
+            tx.scalar(sa.text("SELECT 1"))
+
+    def dispose(self) -> None:
+        """Close this process's idle connections; the next use opens new ones."""
+        here = self._processes.pop(os.getpid(), None)
+        if here is not None:
+            here.engine.dispose()
+
+    def current_revision(self) -> str | None:
+        """Return the schema revision the database has, None where it has no tables yet."""
+        if self.path is not None and not self.path.exists():
+            return None
+        with self.read() as tx:
+            if not sa.inspect(tx.connection).has_table(REVISION_TABLE):
+                return None
+            revision = tx.scalar(sa.text(f"SELECT version_num FROM {REVISION_TABLE}"))  # noqa: S608
+            return None if revision is None else str(revision)
+
+    def head_revision(self) -> str:
+        """Return the schema revision that this version needs."""
+        from tbsnode.store import revision  # Alembic loads only when asked for
+
+        return revision.head()
+
+    def require_current(self) -> None:
+        """Raise SchemaOutdated unless the database has the schema that this version needs."""
+        from tbsnode.store import revision
+
+        current = self.current_revision()
+        if current == revision.head():
+            return
+        if current is None:
+            raise SchemaOutdated("The database has no tables yet.", remedy=_UPGRADE)
+        revision.require_known(current)
+        raise SchemaOutdated(
+            f"The database has revision {current}, this version needs {revision.head()}.", remedy=_UPGRADE
+        )
+
+    def upgrade(self) -> None:
+        """Create what is missing and run all migrations; does nothing when up to date.
+
+        Two upgrades at once are safe: the second waits and finds nothing to do.
+
+        Raises
+        ------
+        ConfigError
+            If the SQLite file would lie on a network share; SchemaOutdated if a newer version made it.
+        DatabaseUnavailable
+            As for `transaction`.
+        """
+        from tbsnode.store import revision
+
+        if self.path is not None:
+            sqlite_file.refuse_network_share(self.path)
+        with _translated():
+            if self.path is not None:
+                _create_file(self.path)
+            revision.require_known(self.current_revision())
+            # rebuilding a table, SQLite's way to alter one, needs foreign keys off
+            engine = self._make_engine(pool.NullPool, foreign_keys=False)
+            with engine.connect() as connection:
+                connection.execution_options(**{_WRITES: True})
+                with connection.begin():
+                    revision.upgrade(connection)
+
+    def _here(self) -> _InProcess:
+        here = self._processes.get(os.getpid())
+        if here is None:
+            if self.path is not None:
+                if set(self._processes) - {os.getpid()}:
+                    raise RuntimeError("an open SQLite database was inherited by fork; spawn the child")
+                sqlite_file.refuse_network_share(self.path)
+            made = _InProcess(self._make_engine(pool.QueuePool))
+            here = self._processes.setdefault(os.getpid(), made)  # atomic: the first thread wins
+        return here
+
+    def _make_engine(self, poolclass: type[pool.Pool], *, foreign_keys: bool = True) -> sa.Engine:
+        options: dict[str, Any] = {
+            "poolclass": poolclass,
+            "hide_parameters": True,
+            "json_serializer": _json,
+        }
+        if poolclass is pool.QueuePool:
+            options |= {"pool_size": 5, "max_overflow": 15, "pool_timeout": _LOCK_TIMEOUT_S}
+        if self.path is not None:
+            connect = partial(sqlite_file.connect, self.path, foreign_keys=foreign_keys)
+            engine = sa.create_engine(self._parsed, creator=connect, **options)
+            sa.event.listen(engine, "begin", _begin_sqlite)
+        else:
+            url = self._parsed.update_query_dict(
+                {name: str(value) for name, value in _POSTGRESQL.items() if name not in self._parsed.query}
+            )
+            engine = sa.create_engine(url, pool_pre_ping=True, isolation_level="READ COMMITTED", **options)
+            sa.event.listen(engine, "connect", _connected_postgresql)
+        return engine
+
+    def _writer(self, here: _InProcess) -> AbstractContextManager[None]:
+        return _held(here.writer) if self.dialect == "sqlite" else nullcontext()
+
+
+# NaN is not JSON: PostgreSQL refuses it, SQLite would keep it for a reader that cannot
+_json = partial(json.dumps, allow_nan=False, separators=(",", ":"))
+_URL_FORMS = "Use sqlite:///path/to/file.db or postgresql+psycopg://user@host/name."
+
+
+@contextmanager
+def _held(lock: threading.Lock) -> Iterator[None]:
+    if not lock.acquire(timeout=_LOCK_TIMEOUT_S):
+        raise DatabaseUnavailable("The database was busy in this process for too long.")
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    writes = connection.get_execution_options().get(_WRITES, True)
+    connection.exec_driver_sql(f"PRAGMA query_only={'OFF' if writes else 'ON'}")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN DEFERRED")
+
+
+def _connected_postgresql(connection: Any, _record: object) -> None:
+    """Bound the wait for locks, and undo an asynchronous commit: success means durable.
+
+    The server ends a session that stays idle inside a transaction: a machine that froze there would
+    hold its locks for as long as it is frozen, and nobody could take over what it had in hand.
+    """
+    with connection.cursor() as cursor:
+        idle = f"{int(_IDLE_IN_TRANSACTION_S)}s"
+        cursor.execute("SELECT set_config('idle_in_transaction_session_timeout', %s, false)", (idle,))
+        cursor.execute("SELECT set_config('lock_timeout', %s, false)", (f"{int(_LOCK_TIMEOUT_S)}s",))
+        cursor.execute(
+            "SELECT set_config('synchronous_commit', 'on', false)"
+            " WHERE current_setting('synchronous_commit') = 'off'"
+        )
+    connection.commit()
+
+
+def _create_file(path: Path) -> None:
+    try:
+        sqlite_file.create(path)
+    except OSError as error:
+        raise DatabaseUnavailable(
+            f"The database file {path} cannot be created: {error.strerror}.",
+            remedy="Correct database.url or the folder's permissions.",
+        ) from error
+    except sqlite_file.Error as error:
+        raise DatabaseUnavailable(f"The database file {path} cannot be used: {error}.") from error
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turn what the driver raises into our errors; what is a bug passes."""
+    try:
+        yield
+    except exc.TimeoutError as error:
+        raise DatabaseUnavailable("All database connections are in use.") from error
+    except exc.DatabaseError as error:
+        translated = _translate(error)
+        if translated is None:
+            raise
+        raise translated from error
+    except exc.InterfaceError as error:
+        raise DatabaseUnavailable(f"The database did not answer: {_first_line(error)}") from error
+
+
+def _translate(error: exc.DatabaseError) -> ResourceError | SchemaOutdated | None:
+    state = getattr(error.orig, "sqlstate", None) or ""
+    text = _first_line(error)
+    if state in ("42P01", "42703") or text.startswith(("no such table", "no such column")):
+        return SchemaOutdated("A table or column is missing in the database.", remedy=_UPGRADE)
+    if state == "53100" or text == "database or disk is full":
+        return StorageFull("The database's disk is full.", remedy="Free disk space.")
+    # DatabaseError itself, no subclass: SQLite's damaged file
+    if isinstance(error, exc.OperationalError) or type(error) is exc.DatabaseError:
+        return DatabaseUnavailable(f"The database did not answer: {text}")
+    return None
+
+
+def _first_line(error: exc.DBAPIError) -> str:
+    """Return the driver's message without the lines that PostgreSQL fills with values."""
+    lines = str(error.orig).strip().splitlines()
+    return lines[0] if lines else type(error.orig).__name__

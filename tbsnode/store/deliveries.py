@@ -1,0 +1,169 @@
+"""One result set to one destination, and what the peer answered for each of its instances."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import and_, insert, select, true, update
+
+from tbsnode.model import DeliveryState
+from tbsnode.store.schema import delivery, delivery_item, derived_instance
+
+if TYPE_CHECKING:
+    from tbsnode.store.database import Transaction
+    from tbsnode.store.work import Ticket
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewDelivery:
+    """One result set to one destination.
+
+    Attributes
+    ----------
+    study_id, analysis_id : int
+        What it delivers.
+    destination : str
+        Name in the configuration.
+    state : DeliveryState
+        QUEUED, or HELD with `reason`.
+    reason : str
+        A reasons.Code where held.
+    horizon_s : float
+        How long an unreachable peer is tried.
+    """
+
+    study_id: int
+    analysis_id: int
+    destination: str
+    state: DeliveryState = DeliveryState.QUEUED
+    reason: str = ""
+    horizon_s: float = 72 * 3600.0
+
+
+def add_delivery(tx: Transaction, new: NewDelivery) -> int:
+    """Write a delivery that is due now, and replace what was not sent yet of older results."""
+    waiting = (DeliveryState.QUEUED.value, DeliveryState.HELD.value, DeliveryState.FAILED.value)
+    tx.connection.execute(
+        update(delivery)
+        .where(
+            delivery.c.study_ref == new.study_id,
+            delivery.c.destination == new.destination,
+            delivery.c.state.in_(waiting),
+        )
+        .values(state=DeliveryState.SUPERSEDED.value, next_try_at=None, updated_at=tx.now)
+    )
+    due = tx.now if new.state is DeliveryState.QUEUED else None
+    row = tx.connection.execute(
+        insert(delivery)
+        .values(
+            study_ref=new.study_id,
+            analysis_ref=new.analysis_id,
+            destination=new.destination,
+            state=new.state.value,
+            reason=new.reason,
+            next_try_at=due,
+            deadline=tx.now + new.horizon_s,
+            created_at=tx.now,
+            updated_at=tx.now,
+        )
+        .returning(delivery.c.id)
+    )
+    return int(row.scalar_one())
+
+
+def another_at_work(tx: Transaction, ticket: Ticket, study_id: int, destination: str) -> bool:
+    """Tell whether an older result of the study is on its way to the same destination."""
+    other = select(delivery.c.id).where(
+        delivery.c.study_ref == study_id,
+        delivery.c.destination == destination,
+        delivery.c.id < ticket.row_id,
+        delivery.c.state == DeliveryState.RUNNING.value,
+    )
+    return tx.connection.execute(other.limit(1)).first() is not None
+
+
+def record_item(tx: Transaction, delivery_id: int, **values: Any) -> None:
+    """Write what a peer answered for one instance; the last answer counts."""
+    items = delivery_item
+    where = and_(items.c.delivery_ref == delivery_id, items.c.sop_instance_uid == values["sop_instance_uid"])
+    if tx.connection.execute(update(items).where(where).values(**values)).rowcount == 0:
+        tx.connection.execute(insert(items).values(delivery_ref=delivery_id, **values))
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a peer answered for one instance: its kind, and `SendOutcome.category`."""
+
+    kind: str
+    outcome: str
+
+
+def answered(tx: Transaction, delivery_id: int) -> dict[str, Answer]:
+    """Return each answer that a delivery has had, by SOP Instance UID."""
+    rows = tx.connection.execute(
+        select(delivery_item.c.sop_instance_uid, delivery_item.c.kind, delivery_item.c.outcome).where(
+            delivery_item.c.delivery_ref == delivery_id
+        )
+    )
+    return {row.sop_instance_uid: Answer(row.kind, row.outcome) for row in rows}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """An instance of ours that a destination took."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_instance_uid: str
+
+
+def last_received(
+    tx: Transaction, study_id: int, destination: str, kind: str, *, before: int | None = None
+) -> Received | None:
+    """Return the newest instance of a kind that a destination took, of analyses `before` one.
+
+    It is the predecessor of the next one there, whatever other destinations received.
+    """
+    older = delivery.c.analysis_ref < before if before is not None else true()
+    row = tx.connection.execute(
+        select(
+            derived_instance.c.sop_class_uid,
+            derived_instance.c.sop_instance_uid,
+            derived_instance.c.series_instance_uid,
+        )
+        .join(delivery_item, delivery_item.c.derived_ref == derived_instance.c.id)
+        .join(delivery, delivery.c.id == delivery_item.c.delivery_ref)
+        .where(
+            delivery.c.study_ref == study_id,
+            delivery.c.destination == destination,
+            older,
+            delivery_item.c.kind == kind,
+            delivery_item.c.outcome.in_(("success", "warning")),
+        )
+        .order_by(delivery.c.id.desc())
+        .limit(1)
+    ).first()
+    return None if row is None else Received(**row._mapping)
+
+
+def delivery_of(tx: Transaction, delivery_id: int) -> dict[str, Any]:
+    """Return a delivery's row by column name."""
+    row = tx.connection.execute(select(delivery).where(delivery.c.id == delivery_id)).one()
+    return dict(row._mapping)
+
+
+def deliveries_of_study(tx: Transaction, study_id: int) -> list[dict[str, Any]]:
+    """Return the deliveries of a study by column name, oldest first."""
+    rows = tx.connection.execute(
+        select(delivery).where(delivery.c.study_ref == study_id).order_by(delivery.c.id)
+    )
+    return [dict(row._mapping) for row in rows]
+
+
+def items_of(tx: Transaction, delivery_id: int) -> list[dict[str, Any]]:
+    """Return what the peer answered for each instance of a delivery, by column name."""
+    rows = tx.connection.execute(
+        select(delivery_item).where(delivery_item.c.delivery_ref == delivery_id).order_by(delivery_item.c.id)
+    )
+    return [dict(row._mapping) for row in rows]

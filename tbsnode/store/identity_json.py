@@ -1,0 +1,42 @@
+"""`InstanceIdentity` to JSON and back, for the catalogue.
+
+Absent keys take the field's default, so that a row written by an older version still reads; unknown
+keys, written by a newer one, are ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from typing import Any, TypeVar
+
+from tbsnode.model import Claim, Demographics, InstanceIdentity, Scanner
+
+T = TypeVar("T")
+
+
+def to_json(identity: InstanceIdentity) -> dict[str, Any]:
+    """Return an identity as JSON types, key = field name."""
+    values = asdict(identity)
+    values["claim"] = identity.claim.value
+    values["order_codes"] = list(identity.order_codes)
+    return values
+
+
+def from_json(values: Mapping[str, Any]) -> InstanceIdentity:
+    """Return the identity that `to_json` wrote."""
+    known = dict(values)
+    if "demographics" in known:
+        known["demographics"] = _build(Demographics, known["demographics"])
+    if "scanner" in known:
+        known["scanner"] = _build(Scanner, known["scanner"])
+    if "claim" in known:
+        known["claim"] = Claim(known["claim"])
+    if "order_codes" in known:
+        known["order_codes"] = tuple(known["order_codes"])
+    return _build(InstanceIdentity, known)
+
+
+def _build(kind: type[T], values: Mapping[str, Any]) -> T:
+    names = {field.name for field in fields(kind)}  # type: ignore[arg-type]
+    return kind(**{name: value for name, value in values.items() if name in names})

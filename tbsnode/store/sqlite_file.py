@@ -1,0 +1,119 @@
+"""The SQLite file: where it may lie, and how a connection to it is opened.
+
+A write-ahead log needs shared memory and dependable locks, which network shares do not give; a
+database on one is refused before it can be damaged. A missing file is an error everywhere but in
+`tbsnode db upgrade`, so that a mistyped path never looks like an empty node.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+import time
+from pathlib import Path
+
+from tbsnode.errors import ConfigError
+
+BUSY_TIMEOUT_S = 30.0
+Error = sqlite3.Error  # what `create` may raise beside OSError
+
+_NETWORK = frozenset(
+    {"9p", "afs", "ceph", "cifs", "davfs", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4"}
+    | {"prl_fs", "smb2", "smb3", "smbfs", "vboxsf"}
+    | {"fuse.ceph", "fuse.cephfs", "fuse.curlftpfs", "fuse.davfs2", "fuse.glusterfs", "fuse.goofys"}
+    | {"fuse.rclone", "fuse.s3fs", "fuse.smbnetfs", "fuse.sshfs"}
+)
+
+_MOUNTS = Path("/proc/self/mounts")
+
+
+def file_system_type(path: Path, mounts: str) -> str:
+    r"""Tell on which type of file system a path lies.
+
+    Parameters
+    ----------
+    path : Path
+        Absolute, symbolic links resolved.
+    mounts : str
+        Text in the form of ``/proc/self/mounts``; a later line covers an earlier one.
+
+    Returns
+    -------
+    str
+        The type, as the kernel names it; empty where no line fits.
+
+    Examples
+    --------
+    >>> file_system_type(Path("/data/x.db"), "/dev/sda / ext4 rw 0 0\nnas:/x /data nfs4 rw 0 0\n")
+    'nfs4'
+    """
+    found, depth = "", -1
+    for line in mounts.splitlines():
+        fields = line.split()
+        if len(fields) < 3:
+            continue
+        mount_point = Path(re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), fields[1]))
+        if path.is_relative_to(mount_point) and len(mount_point.parts) >= depth:
+            found, depth = fields[2], len(mount_point.parts)
+    return found
+
+
+def refuse_network_share(path: Path, mounts: Path = _MOUNTS) -> None:
+    """Raise if the file would lie on a network share, as far as this system tells.
+
+    Parameters
+    ----------
+    path : Path
+        The database file, present or not.
+    mounts : Path
+        The kernel's list of mounts.
+
+    Raises
+    ------
+    ConfigError
+        With the file system's type.
+    """
+    kind = ""
+    if str(path).startswith(("\\\\", "//")):
+        kind = "UNC path"
+    elif mounts.exists():
+        kind = file_system_type(path.resolve(), mounts.read_text(errors="replace"))
+    if kind == "UNC path" or kind in _NETWORK:
+        raise ConfigError(
+            f"database.url: {path} lies on a network share ({kind}), where SQLite loses data.",
+            remedy="Put the file on a local disk, or use PostgreSQL.",
+        )
+
+
+def connect(path: Path, *, foreign_keys: bool = True) -> sqlite3.Connection:
+    """Open a connection to an existing file; the caller begins and ends transactions itself."""
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=rw",
+        uri=True,
+        timeout=BUSY_TIMEOUT_S,
+        isolation_level=None,  # no implicit BEGIN: see Database
+        check_same_thread=False,  # the pool hands a connection to one thread at a time
+    )
+    connection.execute(f"PRAGMA busy_timeout={int(BUSY_TIMEOUT_S * 1000)}")
+    connection.execute("PRAGMA synchronous=FULL")  # an acknowledged commit survives a power cut
+    connection.execute(f"PRAGMA foreign_keys={'ON' if foreign_keys else 'OFF'}")
+    return connection
+
+
+def create(path: Path) -> None:
+    """Create the file and its folders if missing, and switch it to a write-ahead log for good."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o640))
+    connection = connect(path)
+    deadline = time.monotonic() + BUSY_TIMEOUT_S
+    try:
+        while connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+            try:
+                connection.execute("PRAGMA journal_mode=WAL")
+            except sqlite3.OperationalError:  # SQLite does not wait for the lock it needs here
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
+    finally:
+        connection.close()

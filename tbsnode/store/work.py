@@ -1,0 +1,283 @@
+"""What is due, who has it, when to try again: the rows that the job engine turns into workflows.
+
+Every function takes an open transaction and performs one guarded statement or a few of them; none
+waits. A *ticket* is (row, attempt): whoever works presents it, and a ticket whose attempt is no
+longer the row's is void, so an old worker cannot overwrite a newer one's result.
+
+Study::
+
+    arm ──> RECEIVING (ready_at) ──take──> QUEUED ──start──> RUNNING ──finish──> DONE | ...
+                                             ^                  │
+                                             └── next_try_at <──┴── postpone
+
+A late instance arms a study that is being worked on too (`store.readiness`); it is taken again once
+that work is over. Delivery rows move the same way, without `ready_at`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Table, and_, delete, insert, or_, select, update
+
+from tbsnode.model import DeliveryState, StudyState
+from tbsnode.store.readiness import AT_WORK
+from tbsnode.store.schema import delivery, executor_lease, queue_pause, study
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sqlalchemy import ColumnElement
+
+    from tbsnode.store.database import Transaction
+
+ANALYZE_QUEUE = "analyze"
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """The right to work on one row, as long as the row's attempt is this one.
+
+    Attributes
+    ----------
+    kind : str
+        ``"study"`` or ``"delivery"``.
+    row_id : int
+        Its row.
+    attempt : int
+        Rises with every enqueue.
+    queue : str
+        ``"analyze"`` or ``"deliver:<destination>"``.
+    """
+
+    kind: str
+    row_id: int
+    attempt: int
+    queue: str
+
+    @property
+    def workflow_id(self) -> str:
+        """Name of the workflow that carries this ticket."""
+        return f"{self.kind}/{self.row_id}/{self.attempt}"
+
+
+def deliver_queue(destination: str) -> str:
+    """Return the queue name of a destination."""
+    return f"deliver:{destination}"
+
+
+# ---- taking ------------------------------------------------------------------------------------
+
+
+def is_due(tx: Transaction) -> bool:
+    """Tell whether anything is due, without taking the write lock."""
+    for table, column in ((study, "ready_at"), (study, "next_try_at"), (delivery, "next_try_at")):
+        due = select(table.c.id).where(table.c[column] <= tx.now).limit(1)
+        if tx.connection.execute(due).first() is not None:
+            return True
+    return False
+
+
+def take_due(tx: Transaction, *, limit: int) -> list[Ticket]:
+    """Take all rows that are due, each in one guarded statement; each becomes one ticket.
+
+    On PostgreSQL several scanners may take at once (SKIP LOCKED inside the statement); on SQLite
+    the write transaction is exclusive, and a SELECT before the UPDATE would take a study twice.
+    """
+    paused = set(tx.connection.execute(select(queue_pause.c.queue)).scalars())
+    tickets = [] if ANALYZE_QUEUE in paused else _take_studies(tx, limit)
+    return tickets + _take_deliveries(tx, limit, paused)
+
+
+def _take_studies(tx: Transaction, limit: int) -> list[Ticket]:
+    waiting = or_(study.c.state.not_in(AT_WORK), study.c.next_try_at.is_not(None))
+    fresh = _take(
+        tx,
+        study,
+        and_(study.c.ready_at <= tx.now, waiting),
+        limit,
+        ready_at=None,
+        next_try_at=None,
+        generation=study.c.generation + 1,
+        content_at=tx.now,
+        tries=1,
+        state=StudyState.QUEUED.value,
+        reason="",
+        last_error="",
+    )
+    again = _take(
+        tx,
+        study,
+        and_(study.c.next_try_at <= tx.now, study.c.state == StudyState.QUEUED.value),
+        limit,
+        next_try_at=None,
+        tries=study.c.tries + 1,
+    )
+    return [Ticket("study", row.id, row.attempt, ANALYZE_QUEUE) for row in fresh + again]
+
+
+def _take_deliveries(tx: Transaction, limit: int, paused: set[str]) -> list[Ticket]:
+    stopped = [name.removeprefix("deliver:") for name in paused if name.startswith("deliver:")]
+    due = and_(
+        delivery.c.next_try_at <= tx.now,
+        delivery.c.state == DeliveryState.QUEUED.value,
+        delivery.c.destination.not_in(stopped),
+    )
+    rows = _take(tx, delivery, due, limit, next_try_at=None, tries=delivery.c.tries + 1)
+    return [Ticket("delivery", row.id, row.attempt, deliver_queue(row.destination)) for row in rows]
+
+
+def _take(tx: Transaction, table: Table, due: ColumnElement[bool], limit: int, **values: Any) -> list[Any]:
+    chosen = select(table.c.id).where(due).order_by(table.c.id).limit(limit)
+    if tx.connection.dialect.name == "postgresql":
+        chosen = chosen.with_for_update(skip_locked=True)
+    taken = tx.connection.execute(
+        update(table)
+        .where(table.c.id.in_(chosen.scalar_subquery()))
+        .values(attempt=table.c.attempt + 1, updated_at=tx.now, **values)
+        .returning(*table.c)
+    )
+    return list(taken)
+
+
+# ---- working on a ticket -----------------------------------------------------------------------
+
+
+def _mine(table: Table, ticket: Ticket) -> ColumnElement[bool]:
+    return and_(table.c.id == ticket.row_id, table.c.attempt == ticket.attempt, table.c.state.in_(AT_WORK))
+
+
+def _table(ticket: Ticket) -> Table:
+    return study if ticket.kind == "study" else delivery
+
+
+def start(tx: Transaction, ticket: Ticket) -> bool:
+    """Mark the row as running; False where the ticket is void and nothing may be done."""
+    table = _table(ticket)
+    done = tx.connection.execute(
+        update(table).where(_mine(table, ticket)).values(state="running", updated_at=tx.now)
+    )
+    return bool(done.rowcount == 1)
+
+
+_STORED = (DeliveryState.SENT, DeliveryState.WARNING, DeliveryState.PARTIAL)
+
+
+def finish(tx: Transaction, ticket: Ticket, state: StudyState | DeliveryState, **values: Any) -> bool:
+    """End the work on a ticket in the transaction that stores its result; False if it is void.
+
+    What a peer has stored is a fact, also where an administrator cancelled the delivery meanwhile.
+    """
+    table = _table(ticket)
+    from_states = (*AT_WORK, DeliveryState.CANCELLED.value) if state in _STORED else AT_WORK
+    done = tx.connection.execute(
+        update(table)
+        .where(
+            table.c.id == ticket.row_id,
+            table.c.attempt == ticket.attempt,
+            table.c.state.in_(from_states),
+        )
+        .values(state=state.value, next_try_at=None, updated_at=tx.now, **values)
+    )
+    return bool(done.rowcount == 1)
+
+
+def postpone(tx: Transaction, ticket: Ticket, *, delay_s: float, error: str) -> bool:
+    """Try again after `delay_s`; nothing waits meanwhile but this row."""
+    table = _table(ticket)
+    done = tx.connection.execute(
+        update(table)
+        .where(_mine(table, ticket))
+        .values(state="queued", next_try_at=tx.now + delay_s, last_error=error, updated_at=tx.now)
+    )
+    return bool(done.rowcount == 1)
+
+
+def can_lock(tx: Transaction, ticket: Ticket) -> bool:
+    """Lock the row of a ticket without waiting; False where another transaction has it now."""
+    table = _table(ticket)
+    row = select(table.c.id).where(table.c.id == ticket.row_id)
+    if tx.connection.dialect.name == "postgresql":
+        row = row.with_for_update(skip_locked=True)
+    return tx.connection.execute(row).first() is not None
+
+
+def tries_of(tx: Transaction, ticket: Ticket) -> int:
+    """Return how often the present generation or delivery has been tried."""
+    table = _table(ticket)
+    return int(tx.connection.execute(select(table.c.tries).where(table.c.id == ticket.row_id)).scalar_one())
+
+
+def study_uid_of(tx: Transaction, ticket: Ticket) -> str:
+    """Return the Study Instance UID that a ticket is about."""
+    query = select(study.c.study_instance_uid)
+    if ticket.kind == "study":
+        query = query.where(study.c.id == ticket.row_id)
+    else:
+        query = query.join(delivery, delivery.c.study_ref == study.c.id).where(delivery.c.id == ticket.row_id)
+    return str(tx.connection.execute(query).scalar_one())
+
+
+def at_work(tx: Transaction, *, untouched_for_s: float) -> list[Ticket]:
+    """Return tickets that are out and untouched for a while: what the reconciler asks about."""
+    before = tx.now - untouched_for_s
+    studies = tx.connection.execute(
+        select(study.c.id, study.c.attempt).where(
+            study.c.state.in_(AT_WORK), study.c.next_try_at.is_(None), study.c.updated_at < before
+        )
+    )
+    deliveries = tx.connection.execute(
+        select(delivery.c.id, delivery.c.attempt, delivery.c.destination).where(
+            delivery.c.state.in_(AT_WORK), delivery.c.next_try_at.is_(None), delivery.c.updated_at < before
+        )
+    )
+    return [Ticket("study", row.id, row.attempt, ANALYZE_QUEUE) for row in studies] + [
+        Ticket("delivery", row.id, row.attempt, deliver_queue(row.destination)) for row in deliveries
+    ]
+
+
+# ---- queues ------------------------------------------------------------------------------------
+
+
+def pause(tx: Transaction, queue: str, *, by: str) -> None:
+    """Stop taking rows of a queue; what runs, finishes."""
+    resume(tx, queue)
+    tx.connection.execute(insert(queue_pause).values(queue=queue, paused_at=tx.now, paused_by=by))
+
+
+def resume(tx: Transaction, queue: str) -> None:
+    """Take rows of a queue again."""
+    tx.connection.execute(delete(queue_pause).where(queue_pause.c.queue == queue))
+
+
+def paused_queues(tx: Transaction) -> tuple[str, ...]:
+    """Return the names of the paused queues."""
+    return tuple(tx.connection.execute(select(queue_pause.c.queue).order_by("queue")).scalars())
+
+
+# ---- leases ------------------------------------------------------------------------------------
+
+
+def renew_lease(tx: Transaction, executor_id: str, *, ttl_s: float) -> None:
+    """Say that an executor is alive; leases long expired are forgotten."""
+    table = executor_lease
+    known = tx.connection.execute(
+        update(table).where(table.c.executor_id == executor_id).values(expires_at=tx.now + ttl_s)
+    )
+    if known.rowcount == 0:
+        tx.connection.execute(insert(table).values(executor_id=executor_id, expires_at=tx.now + ttl_s))
+    tx.connection.execute(delete(table).where(table.c.expires_at < tx.now - 60 * ttl_s))
+
+
+def live_executors(tx: Transaction) -> frozenset[str]:
+    """Return the executors whose lease has not expired."""
+    table = executor_lease
+    return frozenset(
+        tx.connection.execute(select(table.c.executor_id).where(table.c.expires_at >= tx.now)).scalars()
+    )
+
+
+def end_lease(tx: Transaction, executor_ids: Iterable[str]) -> None:
+    """Forget leases of executors that left in an orderly way."""
+    tx.connection.execute(delete(executor_lease).where(executor_lease.c.executor_id.in_(list(executor_ids))))
