@@ -1,0 +1,268 @@
+"""Image to result: what the picture gives, under given parameters, in one frozen `Analysis`.
+
+Bad input never raises here: it becomes a refused, not applicable or erroneous result with a coded
+reason, because every image that anybody gives must end in an answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from tbsnode import __version__
+from tbsnode.dicom import identity as dicom_identity
+from tbsnode.dicom import image as dicom_image
+from tbsnode.dicom import part10
+from tbsnode.dicom.hints import ScannerHints
+from tbsnode.errors import AnalysisError, InstanceError
+from tbsnode.model import Analysis, AnalysisStatus, Claim, DensitometryImage, InputClass, InstanceIdentity
+from tbsnode.reasons import Code, Finding, Severity
+from tbsnode.tbs import quality, spine
+from tbsnode.tbs.parameters import Parameters
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tbsnode.pipeline.site import HintRule
+    from tbsnode.tbs.result import SpineMeasurement
+
+# A picture that is plainly not a lumbar spine is no failure where nobody said that it was one.
+_NOT_A_SPINE = (Code.NO_SPINE_FOUND, Code.WRONG_VIEW)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnalysisSettings:
+    """What an analysis depends on besides the image.
+
+    Attributes
+    ----------
+    parameters : Parameters
+        Region and estimator.
+    hint_rules : tuple of HintRule
+        What the site knows of its scanners.
+    version : str
+        Software version stated in the result.
+    made_at : datetime
+        Aware; the time that written files state. No part of the number.
+    """
+
+    parameters: Parameters = field(default_factory=Parameters)
+    hint_rules: tuple[HintRule, ...] = ()
+    version: str = __version__
+    made_at: datetime = datetime(1970, 1, 1, tzinfo=UTC)
+
+    def hints_for(self, identity: InstanceIdentity) -> ScannerHints:
+        """Return what the site knows of the scanner of an instance; the first rule counts."""
+        for rule in self.hint_rules:
+            if rule.matches(identity.scanner):
+                return rule.hints
+        return ScannerHints()
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class FileResult:
+    """The result of one image of a file.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    analysis : Analysis
+        Its result.
+    image : DensitometryImage or None
+        The picture, None where there is none to show.
+    """
+
+    path: Path
+    analysis: Analysis
+    image: DensitometryImage | None = None
+
+
+def analyze_file(path: Path, settings: AnalysisSettings) -> tuple[FileResult, ...]:
+    """Analyze every frame of a file; every path given yields a result.
+
+    Parameters
+    ----------
+    path : Path
+        Any file.
+    settings : AnalysisSettings
+        Parameters and hints.
+
+    Returns
+    -------
+    tuple of FileResult
+        At least one. A file that is not DICOM is refused `NOT_DICOM`; an object without pixels is
+        not applicable.
+    """
+    if not part10.is_part10(path):
+        return (FileResult(path=path, analysis=_without_image(Code.NOT_DICOM, settings)),)
+    try:
+        identity = dicom_identity.read_identity(path)
+        if identity.made_by_tbsnode:
+            return (FileResult(path=path, analysis=_without_image(Code.OWN_RESULT, settings, identity)),)
+        if not identity.is_image:
+            return (FileResult(path=path, analysis=_without_image(Code.NO_IMAGE, settings, identity)),)
+        images = dicom_image.read_images(path, hints=settings.hints_for(identity))
+    except InstanceError as error:
+        finding = Finding(Code.UNREADABLE_PIXELS, values=(("detail", error.message),))
+        return (FileResult(path=path, analysis=_empty(finding, AnalysisStatus.ERROR, settings)),)
+    return tuple(
+        FileResult(path=path, analysis=analyze_image(image, settings), image=image) for image in images
+    )
+
+
+def failed(settings: AnalysisSettings) -> Analysis:
+    """Return the result of a file whose analysis broke off by a fault of ours."""
+    return _empty(None, AnalysisStatus.ERROR, settings)
+
+
+def analyze_image(image: DensitometryImage, settings: AnalysisSettings) -> Analysis:
+    """Measure one picture, or say why no number may be given.
+
+    Parameters
+    ----------
+    image : DensitometryImage
+        As `dicom.image` read it.
+    settings : AnalysisSettings
+        Parameters and version.
+
+    Returns
+    -------
+    Analysis
+        Scored, refused, or not applicable (nothing says or shows that it is an AP spine).
+    """
+    if image.identity.claim is Claim.OTHER:
+        return _outcome(image, settings, Finding(Code.NOT_AP_SPINE), AnalysisStatus.NOT_APPLICABLE)
+    who = image.identity.demographics
+    patient = quality.patient_findings(
+        age_years=who.age_years,
+        sex=who.sex,
+        bmi=who.bmi,
+        has_size=who.height_m is not None and who.weight_kg is not None,
+    )
+    try:
+        measured = None if image.refusal else _measure(image, settings.parameters)
+    except AnalysisError as error:
+        return _refused(image, settings, error.finding)
+    if measured is None:
+        assert image.refusal is not None
+        return _refused(image, settings, image.refusal)
+    forbidding = next((f for f in patient if f.severity is Severity.FAIL), None)
+    if forbidding is not None:
+        return _outcome(image, settings, forbidding, AnalysisStatus.REFUSED)
+    return _scored(image, settings, measured, patient)
+
+
+def _measure(image: DensitometryImage, parameters: Parameters) -> SpineMeasurement:
+    assert image.pixel_spacing_mm is not None
+    picture = spine.Picture(
+        pixels=image.pixels,
+        pixel_spacing_mm=image.pixel_spacing_mm,
+        padding_value=image.padding_value,
+        stored_maximum=image.stored_maximum,
+        spacing_needs_check=image.spacing_needs_check,
+    )
+    return spine.measure(picture, parameters)
+
+
+def _refused(image: DensitometryImage, settings: AnalysisSettings, finding: Finding) -> Analysis:
+    """Refuse where the header or the picture claims a spine; else it is nothing to us."""
+    silent = image.identity.claim is Claim.SILENT
+    if silent and (finding.code in _NOT_A_SPINE or not _pictures_a_spine(image, settings, finding)):
+        return _outcome(image, settings, Finding(Code.NOT_AP_SPINE), AnalysisStatus.NOT_APPLICABLE)
+    if finding.code is Code.IMPLAUSIBLE_PIXEL_SPACING:  # then it was derived, and found wrong
+        kept = tuple(f for f in image.findings if f.code is not Code.DERIVED_PIXEL_SPACING)
+        image = replace(image, findings=kept)
+    return _outcome(image, settings, finding, AnalysisStatus.REFUSED)
+
+
+def _pictures_a_spine(image: DensitometryImage, settings: AnalysisSettings, finding: Finding) -> bool:
+    """Look at the picture of an image that was refused for other reasons than the picture."""
+    if image.refusal is None:
+        return finding.code is not Code.IMPLAUSIBLE_PIXEL_SPACING
+    if image.input_class is InputClass.PAGE or image.pixel_spacing_mm is None or image.pixels.size == 0:
+        return False
+    try:
+        _measure(image, settings.parameters)
+    except AnalysisError as error:
+        return error.code not in (*_NOT_A_SPINE, Code.IMPLAUSIBLE_PIXEL_SPACING)
+    return True
+
+
+def _scored(
+    image: DensitometryImage,
+    settings: AnalysisSettings,
+    measured: SpineMeasurement,
+    patient: tuple[Finding, ...],
+) -> Analysis:
+    excluded = tuple(
+        Finding(Code.LEVEL_EXCLUDED, vertebra=v.label, values=(("reason", v.excluded.code.value),))
+        for v in measured.vertebrae
+        if v.excluded is not None
+    )
+    uncalibrated = Finding(Code.SCANNER_UNCALIBRATED)
+    blank = _outcome(image, settings, None, AnalysisStatus.SCORED)
+    return replace(
+        blank,
+        label_confidence=measured.label_confidence,
+        alternative=measured.alternative,
+        vertebrae=measured.vertebrae,
+        score=measured.score,
+        native_score=measured.native_score,
+        findings=(uncalibrated, *image.findings, *measured.findings, *excluded, *patient),
+    )
+
+
+def _outcome(
+    image: DensitometryImage, settings: AnalysisSettings, reason: Finding | None, status: AnalysisStatus
+) -> Analysis:
+    return replace(
+        _empty(reason, status, settings, image.identity),
+        frame=image.frame,
+        image_sha256=image.image_sha256,
+        data_set_sha256=image.data_set_sha256,
+        input_class=image.input_class,
+        pixel_spacing_mm=image.pixel_spacing_mm,
+        spacing_source=image.spacing_source,
+        findings=image.findings,
+    )
+
+
+def _without_image(
+    code: Code, settings: AnalysisSettings, identity: InstanceIdentity | None = None
+) -> Analysis:
+    status = AnalysisStatus.REFUSED if code is Code.NOT_DICOM else AnalysisStatus.NOT_APPLICABLE
+    return _empty(Finding(code), status, settings, identity)
+
+
+def _empty(
+    reason: Finding | None,
+    status: AnalysisStatus,
+    settings: AnalysisSettings,
+    identity: InstanceIdentity | None = None,
+) -> Analysis:
+    return Analysis(
+        status=status,
+        reason=reason,
+        identity=identity,
+        frame=0,
+        image_sha256="",
+        data_set_sha256="",
+        input_class=None,
+        pixel_spacing_mm=None,
+        spacing_source="",
+        label_confidence=None,
+        alternative=None,
+        vertebrae=(),
+        score=None,
+        standard_error=None,
+        native_score=None,
+        tbs=None,
+        z_score=None,
+        category=None,
+        calibration=None,
+        findings=(),
+        parameters=settings.parameters,
+        version=settings.version,
+    )

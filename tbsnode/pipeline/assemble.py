@@ -1,0 +1,196 @@
+"""What a ready study consists of: which instance is the spine, and what may leave.
+
+Headers nominate, pixels decide. Every candidate is analyzed; the latest acquisition that scores is
+reported, the others are stored and named.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING
+
+from tbsnode.dicom import image as dicom_image
+from tbsnode.errors import InstanceError
+from tbsnode.model import Analysis, AnalysisStatus, Claim, DensitometryImage, StudyState
+from tbsnode.pipeline.analyze import AnalysisSettings, analyze_image
+from tbsnode.reasons import Code, Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from tbsnode.pipeline.site import Policy, Site
+    from tbsnode.store.records import InstanceRow, StudyRow
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Spine:
+    """One analyzed candidate of a study."""
+
+    instance: InstanceRow
+    image: DensitometryImage
+    analysis: Analysis
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Selection:
+    """What a generation of a study comes to.
+
+    Attributes
+    ----------
+    state : StudyState
+        DONE, NOT_APPLICABLE or HELD.
+    reason : Finding or None
+        Why nothing is sent, where nothing is.
+    reported : Spine or None
+        The image whose result is reported (scored or refused).
+    others : tuple of Spine
+        Further results, stored only.
+    publish : bool
+        Whether a result set is made.
+    """
+
+    state: StudyState
+    reason: Finding | None = None
+    reported: Spine | None = None
+    others: tuple[Spine, ...] = ()
+    publish: bool = False
+
+
+def assemble(site: Site, study: StudyRow, instances: Sequence[InstanceRow]) -> Selection:
+    """Decide what a study comes to.
+
+    Parameters
+    ----------
+    site : Site
+        Archive and policy.
+    study : StudyRow
+        The study, with the time committed with its generation.
+    instances : sequence of InstanceRow
+        All its instances, of every state, in order of arrival.
+
+    Returns
+    -------
+    Selection
+        Its state, what is reported and what else was found.
+    """
+    held = _held(instances)
+    if held is not None:
+        return Selection(state=StudyState.HELD, reason=held)
+    current = [row for row in instances if row.state == "current"]
+    if site.policy.when == "ordered" and not any(_is_ordered(site.policy, row) for row in current):
+        return Selection(state=StudyState.NOT_APPLICABLE, reason=Finding(Code.NOT_ORDERED))
+    spines = _analyze(site, current)
+    answers = [s for s in spines if s.analysis.status is not AnalysisStatus.NOT_APPLICABLE]
+    if not answers:
+        reason = Finding(Code.NOT_AP_SPINE if any(r.identity.is_image for r in current) else Code.NO_IMAGE)
+        return Selection(state=StudyState.NOT_APPLICABLE, reason=reason)
+    reported, others = _choose(answers)
+    withheld = _withheld(site.policy, study, reported)
+    return Selection(
+        state=StudyState.DONE,
+        reason=withheld,
+        reported=reported,
+        others=others,
+        publish=withheld is None,
+    )
+
+
+def _held(instances: Iterable[InstanceRow]) -> Finding | None:
+    """Conflicts that a person must resolve before anything is computed or sent."""
+    rows = list(instances)
+    if any(row.state == "conflict" for row in rows):
+        return Finding(Code.INSTANCE_CONFLICT)
+    patients = {
+        (row.identity.demographics.patient_id, row.identity.demographics.issuer)
+        for row in rows
+        if row.state == "current"
+    }
+    if len(patients) > 1:
+        return Finding(Code.IDENTITY_CONFLICT, values=(("patient_ids", float(len(patients))),))
+    return None
+
+
+def _is_ordered(policy: Policy, row: InstanceRow) -> bool:
+    """Look for an order in the request, the procedure codes and the description of the study."""
+    return policy.is_ordered((*row.identity.order_codes, row.identity.study_description))
+
+
+def _analyze(site: Site, current: Sequence[InstanceRow]) -> list[Spine]:
+    """Analyze each distinct picture of the study once; scanners send copies under other UIDs."""
+    settings = AnalysisSettings(
+        parameters=site.policy.parameters,
+        hint_rules=site.policy.hint_rules,
+        version=site.policy.version,
+    )
+    seen: set[str] = set()
+    spines = []
+    for row in current:
+        if not row.identity.is_image or row.identity.claim is Claim.OTHER:
+            continue
+        try:
+            images = dicom_image.read_images(
+                site.archive.path(row.path), hints=settings.hints_for(row.identity)
+            )
+        except InstanceError:
+            continue  # not an image after all; intake kept it as received
+        for image in images:
+            if image.image_sha256 in seen:
+                continue
+            seen.add(image.image_sha256)
+            spines.append(Spine(instance=row, image=image, analysis=analyze_image(image, settings)))
+    return spines
+
+
+def _choose(answers: Sequence[Spine]) -> tuple[Spine, tuple[Spine, ...]]:
+    """Report the latest acquisition that scores, else the latest refusal; name the others."""
+    scored = [s for s in answers if s.analysis.status is AnalysisStatus.SCORED]
+    pool = scored or list(answers)
+    reported = max(pool, key=_order)
+    others = tuple(s for s in answers if s is not reported)
+    also = [s.instance.sop_instance_uid for s in others if s.analysis.status is AnalysisStatus.SCORED]
+    if also:
+        finding = Finding(Code.MULTIPLE_SPINES, values=(("others", ", ".join(also)),))
+        analysis = replace(reported.analysis, findings=(*reported.analysis.findings, finding))
+        reported = Spine(instance=reported.instance, image=reported.image, analysis=analysis)
+    return reported, others
+
+
+def _order(spine: Spine) -> tuple[str, int, int, int, str]:
+    """Acquisition order; the UID breaks ties so that a rerun chooses the same."""
+    identity = spine.instance.identity
+    return (
+        identity.acquisition_date_time,
+        _number(identity.series_number),
+        _number(identity.instance_number),
+        spine.image.frame,
+        identity.sop_instance_uid,
+    )
+
+
+def _number(text: str) -> int:
+    return int(text) if re.fullmatch(r"-?\d{1,9}", text) else 0
+
+
+def _withheld(policy: Policy, study: StudyRow, reported: Spine) -> Finding | None:
+    """Say why a result is kept and not published, if so."""
+    if policy.is_phantom(reported.instance.identity.demographics.patient_id):
+        return Finding(Code.PHANTOM)
+    age = study_age_days(study.study_date, study.content_at or 0.0)
+    if age is not None and age > policy.max_study_age_days:
+        return Finding(Code.STUDY_TOO_OLD, values=(("age_days", float(age)),))
+    if reported.analysis.status is not AnalysisStatus.SCORED and not policy.report_refusals:
+        return reported.analysis.reason
+    return None
+
+
+def study_age_days(study_date: str, now: float) -> int | None:
+    """Return a study's age in days at `now`, None where its date is absent or no date."""
+    if not re.fullmatch(r"\d{8}", study_date):
+        return None
+    try:
+        taken = date(int(study_date[:4]), int(study_date[4:6]), int(study_date[6:]))
+    except ValueError:
+        return None
+    return (datetime.fromtimestamp(now, UTC).date() - taken).days

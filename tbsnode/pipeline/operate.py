@@ -1,0 +1,351 @@
+"""What an administrator does to studies and queues; every act is in the study's story."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from tbsnode.errors import ConfigError, InvalidInstance, NotFound
+from tbsnode.model import ReceivedInstance
+from tbsnode.store import audit, catalogue, deliveries, listing, readiness, results, work
+from tbsnode.store import queue as work_queue
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from tbsnode.pipeline.site import Site
+    from tbsnode.store.database import Transaction
+    from tbsnode.store.records import StudyRow
+
+IMPORTER = "IMPORT"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudySummary:
+    """One line of `study list`."""
+
+    study_instance_uid: str
+    patient_id: str
+    study_date: str
+    scanner: str
+    instances: int
+    state: str
+    reason: str
+    result: str
+    score: float | None
+    delivered: str
+
+
+def import_file(site: Site, path: Path) -> str:
+    """Take a file in as if a scanner had sent it; the original stays where it is.
+
+    Parameters
+    ----------
+    site : Site
+        Archive and database.
+    path : Path
+        A Part 10 file.
+
+    Returns
+    -------
+    str
+        An outcome of `intake`: ``"stored"``, ``"duplicate"``, ``"corrected"`` ...
+
+    Raises
+    ------
+    InstanceError
+        If it is no DICOM file, or one that cannot be accepted.
+    """
+    from tbsnode.dicom import identity as dicom_identity  # a listing need not load pydicom
+    from tbsnode.dicom import part10
+    from tbsnode.pipeline import intake
+
+    if not part10.is_part10(path):
+        raise InvalidInstance("This is not a DICOM file.", remedy="Name files with a DICOM preamble.")
+    identity = dicom_identity.read_identity(path)
+    copy = site.archive.bring_in(path)
+    try:
+        received = ReceivedInstance(
+            path=copy,
+            sop_class_uid=identity.sop_class_uid,
+            sop_instance_uid=identity.sop_instance_uid,
+            transfer_syntax_uid=identity.transfer_syntax_uid,
+            calling_ae_title=IMPORTER,
+            called_ae_title=site.policy.ae_title,
+            host="",
+            association_id="",
+        )
+        return intake.take(site, received).outcome
+    finally:
+        copy.unlink(missing_ok=True)
+
+
+# ---- studies ------------------------------------------------------------------------------------
+
+
+def _study(tx: Transaction, uid: str) -> StudyRow:
+    row = catalogue.study_by_uid(tx, uid)
+    if row is None:
+        raise NotFound(f"There is no study {uid} here.", remedy="`tbsnode study list` shows those there are.")
+    return row
+
+
+def ready(site: Site, uid: str) -> None:
+    """Take a study for complete now."""
+    with site.database.transaction() as tx:
+        row = _study(tx, uid)
+        readiness.arm(tx, row.id, ready_at=tx.now)
+        audit.add_event(tx, "study.ready", "an administrator took it for complete", study_instance_uid=uid)
+
+
+def reprocess(site: Site, uids: Iterable[str]) -> None:
+    """Analyze studies again; a changed result makes a successor, the same result nothing."""
+    for uid in uids:
+        with site.database.transaction() as tx:
+            row = _study(tx, uid)
+            readiness.arm(tx, row.id, ready_at=tx.now)
+            audit.add_event(
+                tx, "study.reprocess", "an administrator asked for another analysis", study_instance_uid=uid
+            )
+
+
+def resend(site: Site, uid: str, destination: str | None = None) -> int:
+    """Queue the last published result set of a study again, the same instances.
+
+    Returns
+    -------
+    int
+        How many deliveries were queued.
+
+    Raises
+    ------
+    NotFound
+        If there is no such study, destination or published result.
+    ConfigError
+        In shadow mode, where nothing leaves.
+    """
+    _require_live(site)
+    peers = [peer for peer in site.peers if destination in (None, peer.name)]
+    if not peers:
+        names = ", ".join(peer.name for peer in site.peers) or "none"
+        raise NotFound(f"There is no destination {destination}.", remedy=f"Configured: {names}.")
+    with site.database.transaction() as tx:
+        row = _study(tx, uid)
+        last = results.last_published(tx, row.id)
+        if last is None:
+            raise NotFound(
+                "Nothing was published for this study.", remedy=f"`tbsnode study trace {uid}` says why."
+            )
+        for peer in peers:
+            deliveries.add_delivery(
+                tx,
+                deliveries.NewDelivery(
+                    study_id=row.id,
+                    analysis_id=last.id,
+                    destination=peer.name,
+                    horizon_s=site.policy.retry_horizon_s,
+                ),
+            )
+        names = ", ".join(peer.name for peer in peers)
+        audit.add_event(
+            tx, "study.resend", f"an administrator sends it again to {names}", study_instance_uid=uid
+        )
+    return len(peers)
+
+
+def _require_live(site: Site) -> None:
+    if site.policy.shadow:
+        raise ConfigError(
+            "The node is in shadow mode: nothing leaves.", remedy='Set [node] mode = "live" first.'
+        )
+
+
+def resolve(site: Site, uid: str, use: str) -> None:
+    """Decide which of two instances with one UID and different pixels counts.
+
+    Parameters
+    ----------
+    site : Site
+        The node.
+    uid : str
+        Study Instance UID.
+    use : str
+        ``"first"`` keeps the one that was current, ``"latest"`` takes the newest.
+
+    Raises
+    ------
+    NotFound
+        If the study has no such conflict.
+    """
+    with site.database.transaction() as tx:
+        row = _study(tx, uid)
+        versions: dict[str, list[Any]] = {}
+        for instance in catalogue.instances_of_study(tx, row.id):
+            if instance.state in ("current", "conflict"):
+                versions.setdefault(instance.sop_instance_uid, []).append(instance)
+        decided = 0
+        for rivals in versions.values():
+            if not any(rival.state == "conflict" for rival in rivals):
+                continue
+            rivals.sort(key=lambda rival: rival.version)
+            winner = rivals[0] if use == "first" else rivals[-1]
+            for rival in rivals:
+                state = "current" if rival is winner else "superseded"
+                catalogue.set_instance_state(tx, rival.id, state)
+            decided += 1
+        if not decided:
+            raise NotFound("This study has no conflict to resolve.")
+        readiness.arm(tx, row.id, ready_at=tx.now)
+        audit.add_event(
+            tx,
+            "study.resolved",
+            f"an administrator decided that the {use} of {decided} conflicting instances counts",
+            study_instance_uid=uid,
+        )
+
+
+def study_list(site: Site, chosen: listing.StudyFilter) -> tuple[StudySummary, ...]:
+    """Return the chosen studies, newest first."""
+    with site.database.read() as tx:
+        found = listing.list_studies(tx, chosen)
+    return tuple(_summary(one) for one in found)
+
+
+def _summary(one: listing.ListedStudy) -> StudySummary:
+    result = one.result
+    told = "" if result is None else f"{result.status.value} {result.reason}".strip()
+    return StudySummary(
+        study_instance_uid=one.study.study_instance_uid,
+        patient_id=one.patient.patient_id,
+        study_date=one.study.study_date,
+        scanner=one.study.scanner,
+        instances=one.instances,
+        state=one.study.state.value,
+        reason=one.study.reason,
+        result=told,
+        score=None if result is None else result.score,
+        delivered=", ".join(f"{name}: {state.value}" for name, state in one.deliveries),
+    )
+
+
+def study_show(site: Site, uid: str) -> dict[str, Any]:
+    """Return everything about one study, as plain values."""
+    with site.database.read() as tx:
+        row = _study(tx, uid)
+        patient = catalogue.patient_of_study(tx, row.id)
+        instances = catalogue.instances_of_study(tx, row.id)
+        analyses = results.analyses_of_study(tx, row.id)
+        made = [one for analysis in analyses for one in results.derived_of_analysis(tx, analysis.id)]
+        sent = deliveries.deliveries_of_study(tx, row.id)
+        answers = [answer for one in sent for answer in deliveries.items_of(tx, one["id"])]
+        events = audit.events_of_study(tx, uid)
+    study = asdict(row)
+    return {
+        **study,
+        "patient": asdict(patient),
+        "instances": [_without(asdict(one), "identity") for one in instances],
+        "results": [
+            _without(asdict(one), "result", "vertebrae") | {"result": one.result} for one in analyses
+        ],
+        "made": [asdict(one) for one in made],
+        "deliveries": sent,
+        "answers": answers,
+        "events": [asdict(event) for event in events],
+    }
+
+
+def _without(values: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if key not in names}
+
+
+def trace(site: Site, uid: str) -> tuple[str, ...]:
+    """Return the story of one study in at most 20 lines; see `pipeline.trace`."""
+    from tbsnode.pipeline import trace as story
+
+    with site.database.read() as tx:
+        return story.lines(tx, _study(tx, uid), site.policy)
+
+
+# ---- queues -------------------------------------------------------------------------------------
+
+
+def queue_list(
+    site: Site, *, state: str | None = None, queue: str | None = None
+) -> tuple[work_queue.QueueRow, ...]:
+    """Return the work that has not ended well, or that of one state or queue."""
+    with site.database.read() as tx:
+        return work_queue.rows(tx, state=state, queue=queue)
+
+
+def queue_retriable(site: Site) -> tuple[work_queue.QueueRow, ...]:
+    """Return the work that a retry would make due."""
+    with site.database.read() as tx:
+        return work_queue.rows(tx, retriable=True)
+
+
+def queue_count(site: Site) -> dict[str, dict[str, int]]:
+    """Return how many rows of each state each queue has."""
+    with site.database.read() as tx:
+        return work_queue.counts(tx)
+
+
+def queue_retry(site: Site, ids: Iterable[str]) -> tuple[str, ...]:
+    """Make work due now; return the IDs for which that was possible."""
+    done = []
+    for work_id in ids:
+        kind, row_id = _parsed(work_id)
+        if kind == "delivery":
+            _require_live(site)
+        with site.database.transaction() as tx:
+            uid = work_queue.revive(tx, kind, row_id, horizon_s=site.policy.retry_horizon_s)
+            if uid is not None:
+                audit.add_event(
+                    tx, f"{kind}.retry", f"an administrator retries {work_id}", study_instance_uid=uid
+                )
+                done.append(work_id)
+    return tuple(done)
+
+
+def queue_cancel(site: Site, ids: Iterable[str]) -> tuple[str, ...]:
+    """Give up waiting work; return the IDs for which that was possible."""
+    done = []
+    for work_id in ids:
+        kind, row_id = _parsed(work_id)
+        with site.database.transaction() as tx:
+            uid = work_queue.cancel(tx, kind, row_id)
+            if uid is not None:
+                audit.add_event(
+                    tx, f"{kind}.cancelled", f"an administrator cancelled {work_id}", study_instance_uid=uid
+                )
+                done.append(work_id)
+    return tuple(done)
+
+
+def _parsed(work_id: str) -> tuple[str, int]:
+    kind, _, number = work_id.partition("/")
+    if kind not in ("study", "delivery") or not number.isdigit():
+        raise NotFound(f"{work_id} is no work.", remedy="IDs look like study/12 or delivery/34.")
+    return kind, int(number)
+
+
+def queue_pause(site: Site, queue: str) -> None:
+    """Take nothing more from a queue until it is resumed."""
+    _known(site, queue)
+    with site.database.transaction() as tx:
+        work.pause(tx, queue, by="administrator")
+        audit.add_event(tx, "queue.paused", f"an administrator paused {queue}")
+
+
+def queue_resume(site: Site, queue: str) -> None:
+    """Take from a queue again."""
+    _known(site, queue)
+    with site.database.transaction() as tx:
+        work.resume(tx, queue)
+        audit.add_event(tx, "queue.resumed", f"an administrator resumed {queue}")
+
+
+def _known(site: Site, name: str) -> None:
+    names = [work.ANALYZE_QUEUE, *(work.deliver_queue(peer.name) for peer in site.peers)]
+    if name not in names:
+        raise NotFound(f"There is no queue {name}.", remedy=f"There are: {', '.join(names)}.")

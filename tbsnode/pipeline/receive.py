@@ -1,0 +1,73 @@
+"""The receiver at work: associations into timers, C-STOREs into intake."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from tbsnode.net.scp import StorageScp
+from tbsnode.pipeline import intake
+from tbsnode.store import audit, readiness
+
+if TYPE_CHECKING:
+    from tbsnode.model import ReceivedInstance
+    from tbsnode.net.scp import AssociationEvent, ScpSettings
+    from tbsnode.pipeline.site import Site
+
+log = logging.getLogger(__name__)
+
+
+class Reception:
+    """A storage SCP whose instances and associations go where they belong.
+
+    Parameters
+    ----------
+    site : Site
+        Archive, database and policy.
+    settings : ScpSettings
+        Address, callers, accepted classes.
+    name : str
+        Names this receiver in the table of associations, the same at every start.
+    """
+
+    def __init__(self, site: Site, settings: ScpSettings, *, name: str) -> None:
+        self.site = site
+        self.name = name
+        self._bringing: set[str] = set()  # associations with a row: an echo costs no transaction
+        self.scp = StorageScp(settings, self._store, self._association)
+
+    def start(self) -> None:
+        """Put right what a previous life left, then listen."""
+        with self.site.database.transaction() as tx:
+            readiness.forget_associations(tx, receiver=self.name, quiet_s=self.site.policy.timing.quiet_s)
+        self.scp.start()
+
+    def stop(self) -> None:
+        """Stop listening; what is being received is finished or aborted."""
+        self.scp.stop()
+
+    def _store(self, received: ReceivedInstance) -> None:
+        intake.take(self.site, received, receiver=self.name)
+        self._bringing.add(received.association_id)
+
+    def _association(self, event: AssociationEvent) -> None:
+        log.info(
+            "%s at %s%s",
+            event.calling_ae_title,
+            event.host,
+            f": {event.text}" if event.text else "",
+            extra={"action": f"association.{event.kind}", "association_id": event.association_id},
+        )
+        if event.kind == "rejected":
+            with self.site.database.transaction() as tx:
+                audit.add_event(tx, "association.rejected", event.text)
+        elif event.kind != "opened" and event.association_id in self._bringing:
+            self._bringing.discard(event.association_id)
+            timing = self.site.policy.timing_for(event.calling_ae_title)
+            with self.site.database.transaction() as tx:
+                readiness.close_association(
+                    tx,
+                    event.association_id,
+                    outcome=event.kind,
+                    after_release_s=timing.after_release_s,
+                )
