@@ -1,0 +1,270 @@
+"""``tbsnode check``: what must be right before `serve`, one line each, the remedy beside a failure.
+
+Every check runs, whatever the others found; only a configuration that cannot be read ends it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from tbsnode.cli import options, output
+from tbsnode.errors import ConfigError, InvalidConfiguration, PeerError, ResourceError, TbsNodeError
+
+if TYPE_CHECKING:
+    from tbsnode.config import Config
+    from tbsnode.model import Peer
+    from tbsnode.store.archive import Archive
+
+# no clock was right before this version existed; a scanner or PACS may be a minute off, not more
+_VERSION_MADE_AT = 1_767_225_600.0  # 2026-01-01 UTC
+_CLOCK_TOLERANCE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One thing that was looked at.
+
+    Attributes
+    ----------
+    what, text : str
+        What was looked at, and what was found.
+    remedy : str
+        What to do; empty where all is well.
+    exit_code : int
+        0 where all is well, else the code of the error's class.
+    """
+
+    what: str
+    text: str
+    remedy: str = ""
+    exit_code: int = 0
+
+    @property
+    def ok(self) -> bool:
+        """Whether all is well."""
+        return self.exit_code == 0
+
+
+def check(*, as_json: options.AsJson = False, config: options.ConfigFile = None) -> None:
+    """Look at everything that `serve` needs, and say what to do about what is wrong.
+
+    Configuration, database, archive, port, clock, and every destination: is it there, does it take
+    our SR and PDF? Exit 0 if all is well, else the code of the first failure.
+    """
+    lines = []
+    for line in _lines(config):
+        lines.append(line)
+        if not as_json:
+            typer.echo(f"{'OK  ' if line.ok else 'FAIL'}  {line.what}: {line.text}")
+            if line.remedy:
+                typer.echo(f"      -> {line.remedy}")
+    if as_json:
+        found = [
+            {"what": one.what, "ok": one.ok, "text": one.text, "remedy": one.remedy or None} for one in lines
+        ]
+        output.as_json({"ok": all(line.ok for line in lines), "checks": found})
+    raise typer.Exit(next((line.exit_code for line in lines if not line.ok), 0))
+
+
+def _lines(config_file: Path | None) -> Iterator[Line]:
+    from tbsnode import config as configuration
+
+    path = configuration.find(config_file)
+    try:
+        config = options.load(path)
+    except InvalidConfiguration as error:
+        for mistake in error.mistakes:
+            key = " = ".join(part for part in (mistake.key, mistake.value) if part)
+            what = f"configuration {key}".strip()
+            yield Line(what, mistake.problem, mistake.remedy, error.exit_code)
+        return
+    sending = "results are sent" if config.node.mode == "live" else "shadow mode, nothing is sent"
+    yield Line("configuration", f"{path}; {config.node.ae_title}, {sending}")
+    yield _callers(config)
+    yield from _database(config)
+    yield from _folders(config)
+    yield _port(config)
+    yield from _destinations(config)
+
+
+def _failed(what: str, error: TbsNodeError) -> Line:
+    return Line(what, error.message, error.remedy or "See the log of the other side.", error.exit_code)
+
+
+def _callers(config: Config) -> Line:
+    callers = config.receiver.callers
+    if not callers:
+        return Line(
+            "callers",
+            "nobody may send: every association is rejected.",
+            "Enter your scanners in receiver.callers.",
+            ConfigError.exit_code,
+        )
+    return Line("callers", ", ".join(f"{caller.ae_title} from {caller.host}" for caller in callers))
+
+
+def _database(config: Config) -> Iterator[Line]:
+    from tbsnode.store.database import Database
+
+    try:
+        database = Database(config.database.url)
+        try:
+            database.require_current()
+            yield Line("database", f"{database.dialect}, revision {database.current_revision()}")
+            with database.read() as tx:
+                yield _clock(tx.now)
+        finally:
+            database.dispose()
+    except (ConfigError, ResourceError) as error:
+        yield _failed("database", error)
+        yield _clock(time.time())
+
+
+def _clock(database_now: float) -> Line:
+    now = time.time()
+    shown = time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(now))
+    apart = now - database_now
+    remedy = "Let the machine keep time by NTP."
+    if now < _VERSION_MADE_AT:
+        return Line("clock", f"{shown} is before this version was made.", remedy, ResourceError.exit_code)
+    if abs(apart) > _CLOCK_TOLERANCE_S:
+        text = f"{shown} is {apart:+.0f} s from the database server."
+        return Line("clock", text, remedy, ResourceError.exit_code)
+    return Line("clock", shown)
+
+
+def _folders(config: Config) -> Iterator[Line]:
+    from tbsnode.store import archive
+
+    for what, path, key in (
+        ("state", config.node.state, "node.state"),
+        ("archive", config.archive.path, "archive.path"),
+    ):
+        there = next(folder for folder in (path, *path.parents) if folder.exists())
+        made = "" if there == path else " (made when the node starts)"
+        if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+            text = f"{there} is not a folder this account may write to."
+            yield Line(what, text, f"Correct {key}, or the owner of the folder.", ResourceError.exit_code)
+        elif what == "state":
+            yield Line(what, f"{path}{made}")
+        else:
+            yield _space(config, archive.Archive(there), f"{path}{made}")
+
+
+def _space(config: Config, archive: Archive, shown: str) -> Line:
+    try:
+        archive.require_space(config.archive.min_free_bytes, config.archive.min_free_percent / 100)
+    except ResourceError as error:
+        return _failed("archive", error)
+    return Line("archive", f"{shown}, {archive.free_bytes() / 1e9:.1f} GB free")
+
+
+def _port(config: Config) -> Line:
+    where = f"{config.receiver.bind}:{config.receiver.port}"
+    family = socket.AF_INET6 if ":" in config.receiver.bind else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((config.receiver.bind, config.receiver.port))
+        except OSError as error:
+            return _taken(config, where, error)
+    return Line("port", f"{where} is free")
+
+
+def _taken(config: Config, where: str, error: OSError) -> Line:
+    """Tell our own running node from a stranger on its port."""
+    if error.errno == errno.EADDRINUSE:
+        if _is_ours(config):
+            return Line("port", f"{where}: this node is running")
+        text, remedy = "another program has it.", "Stop that program, or choose another receiver.port."
+    elif error.errno == errno.EACCES:
+        text, remedy = "this account may not use it.", "Choose a port above 1023, or grant the privilege."
+    else:
+        text, remedy = f"it cannot be used: {error.strerror or error}.", "Correct receiver.bind."
+    return Line("port", f"{where}: {text}", remedy, ResourceError.exit_code)
+
+
+def _is_ours(config: Config) -> bool:
+    """Tell whether the receiver of this state folder is running: it holds its slot's lock."""
+    import fcntl
+
+    lock = config.node.state / "locks" / "receive-0"
+    if not lock.exists():
+        return False
+    with lock.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def _destinations(config: Config) -> Iterator[Line]:
+    from tbsnode import node
+
+    peers = node.peers(config)
+    if not peers and config.node.mode == "shadow":
+        yield Line("destinations", "none: results stay on this machine")
+    elif not peers:
+        yield Line(
+            "destinations",
+            "none: results would stay here.",
+            "Enter your PACS in [[destinations]].",
+            ConfigError.exit_code,
+        )
+    for peer in peers:
+        yield from _destination(peer)
+
+
+def _destination(peer: Peer) -> Iterator[Line]:
+    from tbsnode.net import scu
+
+    what = f"destination {peer.name}"
+    answer = scu.echo(peer)
+    if not answer.ok:
+        remedy = f"Check host, port and AE titles with its administrator; we call as {peer.calling_ae_title}."
+        yield Line(what, answer.text, remedy, PeerError.exit_code)
+        return
+    where = f"{peer.ae_title}@{peer.host}:{peer.port}"
+    yield Line(what, f"{where} answers C-ECHO in {answer.milliseconds:.0f} ms")
+    try:
+        yield from _classes(peer, what)
+    except PeerError as error:
+        yield _failed(what, error)
+
+
+def _classes(peer: Peer, what: str) -> Iterator[Line]:
+    """Ask whether the destination takes what it is to get."""
+    from tbsnode.dicom import sop_classes
+    from tbsnode.net import scu
+
+    wanted: list[tuple[str, tuple[str, ...]]] = []
+    if "sr" in peer.send:
+        wanted.append(("SR", tuple(sop_classes.SR_CLASSES[name] for name in peer.sr_class)))
+    if "pdf" in peer.send:
+        wanted.append(("PDF", (sop_classes.PDF,)))
+    if "overlay" in peer.send:
+        wanted.append(("overlay", (sop_classes.SECONDARY_CAPTURE,)))
+    accepted = scu.accepts(peer, [uid for _, uids in wanted for uid in uids])
+    for name, uids in wanted:
+        taken = next((uid for uid in uids if accepted.get(uid)), None)
+        if taken is not None:
+            syntaxes = ", ".join(sop_classes.TRANSFER_SYNTAXES.get(uid, uid) for uid in accepted[taken])
+            yield Line(what, f"takes {name}: {sop_classes.name(taken)} ({syntaxes})")
+            continue
+        offered = ", ".join(sop_classes.name(uid) for uid in uids)
+        yield Line(
+            what,
+            f"does not accept {name} ({offered}).",
+            f"Ask its administrator to accept it, or take it out of send of {peer.name}.",
+            PeerError.exit_code,
+        )

@@ -1,0 +1,317 @@
+"""``tbsnode demo``: a simulated scanner, this node, and a simulated PACS, all on this machine.
+
+The node is the real one, in processes of its own; only scanner and PACS are played here. Four studies
+show the four ways a study can end: scored from raw pixels, scored from a display copy, not applicable,
+and refused with a reason.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tbsnode.cli import output, simulated_pacs
+from tbsnode.errors import ConfigError, ResourceError, TbsNodeError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from tbsnode.model import Peer
+    from tbsnode.pipeline.site import Site
+    from tbsnode.store.listing import ListedStudy
+
+_SCANNER = "DEMODXA"
+_NODE = "TBSDEMO"
+_PACS = "DEMOPACS"
+_LOOPBACK = "127.0.0.1"
+_START_S = 60.0
+_RESULTS_S = 120.0
+_STOP_S = 40.0
+
+_CONFIGURATION = """\
+# Written by `tbsnode demo`.
+[node]
+ae_title = "{node}"
+mode = "live"
+[receiver]
+bind = "{host}"
+port = {receiver_port}
+callers = [{{ ae_title = "{scanner}", host = "{host}" }}]
+[archive]
+min_free_bytes = 0
+min_free_percent = 0
+[completion]
+quiet_s = 3
+after_release_s = 0.5
+[[destinations]]
+name = "pacs"
+ae_title = "{pacs}"
+host = "{host}"
+port = {pacs_port}
+[http]
+port = {http_port}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One study of the demonstration, and how it has to end."""
+
+    kind: str
+    title: str
+    status: str
+    reason: str = ""
+    reported: bool = True
+
+
+CASES = (
+    Case("raw", "AP spine, 16-bit image", "scored"),
+    Case("display", "AP spine, 8-bit display copy", "scored"),
+    Case("hip", "hip", "not_applicable", reported=False),
+    Case("page", "report page (RGB)", "refused", "REPORT_PAGE"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one study."""
+
+    case: Case
+    status: str
+    reason: str
+    score: float | None
+    pdf: Path | None
+    sr: Path | None
+
+    @property
+    def as_expected(self) -> bool:
+        """Whether it ended as it has to."""
+        case = self.case
+        ended = self.status == case.status and self.reason == (case.reason or self.reason)
+        return ended and all((path is not None) == case.reported for path in (self.pdf, self.sr))
+
+
+Keep = Annotated[
+    Path | None,
+    typer.Option(
+        "--keep", metavar="DIR", help="Folder for everything; default: a new one for temporary files."
+    ),
+]
+
+
+def demo(*, keep: Keep = None) -> None:
+    """Play scanner and PACS around a real node on this machine, and show where PDF and SR are.
+
+    Takes less than a minute, needs no configuration and touches none. Exit 0 if all four studies
+    ended as they have to.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the node is stopped, too
+    folder = _folder(keep)
+    started = time.monotonic()
+    with (
+        simulated_pacs.run(folder / "pacs", ae_title=_PACS, node_ae_title=_NODE) as pacs,
+        _node(folder, pacs.port) as node_port,
+        output.progress() as shown,
+    ):
+        uids = _send(folder, node_port, shown)
+        outcomes = _wait(folder, uids, pacs, shown)
+    _report(outcomes, folder, time.monotonic() - started)
+    raise typer.Exit(0 if all(outcome.as_expected for outcome in outcomes) else 1)
+
+
+def _folder(keep: Path | None) -> Path:
+    if keep is None:
+        return Path(tempfile.mkdtemp(prefix="tbsnode-demo-"))
+    if keep.exists() and any(keep.iterdir()):
+        raise ConfigError(f"{keep} is not empty.", remedy="Name a new folder.")
+    keep.mkdir(parents=True, exist_ok=True)
+    return keep.absolute()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((_LOOPBACK, 0))
+        return int(probe.getsockname()[1])
+
+
+# ---- the node --------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _node(folder: Path, pacs_port: int) -> Iterator[int]:
+    """Run a node of its own, with its own configuration and database; yield its port."""
+    port = _free_port()
+    config = folder / "tbsnode.toml"
+    ports = {"receiver_port": port, "pacs_port": pacs_port, "http_port": _free_port()}
+    names = {"node": _NODE, "scanner": _SCANNER, "pacs": _PACS, "host": _LOOPBACK}
+    config.write_text(_CONFIGURATION.format(**names, **ports), encoding="utf-8")
+    typer.echo(f"Folder of the demonstration: {folder}", err=True)
+    if _start(config, "db", "upgrade").wait() != 0:
+        raise ResourceError("The database could not be made.", remedy=f"See {folder / 'node.log'}.")
+    serve = _start(config, "serve")
+    try:
+        _await(lambda: _answers(port, serve), _START_S, "The node did not start", folder)
+        yield port
+    finally:
+        _stop(serve)
+
+
+def _start(config: Path, *command: str) -> subprocess.Popen[bytes]:
+    """Start a command of ours that says everything to node.log."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("TBSNODE_")}
+    with (config.parent / "node.log").open("ab") as log:
+        return subprocess.Popen(  # noqa: S603  our own interpreter and module
+            [sys.executable, "-m", "tbsnode", *command, "--config", str(config)],
+            env=ours,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,  # a Ctrl-C reaches only us; we stop it in order
+        )
+
+
+def _answers(port: int, serve: subprocess.Popen[bytes]) -> bool:
+    from tbsnode.net import scu
+
+    if serve.poll() is not None:
+        raise ResourceError(f"The node ended with exit code {serve.returncode}.", remedy="See node.log.")
+    return scu.echo(_node_peer(port)).ok
+
+
+def _stop(serve: subprocess.Popen[bytes]) -> None:
+    serve.terminate()
+    try:
+        serve.wait(_STOP_S)
+    except subprocess.TimeoutExpired:
+        serve.kill()  # its children end when its pipes close
+        serve.wait()
+
+
+def _await(happened: Callable[[], bool], at_most_s: float, otherwise: str, folder: Path) -> None:
+    deadline = time.monotonic() + at_most_s
+    while not happened():
+        if time.monotonic() > deadline:
+            raise ResourceError(
+                f"{otherwise} within {at_most_s:.0f} s.", remedy=f"See {folder / 'node.log'}."
+            )
+        time.sleep(0.1)
+
+
+# ---- the simulated scanner -------------------------------------------------------------------------
+
+
+def _node_peer(port: int) -> Peer:
+    from tbsnode.model import Peer
+
+    return Peer(name="node", ae_title=_NODE, host=_LOOPBACK, port=port, calling_ae_title=_SCANNER)
+
+
+def _send(folder: Path, port: int, shown: Progress) -> dict[str, Case]:
+    """Make and send each study in an association of its own; return the cases by study UID."""
+    from tbsnode.dicom import acquisition, identity
+    from tbsnode.model import Outgoing
+    from tbsnode.net import scu
+
+    uids: dict[str, Case] = {}
+    today = date.today().strftime("%Y%m%d")  # noqa: DTZ011  a scanner writes local dates
+    for number, case in enumerate(shown.track(CASES, description="Scanning and sending"), start=1):
+        patient = acquisition.PatientTags(patient_id=f"DEMO-{number}", name=f"Demo^{case.kind.title()}")
+        items = []
+        instances = acquisition.study(case.kind, patient=patient, seed=number, study_date=today)
+        for index, part10 in enumerate(instances):
+            path = folder / "scanner" / f"{case.kind}-{index}.dcm"
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(part10)
+            header = identity.read_identity(path)
+            uids[header.study_instance_uid] = case
+            items.append(
+                Outgoing(
+                    path=path,
+                    sop_class_uid=header.sop_class_uid,
+                    sop_instance_uid=header.sop_instance_uid,
+                    transfer_syntax_uid=header.transfer_syntax_uid,
+                )
+            )
+        outcomes = scu.send(_node_peer(port), items)
+        if any(outcome.category != "success" for outcome in outcomes):
+            raise TbsNodeError(f"The node did not take the study {case.title}: {outcomes[0].text}")
+    return uids
+
+
+# ---- the results -----------------------------------------------------------------------------------
+
+
+def _wait(folder: Path, uids: dict[str, Case], pacs: simulated_pacs.Pacs, shown: Progress) -> list[Outcome]:
+    """Wait until each study has ended and what it gave is in the PACS."""
+    from tbsnode import config, node
+
+    task = shown.add_task("Waiting for results", total=len(uids))
+    with node.open_site(config.load(folder / "tbsnode.toml")) as site:
+        ended: dict[str, ListedStudy] = {}
+
+        def all_ended() -> bool:
+            ended.update({listed.study.study_instance_uid: listed for listed in _ended(site)})
+            shown.update(task, completed=len(ended))
+            return set(uids) <= set(ended)
+
+        _await(all_ended, _RESULTS_S, "Not all results came", folder)
+    return [_outcome(ended[uid], case, pacs) for uid, case in uids.items()]
+
+
+def _ended(site: Site) -> Iterator[ListedStudy]:
+    from tbsnode.model import DeliveryState, StudyState
+    from tbsnode.store import listing
+
+    at_work = (StudyState.RECEIVING, StudyState.QUEUED, StudyState.RUNNING)
+    under_way = (DeliveryState.QUEUED, DeliveryState.RUNNING)
+    with site.database.read() as tx:
+        found = listing.list_studies(tx, listing.StudyFilter())
+    for listed in found:
+        if listed.study.state in at_work or any(state in under_way for _, state in listed.deliveries):
+            continue
+        yield listed
+
+
+def _outcome(listed: ListedStudy, case: Case, pacs: simulated_pacs.Pacs) -> Outcome:
+    uid, result = listed.study.study_instance_uid, listed.result
+    return Outcome(
+        case=case,
+        status=result.status.value if result is not None else listed.study.state.value,
+        reason=(result.reason if result is not None else "") or listed.study.reason,
+        score=result.score if result is not None else None,
+        pdf=pacs.find(uid, "pdf"),
+        sr=pacs.find(uid, "sr"),
+    )
+
+
+def _report(outcomes: list[Outcome], folder: Path, seconds: float) -> None:
+    def place(path: Path | None) -> str:
+        return "nothing sent" if path is None else str(path)
+
+    def came_back(outcome: Outcome) -> str:
+        if outcome.score is not None:
+            return f"texture slope {outcome.score:.3f}"
+        return f"{outcome.status.replace('_', ' ')}: {outcome.reason}"
+
+    for outcome in outcomes:
+        mark = "" if outcome.as_expected else "   NOT AS EXPECTED"
+        typer.echo(f"{outcome.case.title}: {came_back(outcome)}{mark}")
+        typer.echo(f"    PDF  {place(outcome.pdf)}\n    SR   {place(outcome.sr)}")
+    good = sum(outcome.as_expected for outcome in outcomes)
+    typer.echo(
+        f"{good} of {len(outcomes)} studies ended as they have to, in {seconds:.0f} s. "
+        f"Everything lies in {folder}; delete it when you have seen it."
+    )

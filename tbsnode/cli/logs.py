@@ -1,0 +1,82 @@
+"""The only place that configures logging: sentences for people, or JSON for a collector.
+
+Modules log with ``extra={"action": ...}``, a stable word a program can match, and UIDs; nothing that
+identifies a patient is ever an argument of a log call.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from datetime import datetime
+from typing import Any
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+# they speak about bytes and statements, and hardly ever about what an operator can change
+_QUIET = ("pynetdicom", "pydicom", "sqlalchemy", "alembic", "dbos", "PIL")
+
+
+def configure(*, level: str, as_json: bool, libraries: str = "warning") -> None:
+    """Log to standard error, once for the process; called again it replaces itself.
+
+    Parameters
+    ----------
+    level : str
+        ``"debug"``, ``"info"``, ``"warning"`` or ``"error"``, for tbsnode's own loggers.
+    as_json : bool
+        One JSON object a line.
+    libraries : str
+        Level for what is not ours.
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines() if as_json else Sentences())
+    root = logging.getLogger()
+    root.handlers[:] = [one for one in root.handlers if not isinstance(one.formatter, JsonLines | Sentences)]
+    root.addHandler(handler)
+    root.setLevel(libraries.upper())
+    logging.getLogger("tbsnode").setLevel(level.upper())
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(libraries.upper())
+    logging.captureWarnings(capture=True)
+
+
+def _extras(record: logging.LogRecord) -> dict[str, Any]:
+    return {name: value for name, value in vars(record).items() if name not in _STANDARD}
+
+
+def _at(record: logging.LogRecord) -> str:
+    return datetime.fromtimestamp(record.created).astimezone().isoformat(timespec="milliseconds")
+
+
+class Sentences(logging.Formatter):
+    """``time LEVEL action: sentence (name=value ...)``."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return one line, and the traceback below it where there is one."""
+        extras = _extras(record)
+        action = extras.pop("action", record.name)
+        named = " ".join(f"{name}={value}" for name, value in extras.items() if value not in ("", None))
+        line = f"{_at(record)} {record.levelname:<7} {action}: {record.getMessage()}"
+        line += f" ({named})" if named else ""
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line: at, level, logger, action, message, and every extra by its name."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return one line."""
+        extras = _extras(record)
+        entry = {
+            "at": _at(record),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "process": record.process,
+            "action": extras.pop("action", ""),
+            "message": record.getMessage(),
+            **extras,
+        }
+        if record.exc_info:
+            entry["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(entry, ensure_ascii=False, default=str)

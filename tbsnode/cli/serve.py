@@ -1,0 +1,38 @@
+"""``tbsnode serve``: receiver, workers and sender in one command."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from tbsnode.cli import options
+
+ROLES = ("receive", "analyze", "deliver")
+
+
+def serve(
+    *,
+    only: Annotated[
+        str, typer.Option(metavar="ROLES", help=f"Some of {','.join(ROLES)}; by default all.")
+    ] = "",
+    config: options.ConfigFile = None,
+    role: Annotated[str, typer.Option(hidden=True, help="Be one child process.")] = "",
+    slot: Annotated[int, typer.Option(hidden=True)] = 0,
+) -> None:
+    """Receive, analyze and deliver until stopped (Ctrl-C or SIGTERM)."""
+    roles = frozenset(name.strip() for name in only.split(",") if name.strip())
+    unknown = roles.union({role} if role else ()).difference(ROLES)
+    if unknown:
+        raise typer.BadParameter(f"{', '.join(sorted(unknown))} is no role. Roles: {', '.join(ROLES)}.")
+    from tbsnode import config as configuration
+    from tbsnode import supervisor
+    from tbsnode.cli import logs
+
+    path = configuration.find(config)
+    loaded = configuration.load(path)
+    logs.configure(level=loaded.logging.level, as_json=loaded.logging.as_json)
+    if role:
+        raise typer.Exit(supervisor.run_child(loaded, role, slot))
+    assert path is not None, "load raises where nothing was found"
+    raise typer.Exit(supervisor.serve(path, loaded, roles))

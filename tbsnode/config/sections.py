@@ -1,0 +1,324 @@
+"""What may be set, section by section: type, default, and the rule that a value must keep.
+
+Every value is frozen and every unknown key an error. A rule that concerns one value stands here; one
+that compares several (two destinations of one name) stands in `mistakes`, so that it is reported
+together with all others. Keys whose work does not exist in this version are refused, not ignored.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import quote
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, model_validator
+
+from tbsnode.config.mistakes import wrong
+
+_HOST_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
+
+
+def _ae_title(value: str) -> str:
+    """Keep to PS3.5 section 6.2: AE is 16 characters, no control character, no backslash."""
+    if not 1 <= len(value) <= 16:
+        raise wrong(f"an AE title has 1 to 16 characters, this one has {len(value)}.", "Shorten it.")
+    if value != value.strip() or not value.isascii() or not value.isprintable() or "\\" in value:
+        raise wrong(
+            "an AE title holds printable ASCII without backslash, and no blank at either end.",
+            "Write it exactly as the other system shows it, usually capitals and digits.",
+        )
+    return value
+
+
+def _is_host_name(value: str) -> bool:
+    labels = value.rstrip(".").split(".")
+    return all(_HOST_LABEL.fullmatch(label) for label in labels) and not labels[-1].isdigit()
+
+
+def _is_address(value: str) -> bool:
+    try:
+        ipaddress.ip_address(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _host(value: str) -> str:
+    if _is_address(value) or _is_host_name(value):
+        return value
+    raise wrong("this is neither an IP address nor a host name.", 'Write "192.0.2.20" or "pacs.example.org".')
+
+
+def _caller_host(value: str) -> str:
+    if value == "*" or _is_address(value):
+        return value
+    if "/" in value:
+        try:
+            ipaddress.ip_network(value)
+        except ValueError as error:
+            raise wrong(f"this is not a network: {error}.", 'Write "192.0.2.0/24".') from error
+        return value
+    if _is_host_name(value):
+        return value
+    raise wrong(
+        "this is neither an address, a network, a host name nor *.",
+        'Write "192.0.2.10", "192.0.2.0/24", "dxa.example.org" or "*".',
+    )
+
+
+def _not_empty(value: tuple[str, ...]) -> tuple[str, ...]:
+    if not value:
+        raise wrong("this list is empty.", "Name at least one.")
+    return value
+
+
+def _resolved(value: Path, info: ValidationInfo) -> Path:
+    folder = (info.context or {}).get("folder")
+    expanded = value.expanduser()
+    return (folder / expanded).absolute() if folder is not None else expanded
+
+
+def _database_url(value: str, info: ValidationInfo) -> str:
+    scheme, separator, rest = value.partition("://")
+    if not separator or scheme.split("+")[0] not in ("sqlite", "postgresql"):
+        raise wrong(
+            "this is not a database this node runs on.",
+            'Write "sqlite:///state/tbsnode.db" or "postgresql+psycopg://user@host/database".',
+        )
+    if scheme.startswith("postgresql"):
+        if scheme != "postgresql+psycopg":
+            raise wrong(f"the driver {scheme} is not installed.", "Begin with postgresql+psycopg://")
+        return value
+    if scheme != "sqlite" or not rest.startswith("/") or rest == "/" or ":memory:" in rest:
+        raise wrong(
+            "SQLite needs a file that survives a restart.",
+            'Write three slashes and a path: "sqlite:///state/tbsnode.db".',
+        )
+    folder = (info.context or {}).get("folder")
+    path = Path(rest[1:])
+    return f"sqlite:///{(folder / path).absolute()}" if folder is not None else value
+
+
+def _not_available(instead: object) -> AfterValidator:
+    """Refuse a value whose work is not built yet, rather than accept and ignore it."""
+
+    def check(value: object) -> object:
+        if value != instead:
+            written = str(instead).lower() if isinstance(instead, bool) else instead
+            raise wrong("this is not available in this version.", f"Set it to {written} or leave it out.")
+        return value
+
+    return AfterValidator(check)
+
+
+AeTitle = Annotated[str, AfterValidator(_ae_title)]
+Host = Annotated[str, AfterValidator(_host)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+RelativePath = Annotated[Path, AfterValidator(_resolved)]
+Spacing = Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)]
+
+
+class Section(BaseModel):
+    """A table of the file: frozen, no unknown key, defaults validated like written values."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, hide_input_in_errors=True)
+
+
+class Node(Section):
+    """``[node]``: who this node is. In ``shadow`` mode everything runs and nothing leaves."""
+
+    ae_title: AeTitle = "TBSNODE"
+    mode: Literal["live", "shadow"] = "live"
+    state: RelativePath = Path("state")
+
+
+class Caller(Section):
+    """One known caller; without own times it has those of ``[completion]``."""
+
+    ae_title: AeTitle
+    host: Annotated[str, AfterValidator(_caller_host)]
+    quiet_s: Seconds | None = None
+    after_release_s: Seconds | None = None
+
+
+class Receiver(Section):
+    """``[receiver]``: where scanners send to, and which of them may."""
+
+    bind: Host = "0.0.0.0"  # noqa: S104 - a receiver listens to the network; callers are checked
+    port: Port = 11112
+    callers: tuple[Caller, ...] = ()
+
+
+class Database(Section):
+    """``[database]``: the catalogue; `url` is absolute and holds the password of `password_file`."""
+
+    url: Annotated[str, AfterValidator(_database_url), Field(repr=False)] = "sqlite:///state/tbsnode.db"
+    password_file: RelativePath | None = None
+
+    @model_validator(mode="after")
+    def _with_password(self) -> Self:
+        if self.password_file is None:
+            return self
+        user, separator, rest = self.url.removeprefix("postgresql+psycopg://").partition("@")
+        if not self.url.startswith("postgresql") or not separator or ":" in user:
+            raise wrong(
+                "a password file needs a PostgreSQL url with a user and no password.",
+                'Write url = "postgresql+psycopg://user@host/database".',
+            )
+        try:
+            password = self.password_file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise wrong(
+                f"the password file cannot be read ({type(error).__name__}).",
+                "Create it, readable by the account of the node only.",
+            ) from error
+        url = f"postgresql+psycopg://{user}:{quote(password, safe='')}@{rest}"
+        object.__setattr__(self, "url", url)
+        return self
+
+
+class Archive(Section):
+    """``[archive]``: where instances lie, and below which free space nothing more is accepted."""
+
+    path: RelativePath = Path("state/archive")
+    min_free_bytes: Annotated[int, Field(ge=0)] = 2 * 1024**3
+    min_free_percent: Annotated[float, Field(ge=0, lt=100, allow_inf_nan=False)] = 5.0
+
+
+class Logging(Section):
+    """``[logging]``: how much is said, and whether for people or for a log collector."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    as_json: Annotated[bool, Field(alias="json")] = False
+
+
+class Completion(Section):
+    """``[completion]``: when a study is taken to be complete."""
+
+    quiet_s: Seconds = 30.0
+    after_release_s: Seconds = 2.0
+    settle_s: Seconds = 900.0
+
+
+class Analysis(Section):
+    """``[analysis]``: how many worker processes, and whether a refusal is reported too."""
+
+    workers: Annotated[int, Field(ge=1, le=64)] = 2
+    report_refusals: bool = True
+
+
+class Destination(Section):
+    """``[[destinations]]``: an application entity that gets results."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$")]
+    ae_title: AeTitle
+    host: Host
+    port: Port = 104
+    send: Annotated[tuple[Literal["sr", "pdf", "overlay", "source"], ...], AfterValidator(_not_empty)] = (
+        "sr",
+        "pdf",
+    )
+    commitment: Annotated[bool, _not_available(False)] = False
+    release: Annotated[Literal["preliminary", "signed"], _not_available("preliminary")] = "preliminary"
+    sr_class: Annotated[
+        tuple[Literal["3d", "comprehensive", "enhanced"], ...], AfterValidator(_not_empty)
+    ] = (
+        "3d",
+        "comprehensive",
+        "enhanced",
+    )
+    wait_for_study_s: Annotated[Seconds, _not_available(0)] = 0.0
+
+
+class Delivery(Section):
+    """``[delivery]``: how long an unreachable destination is tried again."""
+
+    retry_first_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 30.0
+    retry_cap_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 600.0
+    retry_hours: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 72.0
+
+
+class Engine(Section):
+    """``[engine]``: after how long a silent worker's work is taken over by another one."""
+
+    lease_s: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 30.0
+
+
+class Selection(Section):
+    """``[selection]``: which studies are reported."""
+
+    when: Literal["all", "ordered"] = "all"
+    order_codes: tuple[str, ...] = ("77089", "TBS")
+    max_study_age_days: Annotated[int, Field(ge=1)] = 30
+    phantom_patient_ids: tuple[str, ...] = ("QC*", "PHANTOM*", "*SPINE PHANTOM*")
+
+
+class Reviewer(Section):
+    """A person who may sign; the login decides."""
+
+    login: Annotated[str, Field(min_length=1)]
+    name: Annotated[str, Field(min_length=1)]
+    organization: str = ""
+
+
+class Interpretation(Section):
+    """``[interpretation]``: what is said beyond the number, and who may sign it."""
+
+    frax_adjustment: Annotated[bool, _not_available(False)] = False
+    reviewers: tuple[Reviewer, ...] = ()
+
+
+class Http(Section):
+    """``[http]``: where /health and /metrics answer."""
+
+    bind: Host = "127.0.0.1"
+    port: Port = 8043
+
+
+class ScannerHint(Section):
+    """``[[scanners]]``: what the header of a scanner does not say; blank fields match anything."""
+
+    manufacturer: str = ""
+    model: str = ""
+    serial: str = ""
+    linear: bool = False
+    pixel_spacing_mm: tuple[Spacing, Spacing] | None = None
+
+    @model_validator(mode="after")
+    def _matches_something(self) -> Self:
+        if not (self.manufacturer or self.model or self.serial):
+            raise wrong(
+                "it would match every scanner.",
+                "Name at least one of manufacturer, model, serial as the DICOM header has it.",
+            )
+        return self
+
+
+class Site(Section):
+    """``[site]``: the institution, and what identifies this installation."""
+
+    name: str = ""
+    serial_number: str = ""
+
+
+class Config(Section):
+    """Everything an operator may set."""
+
+    node: Node = Node()
+    receiver: Receiver = Receiver()
+    database: Database = Database()
+    archive: Archive = Archive()
+    logging: Logging = Logging()
+    completion: Completion = Completion()
+    analysis: Analysis = Analysis()
+    destinations: tuple[Destination, ...] = ()
+    scanners: tuple[ScannerHint, ...] = ()
+    delivery: Delivery = Delivery()
+    selection: Selection = Selection()
+    interpretation: Interpretation = Interpretation()
+    engine: Engine = Engine()
+    http: Http = Http()
+    site: Site = Site()

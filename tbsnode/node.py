@@ -1,0 +1,205 @@
+"""The wiring: configuration to archive, database, peers and executors. No decisions."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import threading
+import uuid
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tbsnode import __version__
+from tbsnode.dicom import sop_classes, uids
+from tbsnode.dicom.hints import ScannerHints
+from tbsnode.errors import ConfigError
+from tbsnode.model import Peer
+from tbsnode.pipeline.site import CallerTiming, HintRule, Policy, Site
+from tbsnode.store import work
+from tbsnode.store.archive import Archive
+from tbsnode.store.database import Database
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import IO
+
+    from tbsnode.config import Caller, Config, ScannerHint
+    from tbsnode.engine import Engine
+    from tbsnode.pipeline.receive import Reception
+
+
+@contextmanager
+def open_site(config: Config, *, owner: str = "command") -> Iterator[Site]:
+    """Open archive and database for the pipeline, and close them at the end.
+
+    Parameters
+    ----------
+    config : Config
+        The configuration.
+    owner : str
+        Whose unfinished files in the archive are ours: a worker slot, or any command.
+
+    Raises
+    ------
+    SchemaOutdated
+        If the database is not at this version's schema; the remedy is in the message.
+    DatabaseUnavailable
+        If it does not answer.
+    """
+    database = Database(config.database.url)
+    try:
+        database.require_current()
+        archive = Archive(config.archive.path, owner)
+        archive.prepare()
+        yield Site(database=database, archive=archive, peers=peers(config), policy=policy(config))
+    finally:
+        database.dispose()
+
+
+def peers(config: Config) -> tuple[Peer, ...]:
+    """Return the destinations as the network layer takes them."""
+    return tuple(
+        Peer(
+            name=destination.name,
+            ae_title=destination.ae_title,
+            host=destination.host,
+            port=destination.port,
+            calling_ae_title=config.node.ae_title,
+            send=destination.send,
+            sr_class=destination.sr_class,
+        )
+        for destination in config.destinations
+    )
+
+
+def policy(config: Config) -> Policy:
+    """Return what the site decided, as the pipeline takes it."""
+    serial = config.site.serial_number or f"{config.node.ae_title}@{socket.gethostname()}"[:64]
+    return Policy(
+        ae_title=config.node.ae_title,
+        serial_number=serial,
+        device_uid=uids.device_uid(serial),
+        version=__version__,
+        shadow=config.node.mode == "shadow",
+        report_refusals=config.analysis.report_refusals,
+        timing=CallerTiming(
+            quiet_s=config.completion.quiet_s, after_release_s=config.completion.after_release_s
+        ),
+        timing_of={caller.ae_title: _timing(caller, config) for caller in config.receiver.callers},
+        when=config.selection.when,
+        order_codes=config.selection.order_codes,
+        max_study_age_days=config.selection.max_study_age_days,
+        phantom_patient_ids=config.selection.phantom_patient_ids,
+        min_free_bytes=config.archive.min_free_bytes,
+        min_free_fraction=config.archive.min_free_percent / 100,
+        retry_first_s=config.delivery.retry_first_s,
+        retry_cap_s=config.delivery.retry_cap_s,
+        retry_horizon_s=config.delivery.retry_hours * 3600,
+        hint_rules=tuple(_hint_rule(hint) for hint in config.scanners),
+    )
+
+
+def _timing(caller: Caller, config: Config) -> CallerTiming:
+    own, usual = caller, config.completion
+    return CallerTiming(
+        quiet_s=usual.quiet_s if own.quiet_s is None else own.quiet_s,
+        after_release_s=usual.after_release_s if own.after_release_s is None else own.after_release_s,
+    )
+
+
+def _hint_rule(hint: ScannerHint) -> HintRule:
+    return HintRule(
+        manufacturer=hint.manufacturer,
+        model_name=hint.model,
+        device_serial_number=hint.serial,
+        hints=ScannerHints(linear=hint.linear, pixel_spacing_mm=hint.pixel_spacing_mm),
+    )
+
+
+def upgrade(config: Config) -> None:
+    """Bring the catalogue and the engine's own tables up to date."""
+    from tbsnode import engine
+
+    database = Database(config.database.url)
+    try:
+        database.upgrade()
+        engine.migrate(database)
+    finally:
+        database.dispose()
+
+
+# ---- what a child process runs ------------------------------------------------------------------
+
+
+def make_receiver(config: Config, site: Site) -> Reception:
+    """Build the receiver for this configuration; its temporary files lie in the archive."""
+    from tbsnode.net.scp import Caller as NetCaller
+    from tbsnode.net.scp import ScpSettings
+    from tbsnode.pipeline.receive import Reception
+
+    settings = ScpSettings(
+        ae_title=config.node.ae_title,
+        bind=config.receiver.bind,
+        port=config.receiver.port,
+        callers=tuple(NetCaller(caller.ae_title, caller.host) for caller in config.receiver.callers),
+        incoming=site.archive.incoming,
+        storage_classes=tuple(sop_classes.STORAGE.values()),
+        transfer_syntaxes=tuple(sop_classes.TRANSFER_SYNTAXES),
+    )
+    return Reception(site, settings, name=f"{node_id(config.node.state)}/receive")
+
+
+def make_engine(config: Config, site: Site, *, role: str, slot: int) -> Engine:
+    """Build the executor of one worker slot: ``"analyze"`` or ``"deliver"``."""
+    from tbsnode.engine import Engine, EngineSettings
+
+    queues: tuple[str, ...] = (work.ANALYZE_QUEUE,)
+    if role == "deliver":
+        queues = tuple(work.deliver_queue(peer.name) for peer in site.peers)
+    return Engine(
+        site,
+        EngineSettings(
+            executor_id=f"{node_id(config.node.state)}/{role}-{slot}",
+            queues=queues,
+            concurrency=1 if role == "analyze" else 2,
+            scan_lock=config.node.state / "locks" / "scanner",
+            lease_s=config.engine.lease_s,
+        ),
+    )
+
+
+def node_id(state: Path) -> str:
+    """Return the identity of this state folder, made once: executors of several nodes differ by it."""
+    path = state / "node-id"
+    if not path.exists():
+        state.mkdir(parents=True, exist_ok=True)
+        draft = state / f"node-id.{os.getpid()}.{threading.get_ident()}"
+        draft.write_text(uuid.uuid4().hex[:12])
+        try:
+            os.link(draft, path)  # the first of several processes decides
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    return path.read_text().strip()
+
+
+def hold_slot(state: Path, role: str, slot: int) -> IO[bytes]:
+    """Wait for the lock of a worker slot and hold it as long as this process lives.
+
+    Two processes of one slot would share an executor ID, and each would take the other's running
+    work for its own that a crash left behind.
+    """
+    folder = state / "locks"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        held = (folder / f"{role}-{slot}").open("ab")
+    except OSError as error:
+        raise ConfigError(
+            f"The state folder {state} cannot be written ({error.strerror}).",
+            remedy="Give the account of the node write access to it, or set [node] state.",
+        ) from error
+    fcntl.flock(held, fcntl.LOCK_EX)
+    return held

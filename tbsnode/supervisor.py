@@ -1,0 +1,218 @@
+"""`serve`: a parent that keeps its child processes alive, and children that never outlive it.
+
+One receiver, the configured number of analysis workers, one sender. Every child reads a pipe from
+its parent and ends when that closes: a supervisor killed alone leaves no orphan. A child that dies
+is started again, slower each time it dies young. A worker slot's lock makes a new child wait until
+the old one of the same slot is really gone.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tbsnode import node
+from tbsnode.errors import TbsNodeError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tbsnode.config import Config
+
+log = logging.getLogger(__name__)
+
+ROLES = ("receive", "analyze", "deliver")
+_YOUNG_S = 5.0
+_LONGEST_PAUSE_S = 30.0
+_PATIENCE_S = 30.0
+# One thread a process for the math libraries: workers share the cores, and numbers stay the same.
+_ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "NUMEXPR_NUM_THREADS": "1",
+}
+
+
+def serve(config_path: Path, config: Config, only: frozenset[str]) -> int:
+    """Run receiver, workers and sender until a signal says stop.
+
+    Parameters
+    ----------
+    config_path : Path
+        The configuration file; every child reads it itself.
+    config : Config
+        The same, read.
+    only : frozenset of str
+        Roles to run, of ``"receive"``, ``"analyze"``, ``"deliver"``; empty for all.
+
+    Returns
+    -------
+    int
+        Exit code: 0 after an orderly stop.
+
+    Raises
+    ------
+    SchemaOutdated
+        Before anything is started; the message names the command that mends it.
+    """
+    with node.open_site(config):
+        pass  # refuses an outdated schema, an archive that cannot be written, a database that is away
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    children = [_Child(role, slot, config_path) for role, slot in slots(config, only)]
+    for child in children:
+        child.start()
+    log.info(
+        "serving as %s: %s",
+        config.node.ae_title,
+        ", ".join(f"{child.role}-{child.slot}" for child in children),
+        extra={"action": "serve.started"},
+    )
+    while not stop.wait(0.2):
+        for child in children:
+            child.look_after()
+    for child in children:
+        child.ask_to_stop()
+    deadline = time.monotonic() + _PATIENCE_S
+    for child in children:
+        child.wait(deadline)
+    log.info("stopped", extra={"action": "serve.stopped"})
+    return 0
+
+
+def slots(config: Config, only: frozenset[str]) -> list[tuple[str, int]]:
+    """Return the worker slots of this configuration: (role, slot).
+
+    Without a destination there is nothing to deliver, so no sender is run.
+    """
+    wanted = [role for role in ROLES if not only or role in only]
+    number = {"receive": 1, "analyze": config.analysis.workers, "deliver": 1 if config.destinations else 0}
+    return [(role, slot) for role in wanted for slot in range(number[role])]
+
+
+@dataclass(slots=True)
+class _Child:
+    """One child process and its restarts."""
+
+    role: str
+    slot: int
+    config_path: Path
+    process: subprocess.Popen[bytes] | None = None
+    started_at: float = 0.0
+    pause_s: float = 0.0
+    due_at: float = field(default=0.0)
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "tbsnode", "serve", "--config", str(self.config_path)]
+        self.process = subprocess.Popen(  # noqa: S603  our own interpreter and module
+            [*command, "--role", self.role, "--slot", str(self.slot)],
+            stdin=subprocess.PIPE,
+            env={**os.environ, **_ENVIRONMENT},
+            start_new_session=True,  # a Ctrl-C at the terminal reaches the supervisor only
+        )
+        self.started_at = time.monotonic()
+
+    def look_after(self) -> None:
+        """Start the child again if it died, after a pause that grows while it dies young."""
+        now = time.monotonic()
+        if self.process is not None and (code := self.process.poll()) is not None:
+            young = now - self.started_at < _YOUNG_S
+            self.pause_s = min(_LONGEST_PAUSE_S, max(0.5, 2 * self.pause_s)) if young else 0.0
+            log.warning(
+                "%s-%d ended with %d, started again in %.1f s",
+                self.role,
+                self.slot,
+                code,
+                self.pause_s,
+                extra={"action": "child.died"},
+            )
+            self._close_pipe()
+            self.process, self.due_at = None, now + self.pause_s
+        if self.process is None and now >= self.due_at:
+            self.start()
+
+    def ask_to_stop(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+
+    def wait(self, deadline: float) -> None:
+        """Wait for the child until `deadline`, then kill it: what it did is repeatable."""
+        if self.process is None:
+            return
+        try:
+            self.process.wait(timeout=max(0.1, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self._close_pipe()
+
+    def _close_pipe(self) -> None:
+        if self.process is not None and self.process.stdin is not None:
+            self.process.stdin.close()
+
+
+# ---- in the child -------------------------------------------------------------------------------
+
+
+def run_child(config: Config, role: str, slot: int) -> int:
+    """Be one worker slot until the parent says stop, or is gone.
+
+    Parameters
+    ----------
+    config : Config
+        Read by this process.
+    role : str
+        ``"receive"``, ``"analyze"`` or ``"deliver"``.
+    slot : int
+        Which of that role's slots.
+
+    Returns
+    -------
+    int
+        Exit code.
+    """
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_die_with_parent, args=(os.getppid(),), daemon=True).start()
+    try:
+        owner = f"{node.node_id(config.node.state)}-{role}-{slot}"
+        with (
+            node.hold_slot(config.node.state, role, slot),
+            node.open_site(config, owner=owner) as site,
+        ):
+            site.archive.sweep_incoming(older_than_s=0)  # a previous life of this slot left them
+            worker = (
+                node.make_receiver(config, site)
+                if role == "receive"
+                else node.make_engine(config, site, role=role, slot=slot)
+            )
+            worker.start()
+            log.info("%s-%d ready", role, slot, extra={"action": f"{role}.ready"})
+            stop.wait()
+            worker.stop()
+    except TbsNodeError as error:
+        log.error("%s-%d: %s", role, slot, error, extra={"action": f"{role}.failed"})
+        return error.exit_code
+    return 0
+
+
+def _die_with_parent(parent: int) -> None:
+    """End this process at once when the pipe from the supervisor closes.
+
+    At once, because a half-alive worker could still write over its successor's result; whatever it
+    was doing is repeatable.
+    """
+    while os.read(sys.stdin.fileno(), 4096):
+        pass
+    log.warning("the supervisor %d is gone", parent, extra={"action": "supervisor.gone"})
+    os._exit(70)
