@@ -1,0 +1,110 @@
+"""Fixtures that every test may use; what they start is stopped at the end, also after a failure."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+
+from tests import peers
+
+if TYPE_CHECKING:
+    from tests.receiving_node import ReceivingNode
+
+
+# What takes longest goes first, so that two processes of the tests end at about the same time.
+_LONGEST = ("test_kills_postgresql", "test_kills_sqlite", "test_workers", "test_engine", "test_operate")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order the tests by file: the slow files first, all others as they were."""
+    rank = {name: number for number, name in enumerate(_LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path.stem, len(rank)))
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A loopback port that nothing listens on."""
+    return peers.free_port()
+
+
+class StartStorescp(Protocol):
+    """``storescp("+xi")``: start DCMTK storescp with these options."""
+
+    def __call__(self, *options: str) -> peers.Storescp: ...
+
+
+@pytest.fixture
+def storescp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartStorescp]:
+    """Start DCMTK storage SCPs: call it, with options as on the command line, for each."""
+    peers.require_program("storescp")
+    work = tmp_path_factory.mktemp("storescp")
+    with contextlib.ExitStack() as stack:
+        yield lambda *options: stack.enter_context(peers.storescp(work, *options))
+
+
+@pytest.fixture(scope="session")
+def orthanc_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[peers.Orthanc]:
+    """One Orthanc for the session; a test asks for `orthanc`, which is empty."""
+    peers.require_program("Orthanc")
+    with peers.orthanc(tmp_path_factory.mktemp("orthanc")) as peer:
+        yield peer
+
+
+@pytest.fixture
+def orthanc(orthanc_server: peers.Orthanc) -> peers.Orthanc:
+    """An empty Orthanc archive that knows TBSNODE on loopback."""
+    orthanc_server.clear()
+    return orthanc_server
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[peers.Postgres]:
+    """A PostgreSQL server for the session; ``postgres.fresh_database()`` gives an empty database's URL."""
+    with peers.postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres: peers.Postgres) -> str:
+    """The URL of an empty PostgreSQL database."""
+    return postgres.fresh_database()
+
+
+@pytest.fixture
+def dciodvfy() -> Callable[..., peers.Verdict]:
+    """The IOD checker of dicom3tools: ``dciodvfy(path).errors``."""
+    peers.require_program("dciodvfy")
+    return peers.dciodvfy
+
+
+@pytest.fixture
+def make_receiver(tmp_path: Path) -> Iterator[Callable[..., ReceivingNode]]:
+    """Start receiving nodes: call it, with changes to `ScpSettings`, for each."""
+    from tests.receiving_node import ReceivingNode
+
+    receivers: list[ReceivingNode] = []
+
+    def make(**changes: object) -> ReceivingNode:
+        folder = tmp_path / f"receiver{len(receivers)}"
+        folder.mkdir()
+        receivers.append(ReceivingNode(folder, **changes))
+        receivers[-1].scp.start()
+        return receivers[-1]
+
+    before = set(threading.enumerate())
+    yield make
+    for receiver in receivers:
+        receiver.scp.stop(grace_s=1.0)
+    peers.wait_until(lambda: set(threading.enumerate()) <= before, "the threads of the receiver to end")
+
+
+@pytest.fixture
+def receiver(make_receiver: Callable[..., ReceivingNode]) -> ReceivingNode:
+    """A receiving node that knows the usual test callers on loopback."""
+    return make_receiver()

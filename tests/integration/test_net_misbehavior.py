@@ -1,0 +1,152 @@
+"""The SCP against a peer that does not speak properly: it answers or aborts, and serves the next."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests import peers, raw_peer
+from tests.raw_peer import ABORT, ASSOCIATE_AC, RELEASE_RP
+from tests.raw_peer import Caller as RawCaller
+from tests.receiving_node import ReceivingNode, explicit, still_works
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        (raw_peer.store_command(sop_instance_uid=None), 0x0117),
+        (raw_peer.store_command(sop_instance_uid=""), 0x0117),
+        (raw_peer.store_command(sop_instance_uid="../../../etc/x"), 0x0117),
+        (raw_peer.store_command(sop_instance_uid="1." + "2" * 80), 0x0117),
+        (raw_peer.store_command(sop_class_uid=None), 0x0122),
+        (raw_peer.store_command(sop_class_uid="1.2.840.10008.5.1.4.1.1.1"), 0x0122),
+        (raw_peer.store_command(), 0x0000),
+    ],
+)
+def test_a_wrong_command_is_answered_and_the_association_lives(
+    receiver: ReceivingNode, command: bytes, expected: int
+) -> None:
+    with RawCaller(receiver.port) as caller:
+        assert caller.associate() == ASSOCIATE_AC
+        caller.send(raw_peer.data(command, control=3), explicit())
+        assert caller.status() == expected
+        caller.send(raw_peer.data(raw_peer.store_command("1.9.8"), control=3), explicit())
+        assert caller.status() == 0x0000
+    peers.wait_until(lambda: "aborted" in receiver.log, "the lost connection to be noticed")
+    assert list(receiver.incoming.iterdir()) == []
+
+
+GARBAGE = {
+    "no message id": raw_peer.data(raw_peer.store_command(x0110=None), control=3),
+    "unaccepted context": raw_peer.data(raw_peer.store_command(), control=3, context_id=9),
+    "data before command": explicit(),
+    "command within data": raw_peer.data(raw_peer.store_command(), control=3) * 2,
+    "other context within data": raw_peer.data(raw_peer.store_command(), control=3)
+    + raw_peer.data(b"ab", control=0, context_id=3),
+    "command is noise": raw_peer.data(b"\xff" * 33, control=3),
+    "command is empty": raw_peer.data(b"", control=3),
+    "endless command": raw_peer.data(bytes(16000), control=1) * 6,
+    "unknown command": raw_peer.data(raw_peer.store_command(x0100=b"\x55\x55"), control=3),
+    "fragment without header": raw_peer.pdu(4, b"\0\0\0\1\1"),
+    "fragment of no length": raw_peer.pdu(4, b"\0\0\0\0"),
+    "fragment longer than PDU": raw_peer.pdu(4, b"\0\0\xff\xff\1\3ab"),
+    "unknown PDU": b"\x99\0\0\0\0\4abcd",
+    "PDU of 4 GB": b"\4\0\xff\xff\xff\xff" + bytes(100),
+    "second request": raw_peer.associate_request(),
+    "release reply out of order": raw_peer.pdu(RELEASE_RP, bytes(4)),
+    "text": b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+    "flood": (raw_peer.data(raw_peer.store_command(), control=3) + explicit()) * 50,
+}
+
+
+@pytest.mark.parametrize("name", GARBAGE)
+def test_garbage_within_an_association_ends_it_and_nothing_else(receiver: ReceivingNode, name: str) -> None:
+    with RawCaller(receiver.port) as caller:
+        assert caller.associate() == ASSOCIATE_AC
+        caller.send(GARBAGE[name])
+        kinds = set()
+        while (kind := caller.receive()[0]) not in (0, ABORT):
+            kinds.add(kind)
+        assert kinds <= {4}, "it may answer what it understood, then it must end"
+    peers.wait_until(lambda: "aborted" in receiver.log, "the end to be noticed")
+    assert receiver.log.count("aborted") == 1
+    assert list(receiver.incoming.iterdir()) == []
+    still_works(receiver)
+
+
+@pytest.mark.parametrize("name", ["text", "unknown PDU", "PDU of 4 GB", "data before command", "noise"])
+def test_garbage_instead_of_a_request(receiver: ReceivingNode, name: str) -> None:
+    noise = np.random.default_rng(7).bytes(4096)
+    with RawCaller(receiver.port) as caller:
+        caller.send(GARBAGE.get(name, b"\1\0\0\0\x0f\xfa" + noise))
+        while caller.receive()[0]:
+            pass
+    still_works(receiver)
+
+
+def test_an_abort_in_the_middle_of_a_data_set_leaves_nothing(receiver: ReceivingNode) -> None:
+    for end in ("abort", "vanish", "close"):
+        receiver.log.clear()
+        with RawCaller(receiver.port) as caller:
+            assert caller.associate() == ASSOCIATE_AC
+            caller.send(raw_peer.data(raw_peer.store_command(), control=3), raw_peer.data(b"abcd", control=0))
+            peers.wait_until(lambda: list(receiver.incoming.iterdir()), "the file to grow")
+            if end == "abort":
+                caller.send(raw_peer.pdu(ABORT, bytes(4)))
+            elif end == "vanish":
+                caller.vanish()
+        receiver.wait_for("opened", "aborted")
+        assert receiver.events[-1].text
+        assert list(receiver.incoming.iterdir()) == []
+
+
+def test_a_peer_that_stops_in_the_middle_of_a_pdu_is_given_up(
+    make_receiver: Callable[..., ReceivingNode],
+) -> None:
+    receiver = make_receiver(transfer_timeout_s=0.3)
+    with RawCaller(receiver.port) as caller:
+        assert caller.associate() == ASSOCIATE_AC
+        caller.send(raw_peer.data(raw_peer.store_command(), control=3)[:40])
+        while caller.receive()[0]:
+            pass
+    receiver.wait_for("opened", "aborted")
+
+
+def test_an_idle_association_is_aborted(make_receiver: Callable[..., ReceivingNode]) -> None:
+    receiver = make_receiver(idle_timeout_s=0.3)
+    with RawCaller(receiver.port) as caller:
+        assert caller.associate() == ASSOCIATE_AC
+        assert caller.receive()[0] == ABORT
+    receiver.wait_for("opened", "aborted")
+
+
+def test_300_aborts_leave_no_thread_no_file_and_no_descriptor(receiver: ReceivingNode) -> None:
+    def abort_once(count: int) -> None:
+        with RawCaller(receiver.port) as caller:
+            if count % 3 == 0:
+                return  # a probe: connects and says nothing
+            assert caller.associate() == ASSOCIATE_AC
+            caller.send(raw_peer.data(raw_peer.store_command(), control=3), raw_peer.data(b"ab", control=0))
+            if count % 3 == 1:
+                caller.send(raw_peer.pdu(ABORT, bytes(4)))
+
+    def settled() -> bool:
+        return receiver.scp._server is not None and receiver.scp._server.connected == []
+
+    abort_once(1)
+    peers.wait_until(settled, "the first to end")
+    threads, descriptors = threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))
+    for count in range(300):
+        abort_once(count)
+    peers.wait_until(settled, "all to end")
+    gc.collect()
+    assert threading.active_count() == threads
+    assert len(list(Path("/proc/self/fd").iterdir())) <= descriptors
+    assert list(receiver.incoming.iterdir()) == []
+    assert receiver.log.count("opened") == receiver.log.count("aborted") == 201
+    still_works(receiver)

@@ -1,0 +1,111 @@
+"""What a node has written down, read from its database without asking it.
+
+A command of the node costs a second and says what people see; a test that only waits, or that looks
+at every row, reads here.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from tests import nodes, peers
+
+_BUSY = ("receiving", "queued", "running")
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The rows of a node, on SQLite or on PostgreSQL."""
+
+    node: nodes.Node
+
+    def rows(self, sql: str, *values: object) -> list[dict[str, Any]]:
+        """Return the rows of a query by column name; ``?`` stands for a value."""
+        if self.node.database_url.startswith("postgresql"):
+            return self._rows_of_postgresql(sql.replace("?", "%s"), values)
+        database = self.node.folder / "state" / "tbsnode.db"
+        with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=30)) as connection:
+            connection.row_factory = sqlite3.Row
+            return [dict(row) for row in connection.execute(sql, values)]
+
+    def _rows_of_postgresql(self, sql: str, values: tuple[object, ...]) -> list[dict[str, Any]]:
+        address = self.node.database_url.replace("+psycopg", "")
+        with psycopg.connect(address, row_factory=dict_row) as connection:
+            return list(connection.execute(sql, values or None))  # type: ignore[arg-type]
+
+    def _of_study(self, table: str, uid: str) -> list[dict[str, Any]]:
+        sql = f"SELECT t.* FROM {table} t JOIN tbs_study s ON s.id = t.study_ref"
+        return self.rows(f"{sql} WHERE s.study_instance_uid = ? ORDER BY t.id", uid)
+
+    def study(self, uid: str) -> dict[str, Any]:
+        """Return the row of a study."""
+        (row,) = self.rows("SELECT * FROM tbs_study WHERE study_instance_uid = ?", uid)
+        return row
+
+    def instances(self, uid: str) -> list[dict[str, Any]]:
+        """Return what was received for a study."""
+        return self._of_study("tbs_instance", uid)
+
+    def analyses(self, uid: str) -> list[dict[str, Any]]:
+        """Return the results of a study, oldest first; `result` decoded."""
+        found = self._of_study("tbs_analysis", uid)
+        return [{**row, "result": _decoded(row["result"])} for row in found]
+
+    def made(self, uid: str) -> list[dict[str, Any]]:
+        """Return the derived instances of a study."""
+        return self._of_study("tbs_derived_instance", uid)
+
+    def deliveries(self, uid: str) -> list[dict[str, Any]]:
+        """Return the deliveries of a study, oldest first."""
+        return self._of_study("tbs_delivery", uid)
+
+    def answers(self, uid: str, destination: str) -> list[dict[str, Any]]:
+        """Return what a destination answered for each instance of a study."""
+        sql = """SELECT i.* FROM tbs_delivery_item i JOIN tbs_delivery d ON d.id = i.delivery_ref
+                 JOIN tbs_study s ON s.id = d.study_ref
+                 WHERE s.study_instance_uid = ? AND d.destination = ? ORDER BY i.id"""
+        return self.rows(sql, uid, destination)
+
+    def actions(self, uid: str) -> list[str]:
+        """Return the actions in a study's story, in order."""
+        sql = "SELECT action FROM tbs_event WHERE study_instance_uid = ? ORDER BY id"
+        return [row["action"] for row in self.rows(sql, uid)]
+
+    def archived(self, relative: str) -> Path:
+        """Return the file of a row."""
+        return self.node.folder / self.node.archive / relative
+
+    def settle(self, uid: str, *, generation: int = 1, timeout_s: float = 30.0) -> dict[str, Any]:
+        """Wait until a generation of a study has ended and its deliveries too; return the study's row."""
+
+        def settled() -> bool:
+            found = self.rows("SELECT * FROM tbs_study WHERE study_instance_uid = ?", uid)
+            if not found or found[0]["generation"] < generation or found[0]["state"] in _BUSY:
+                return False
+            return all(row["state"] not in _BUSY for row in self.deliveries(uid))
+
+        peers.wait_until(settled, f"generation {generation} of {uid}", timeout_s)
+        return self.study(uid)
+
+    def settle_analysis(self, uid: str, *, generation: int = 1, timeout_s: float = 30.0) -> dict[str, Any]:
+        """Wait until a generation of a study has ended, whatever its deliveries do; return its row."""
+
+        def over() -> bool:
+            found = self.rows("SELECT * FROM tbs_study WHERE study_instance_uid = ?", uid)
+            return bool(found) and found[0]["generation"] >= generation and found[0]["state"] not in _BUSY
+
+        peers.wait_until(over, f"generation {generation} of {uid}", timeout_s)
+        return self.study(uid)
+
+
+def _decoded(value: Any) -> Any:
+    """Return a JSON column, which SQLite gives as text."""
+    return json.loads(value) if isinstance(value, str) else value

@@ -1,0 +1,257 @@
+"""A whole node for a test: its own folder, real processes, real sockets."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import peers
+
+AE_TITLE = "TBSNODE"
+CALLER = "DXA"
+_READY_S = 60.0
+
+
+@dataclass
+class Destination:
+    """One destination of the test's node."""
+
+    name: str
+    ae_title: str
+    port: int
+    options: str = ""
+
+
+@dataclass
+class Node:
+    """A configured node; `running` serves it, `cli` runs one of its commands.
+
+    `settings` is TOML appended to the configuration, `callers` more rows of the table of callers;
+    `only` are roles of `serve`.
+    """
+
+    folder: Path
+    port: int
+    destinations: Sequence[Destination] = ()
+    database_url: str = "sqlite:///state/tbsnode.db"
+    mode: str = "live"
+    quiet_s: float = 1.0
+    after_release_s: float = 0.2
+    workers: int = 2
+    archive: str = "state/archive"
+    settings: str = ""
+    callers: str = ""
+    max_study_age_days: int = 100000
+    min_free_bytes: int = 0
+    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    @property
+    def config(self) -> Path:
+        """Its configuration file."""
+        return self.folder / "tbsnode.toml"
+
+    def incoming(self) -> list[Path]:
+        """Return the files that are not stored yet."""
+        return [path for path in (self.folder / self.archive / "incoming").rglob("*") if path.is_file()]
+
+    def write(self) -> None:
+        """Write the configuration."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        destinations = "".join(
+            f"\n[[destinations]]\nname = {d.name!r}\nae_title = {d.ae_title!r}\n"
+            f'host = "{peers.LOOPBACK}"\nport = {d.port}\n{d.options}\n'
+            for d in self.destinations
+        )
+        self.config.write_text(
+            f"""\
+[node]
+ae_title = "{AE_TITLE}"
+mode = "{self.mode}"
+[receiver]
+bind = "{peers.LOOPBACK}"
+port = {self.port}
+callers = [
+    {{ ae_title = "{CALLER}", host = "{peers.LOOPBACK}" }},
+    {{ ae_title = "ORTHANC", host = "*" }},
+    {self.callers}
+]
+[database]
+url = "{self.database_url}"
+[archive]
+path = "{self.archive}"
+min_free_bytes = {self.min_free_bytes}
+min_free_percent = 0
+[completion]
+quiet_s = {self.quiet_s}
+after_release_s = {self.after_release_s}
+[analysis]
+workers = {self.workers}
+[delivery]
+retry_first_s = 0.5
+retry_cap_s = 2
+[engine]
+lease_s = 3
+[selection]
+max_study_age_days = {self.max_study_age_days}
+{self.settings}
+{destinations}
+"""
+        )
+
+    def cli(self, *args: str | Path, ok: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run one command of the node and return what it said."""
+        done = subprocess.run(
+            [sys.executable, "-m", "tbsnode", *map(str, args), "--config", str(self.config)],
+            capture_output=True,
+            text=True,
+            timeout=120.0,
+            check=False,
+            cwd=self.folder,
+        )
+        if ok and done.returncode != 0:
+            pytest.fail(f"tbsnode {args} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+        assert "Traceback" not in done.stdout + done.stderr
+        return done
+
+    def json(self, *args: str | Path) -> Any:
+        """Run a listing and return its JSON."""
+        return json.loads(self.cli(*args, "--json").stdout)
+
+    def prepare(self) -> None:
+        """Write configuration and schema."""
+        self.write()
+        self.cli("db", "upgrade")
+
+    @property
+    def log(self) -> Path:
+        """What the processes said."""
+        return self.folder / "serve.log"
+
+    def start(self, *, only: str = "") -> None:
+        """Start `serve` and wait until it receives, where it does."""
+        with self.log.open("ab") as out:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "tbsnode", "serve", "--config", str(self.config)]
+                + (["--only", only] if only else []),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        if not only or "receive" in only:
+            self.wait_receiving()
+
+    def wait_receiving(self) -> None:
+        """Wait until the receiver answers."""
+        deadline = time.monotonic() + _READY_S
+        while not peers.answers(self.port):
+            process = self.process
+            if process is None or process.poll() is not None or time.monotonic() > deadline:
+                pytest.fail(f"the node does not receive:\n{self.log.read_text()[-3000:]}")
+            time.sleep(0.05)
+
+    def stop(self) -> int:
+        """Stop in order and return the exit code."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(timeout=60)
+        self.process = None
+        return code
+
+    def kill_supervisor(self) -> None:
+        """Kill the supervisor alone, as the out-of-memory killer would."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+        self.process = None
+
+    def children(self) -> dict[int, str]:
+        """Process IDs of the running children, each with its role and slot."""
+        return {pid: name for pid, name in processes_of(self.config).items() if name}
+
+    def studies(self) -> dict[str, dict[str, Any]]:
+        """`study list` by Study Instance UID."""
+        listed: list[dict[str, Any]] = self.json("study", "list", "--limit", "100000")
+        return {row["study_instance_uid"]: row for row in listed}
+
+    def wait_for(self, states: Iterable[str], number: int, timeout_s: float = 60.0) -> None:
+        """Wait until so many studies are in one of the states and nothing is left in any queue."""
+        wanted = set(states)
+
+        def arrived() -> bool:
+            rows = self.studies().values()
+            settled = sum(row["state"] in wanted for row in rows) >= number
+            waiting = [row for row in self.json("queue", "list") if row["state"] in ("queued", "running")]
+            return settled and not waiting
+
+        deadline = time.monotonic() + timeout_s
+        while not arrived():
+            if time.monotonic() > deadline:
+                pytest.fail(
+                    f"{number} studies were not {wanted}: {self.studies()}\n{self.log.read_text()[-3000:]}"
+                )
+            time.sleep(0.3)
+
+
+def processes_of(config: Path) -> dict[int, str]:
+    """Return every live process that serves this configuration: role and slot, "" for a supervisor."""
+    found = {}
+    for folder in Path("/proc").iterdir():
+        if not folder.name.isdigit() or int(folder.name) == os.getpid():
+            continue
+        try:
+            words = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
+            state = (folder / "stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            continue
+        if "serve" in words and str(config) in words and state != "Z":
+            role = words[words.index("--role") + 1] if "--role" in words else ""
+            slot = words[words.index("--slot") + 1] if "--slot" in words else ""
+            found[int(folder.name)] = f"{role}-{slot}" if role else ""
+    return found
+
+
+@contextmanager
+def serving(node: Node, *, only: str = "") -> Iterator[Node]:
+    """Prepare and serve a node until the block ends; nothing of it is left afterwards."""
+    node.prepare()
+    try:
+        node.start(only=only)
+        yield node
+    finally:
+        if node.process is not None:
+            node.stop()
+        for pid in processes_of(node.config):
+            os.kill(pid, signal.SIGKILL)
+
+
+def send(port: int, files: Sequence[Path], *, caller: str = CALLER) -> str:
+    """Send files with DCMTK in one association and return what it said."""
+    done = peers.run(
+        ["storescu", "-v", "-R", "-aet", caller, "-aec", AE_TITLE, peers.LOOPBACK, str(port), *files]
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def write(folder: Path, instances: Iterable[bytes], name: str = "image") -> list[Path]:
+    """Write Part 10 bytes as files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for number, part10 in enumerate(instances):
+        path = folder / f"{name}-{number}.dcm"
+        path.write_bytes(part10)
+        paths.append(path)
+    return paths

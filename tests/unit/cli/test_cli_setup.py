@@ -1,0 +1,283 @@
+"""init, db, check, serve, peer, conformance: what an administrator runs before and beside the node."""
+
+from __future__ import annotations
+
+import re
+import socket
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tbsnode import config
+from tbsnode.cli import init
+from tbsnode.dicom import sop_classes
+
+# ---- init ------------------------------------------------------------------------------------------
+
+
+def test_init_writes_a_shadow_node_that_only_lacks_its_peers(run: Any, tmp_path: Path) -> None:
+    result = run("init", tmp_path / "node")
+    assert result.exit_code == 0
+    path = tmp_path / "node" / "tbsnode.toml"
+    loaded = config.load(path)
+    assert loaded.node.mode == "shadow"
+    assert (loaded.receiver.callers, loaded.destinations, loaded.scanners) == ((), (), ())
+    assert loaded.interpretation.reviewers == ()
+    assert (tmp_path / "node" / "state").is_dir()
+    assert f"tbsnode db upgrade --config {path}" in result.stdout
+
+
+def test_init_here_needs_no_option(run: Any) -> None:
+    assert re.search(r"tbsnode check$", run("init").stdout, re.MULTILINE)
+
+
+def test_init_overwrites_nothing(run: Any, tmp_path: Path) -> None:
+    (tmp_path / "tbsnode.toml").write_text("mine", encoding="utf-8")
+    result = run("init")
+    assert result.exit_code == 10
+    assert "exists already" in result.stderr
+    assert (tmp_path / "tbsnode.toml").read_text(encoding="utf-8") == "mine"
+
+
+def test_what_init_comments_out_is_the_example_again_without_the_marks() -> None:
+    example = init.example()
+    commented = [line[1:] for line in init.starting_point(example).splitlines() if re.match(r"#[^ ]", line)]
+    assert "[[destinations]]" in commented
+    marks_removed = "\n".join(
+        re.sub(r"^#(?! )", "", line) for line in init.starting_point(example).splitlines()
+    )
+    original = tomllib.loads(example)
+    original["node"]["mode"] = "shadow"
+    again = tomllib.loads(marks_removed)
+    again["receiver"]["callers"] = original["receiver"]["callers"]
+    assert again == original
+
+
+# ---- db --------------------------------------------------------------------------------------------
+
+
+def test_db_current_and_upgrade(run: Any, run_json: Any, site_config: Path) -> None:
+    shown = run_json("db", "current", "--config", site_config)
+    assert shown["up_to_date"] is True
+    assert shown["current"] == shown["needed"]
+    assert "nothing to do" in run("db", "upgrade", "--config", site_config).stdout
+    assert "up to date" in run("db", "current", "--config", site_config).stdout
+
+
+def test_db_current_before_any_upgrade(run: Any, tmp_path: Path) -> None:
+    run("init", tmp_path)
+    assert "Run `tbsnode db upgrade`" in run("db", "current").stdout
+
+
+# ---- check -----------------------------------------------------------------------------------------
+
+
+def failures(shown: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {one["what"]: one for one in shown["checks"] if not one["ok"]}
+
+
+def edited(path: Path, old: str, new: str) -> Path:
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def healthy(site_config: Path, free_port: int) -> Path:
+    edited(site_config, "port = 11199", f"port = {free_port}")
+    text = site_config.read_text(encoding="utf-8")
+    site_config.write_text(text[: text.index("[[destinations]]")], encoding="utf-8")
+    return edited(site_config, 'ae_title = "TBSTEST"', 'ae_title = "TBSTEST"\nmode = "shadow"')
+
+
+def test_check_of_a_healthy_node(run: Any, run_json: Any, healthy: Path) -> None:
+    result = run("check", "--config", healthy)
+    assert result.exit_code == 0, result.stdout
+    assert all(line.startswith("OK  ") for line in result.stdout.splitlines())
+    shown = run_json("check", "--config", healthy)
+    assert shown["ok"] is True
+    assert [one["what"] for one in shown["checks"]] == [
+        *("configuration", "callers", "database", "clock", "state", "archive", "port", "destinations")
+    ]
+
+
+def test_check_names_all_mistakes_of_a_configuration(run: Any, run_json: Any, tmp_path: Path) -> None:
+    path = tmp_path / "broken.toml"
+    path.write_text(
+        '[node]\nae_title = "SEVENTEEN_LETTERS"\nmode = "dry"\n[receiver]\nprot = 1\nport = 99999\n'
+        '[database]\nurl = "oracle://h"\n',
+        encoding="utf-8",
+    )
+    result = run("check", "--config", path)
+    assert result.exit_code == 10
+    assert result.stdout.count("FAIL") == 5
+    assert result.stdout.count("->") == 5
+    assert len(failures(run_json("check", "--config", path))) == 5
+
+
+def test_check_of_a_new_node_says_what_is_missing(run: Any, run_json: Any, tmp_path: Path) -> None:
+    run("init", tmp_path)
+    found = failures(run_json("check"))
+    assert "receiver.callers" in found["callers"]["remedy"]
+    assert found["database"]["remedy"] == "Run `tbsnode db upgrade`."
+    assert run("check").exit_code == 10
+
+
+def test_check_without_destination_in_live_mode(run: Any, run_json: Any, healthy: Path) -> None:
+    edited(healthy, 'mode = "shadow"', 'mode = "live"')
+    assert "[[destinations]]" in failures(run_json("check", "--config", healthy))["destinations"]["remedy"]
+
+
+def test_check_disk(run: Any, run_json: Any, healthy: Path) -> None:
+    edited(healthy, "min_free_percent = 0", "min_free_percent = 99.99")
+    assert "Free disk space" in failures(run_json("check", "--config", healthy))["archive"]["remedy"]
+    assert run("check", "--config", healthy).exit_code == 40
+
+
+def test_check_archive_that_is_no_folder(run_json: Any, healthy: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    edited(healthy, "[archive]", '[archive]\npath = "file"')
+    assert "not a folder" in failures(run_json("check", "--config", healthy))["archive"]["text"]
+
+
+def test_check_port_of_another_program(run: Any, run_json: Any, healthy: Path) -> None:
+    port = config.load(healthy).receiver.port
+    with socket.create_server(("127.0.0.1", port)):
+        found = failures(run_json("check", "--config", healthy))
+        assert "another program" in found["port"]["text"]
+        assert run("check", "--config", healthy).exit_code == 40
+
+
+def test_check_port_of_this_node(run_json: Any, healthy: Path) -> None:
+    from tbsnode import node
+
+    loaded = config.load(healthy)
+    with (
+        socket.create_server(("127.0.0.1", loaded.receiver.port)),
+        node.hold_slot(loaded.node.state, "receive", 0),
+    ):
+        shown = run_json("check", "--config", healthy)
+    assert shown["ok"] is True
+    assert "this node is running" in next(one["text"] for one in shown["checks"] if one["what"] == "port")
+
+
+def test_check_destination_that_is_not_there(run: Any, run_json: Any, site_config: Path) -> None:
+    found = failures(run_json("check", "--config", site_config))
+    assert "cannot be reached" in found["destination pacs"]["text"]
+    assert "TBSTEST" in found["destination pacs"]["remedy"]
+    assert run("check", "--config", site_config).exit_code == 50
+
+
+@pytest.fixture
+def pacs(tmp_path: Path) -> Iterator[Any]:
+    """Start a PACS that takes some classes; yields a function that returns its port."""
+    from tbsnode.net.scp import Caller, ScpSettings, StorageScp
+
+    started: list[StorageScp] = []
+
+    def start(*classes: str) -> int:
+        settings = ScpSettings(
+            ae_title="PACS",
+            bind="127.0.0.1",
+            port=0,
+            callers=(Caller("TBSTEST", "127.0.0.1"),),
+            incoming=tmp_path,
+            storage_classes=classes,
+            transfer_syntaxes=(sop_classes.IMPLICIT_VR_LITTLE_ENDIAN,),
+        )
+        scp = StorageScp(settings, lambda received: None, lambda event: None)
+        scp.start()
+        started.append(scp)
+        return scp.port
+
+    yield start
+    for scp in started:
+        scp.stop()
+
+
+def test_check_asks_a_destination_what_it_takes(
+    run: Any, run_json: Any, site_config: Path, pacs: Any
+) -> None:
+    port = pacs(sop_classes.SR_CLASSES["comprehensive"])
+    edited(site_config, "port = 9\n", f"port = {port}\n")
+    shown = run_json("check", "--config", site_config)
+    texts = [one["text"] for one in shown["checks"] if one["what"] == "destination pacs"]
+    assert "answers C-ECHO" in texts[0]
+    assert "takes SR: Comprehensive SR Storage (Implicit VR Little Endian)" in texts[1]
+    assert "does not accept PDF (Encapsulated PDF Storage)" in texts[2]
+    assert "Ask its administrator" in failures(shown)["destination pacs"]["remedy"]
+    assert run("check", "--config", site_config).exit_code == 50
+
+
+# ---- peer, serve -----------------------------------------------------------------------------------
+
+
+def test_peer_list_and_echo(run: Any, run_json: Any, site_config: Path, pacs: Any) -> None:
+    (listed,) = run_json("peer", "list", "--config", site_config)
+    assert (listed["name"], listed["ae_title"], listed["port"]) == ("pacs", "PACS", 9)
+    assert run("peer", "echo", "--config", site_config).exit_code == 50
+    edited(site_config, "port = 9\n", f"port = {pacs(sop_classes.PDF)}\n")
+    (answer,) = run_json("peer", "echo", "pacs", "--config", site_config)
+    assert answer["ok"] is True
+    unknown = run("peer", "echo", "nobody", "--config", site_config)
+    assert unknown.exit_code == 2
+    assert "tbsnode peer list" in unknown.stderr
+
+
+def test_serve_refuses_an_unknown_role(run: Any, site_config: Path) -> None:
+    result = run("serve", "--only", "receive,dance", "--config", site_config)
+    assert result.exit_code == 2
+    assert "dance is no role" in result.stderr
+
+
+def test_serve_refuses_an_old_database(run: Any, tmp_path: Path) -> None:
+    run("init", tmp_path)
+    result = run("serve")
+    assert result.exit_code == 10
+    assert "tbsnode db upgrade" in result.stderr
+
+
+# ---- conformance -----------------------------------------------------------------------------------
+
+
+def test_conformance_names_what_is_negotiated(run: Any, site_config: Path, tmp_path: Path) -> None:
+    text = run("conformance", "--config", site_config).stdout
+    for uid in (*sop_classes.STORAGE.values(), *sop_classes.TRANSFER_SYNTAXES):
+        assert f"| {uid} |" in text
+    for said in ("TBSTEST", "`SCANNER`", "#### pacs: PACS at 127.0.0.1, port 9", "0xA700", "TID 1500"):
+        assert said in text
+    headings = re.findall(r"^## (\d)", text, re.MULTILINE)
+    assert headings == ["1", "2", "3", "4", "5", "6", "7"]
+    assert run("conformance", "--config", site_config, "-o", tmp_path / "c.md").stdout == ""
+    assert (tmp_path / "c.md").read_text(encoding="utf-8").strip() == text.strip()
+
+
+def test_our_receiver_accepts_what_the_statement_says(site_config: Path, free_port: int) -> None:
+    from tbsnode import node
+    from tbsnode.model import Peer
+    from tbsnode.net import scu
+
+    edited(site_config, "port = 11199", f"port = {free_port}")
+    loaded = config.load(site_config)
+    ourselves = Peer(
+        name="us", ae_title="TBSTEST", host="127.0.0.1", port=free_port, calling_ae_title="SCANNER"
+    )
+    with node.open_site(loaded) as site:
+        receiver = node.make_receiver(loaded, site)
+        receiver.start()
+        try:
+            accepted = scu.accepts(ourselves, list(sop_classes.STORAGE.values()))
+        finally:
+            receiver.stop()
+    both = (sop_classes.EXPLICIT_VR_LITTLE_ENDIAN, sop_classes.IMPLICIT_VR_LITTLE_ENDIAN)
+    assert accepted == dict.fromkeys(sop_classes.STORAGE.values(), both)
+
+
+def test_conformance_follows_the_configuration(run: Any, healthy: Path) -> None:
+    text = run("conformance", "--config", healthy).stdout
+    assert "shadow mode" in text
+    assert "No destination is configured" in text

@@ -1,0 +1,57 @@
+"""Concepts fit their attributes and are told apart."""
+
+from __future__ import annotations
+
+import pytest
+from pydicom.sr.codedict import codes as dictionary
+
+from tbsnode.dicom import codes
+from tbsnode.dicom.codes import Concept
+from tbsnode.reasons import Code
+
+CONCEPTS = [value for value in vars(codes).values() if isinstance(value, Concept)]
+TABLES = [codes.VERTEBRAE, codes.INPUT_CLASSES, codes.SPACING_SOURCES, codes.CATEGORIES, codes.MODALITIES]
+EVERY = [
+    *CONCEPTS,
+    *(concept for table in TABLES for concept in table.values()),
+    *(codes.of_code(code) for code in Code),
+]
+
+
+@pytest.mark.parametrize("concept", EVERY, ids=lambda concept: concept.value)
+def test_fits_its_attributes(concept: Concept) -> None:
+    assert 0 < len(concept.value) <= 16
+    assert 0 < len(concept.scheme) <= 16
+    assert 0 < len(concept.meaning) <= 64
+    assert "".join(concept).isascii()
+
+
+def test_no_code_means_two_things() -> None:
+    meanings: dict[tuple[str, str], str] = {}
+    for concept in EVERY:
+        assert meanings.setdefault((concept.value, concept.scheme), concept.meaning) == concept.meaning
+
+
+def test_every_finding_has_its_own_code() -> None:
+    assert len({codes.of_code(code).value for code in Code}) == len(Code)
+
+
+@pytest.mark.parametrize("concept", [c for c in EVERY if c.scheme in ("DCM", "SCT")], ids=lambda c: c.value)
+def test_standard_codes_mean_what_the_standard_says(concept: Concept) -> None:
+    # pydicom's copy of PS3.16 is the judge; where it lacks a code, or words it otherwise, see the list
+    known = {
+        meaning.meaning
+        for name in getattr(dictionary, concept.scheme).dir()
+        if (meaning := getattr(getattr(dictionary, concept.scheme), name)).value == concept.value
+    }
+    elsewhere = {
+        "241686001": "Dual energy X-ray photon absorptiometry",  # CID 10005, older wording is shorter
+        "42798000": "Area",
+    }
+    assert concept.meaning in known or elsewhere.get(concept.value) == concept.meaning
+
+
+def test_item() -> None:
+    item = codes.item(codes.TEXTURE_SLOPE)
+    assert (item.CodeValue, item.CodingSchemeDesignator) == ("TEXSLOPE", "99TBSNODE")
+    assert codes.scheme_identification().CodingSchemeDesignator == "99TBSNODE"

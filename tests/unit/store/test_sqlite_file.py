@@ -1,0 +1,75 @@
+"""Where an SQLite file may lie."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tbsnode.errors import ConfigError
+from tbsnode.store import sqlite_file
+from tbsnode.store.database import Database
+
+MOUNTS = r"""/dev/sda1 / ext4 rw 0 0
+nas:/vol /mnt/nas nfs4 rw 0 0
+//server/share /mnt/my\040share cifs rw 0 0
+/dev/sdb1 /mnt/nas/local xfs rw 0 0
+tmpfs /mnt/nasty tmpfs rw 0 0
+/dev/sda1 /twice ext4 rw 0 0
+me@host:/ /twice fuse.sshfs rw 0 0
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/x.db", "ext4"),
+        ("/mnt/nas/x.db", "nfs4"),
+        ("/mnt/nas/local/x.db", "xfs"),
+        ("/mnt/nasty/x.db", "tmpfs"),  # a prefix of letters is not a folder
+        ("/mnt/my share/a/x.db", "cifs"),
+        ("/twice/x.db", "fuse.sshfs"),  # the later mount covers the earlier
+    ],
+)
+def test_the_deepest_mount_counts(path: str, kind: str) -> None:
+    assert sqlite_file.file_system_type(Path(path), MOUNTS) == kind
+
+
+def test_no_mounts_say_nothing() -> None:
+    assert sqlite_file.file_system_type(Path("/x.db"), "") == ""
+
+
+@pytest.mark.parametrize("kind", ["nfs", "nfs4", "cifs", "smb3", "fuse.sshfs", "9p"])
+def test_a_network_share_is_refused(kind: str, tmp_path: Path) -> None:
+    mounts = tmp_path / "mounts"
+    mounts.write_text(f"/dev/sda1 / ext4 rw 0 0\nhost:/x {tmp_path}/share {kind} rw 0 0\n")
+    with pytest.raises(ConfigError, match=r"database\.url.*network share.*PostgreSQL"):
+        sqlite_file.refuse_network_share(tmp_path / "share" / "x.db", mounts)
+    sqlite_file.refuse_network_share(tmp_path / "x.db", mounts)
+
+
+def test_a_link_to_a_network_share_is_refused(tmp_path: Path) -> None:
+    mounts = tmp_path / "mounts"
+    mounts.write_text(f"host:/x {tmp_path.resolve()}/share nfs rw 0 0\n")
+    (tmp_path / "share").mkdir()
+    (tmp_path / "state").symlink_to(tmp_path / "share")
+    with pytest.raises(ConfigError):
+        sqlite_file.refuse_network_share(tmp_path / "state" / "x.db", mounts)
+
+
+def test_a_unc_path_is_refused() -> None:
+    with pytest.raises(ConfigError):
+        sqlite_file.refuse_network_share(Path(r"\\server\share\x.db"))
+
+
+def test_a_path_with_odd_letters_works(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/a b#c ä/x.db")
+    database.upgrade()
+    database.require_current()
+    database.dispose()
+    assert (tmp_path / "a b#c ä" / "x.db").exists()
+
+
+def test_others_may_not_read_the_file(tmp_path: Path) -> None:
+    sqlite_file.create(tmp_path / "x.db")
+    assert (tmp_path / "x.db").stat().st_mode & 0o007 == 0

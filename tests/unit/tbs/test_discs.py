@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tbsnode.phantom.spine import MALE, SMALL_FEMALE, Spine
+from tbsnode.tbs import discs
+from tests import spines
+
+
+def bare_profiles(places: list[int], rows: int = 400) -> discs.Profiles:
+    """Evidence for discs at these rows, and nothing else."""
+    s = np.arange(rows)
+    evidence = np.full(rows, -0.5)
+    for place in places:
+        evidence += 3.0 * np.exp(-0.5 * ((s - place) / 3.0) ** 2)
+    flat = np.zeros(rows)
+    bands = {"lateral": flat, "paramedian": flat, "center": flat}
+    return discs.Profiles(evidence, np.zeros(rows), bands, np.ones(rows, dtype=bool))
+
+
+def test_chain_by_hand() -> None:
+    places = [50, 115, 182, 250, 320]  # rows of 0.5 mm: pitches 32.5, 33.5, 34, 35 mm
+    chain = discs.find_chain(bare_profiles(places))
+    assert chain is not None
+    np.testing.assert_allclose(chain.s_mm, np.array(places) / 2, atol=0.3)
+    np.testing.assert_allclose(chain.pitches_mm, [32.5, 33.5, 34.0, 35.0], atol=0.5)
+
+
+def test_half_a_level_is_no_pitch() -> None:
+    """Gaps every 17 mm: the chain takes every other one."""
+    chain = discs.find_chain(bare_profiles([40, 74, 108, 142, 176, 210, 244]))
+    assert chain is not None
+    np.testing.assert_allclose(np.diff(chain.s_mm), 34.0, atol=1.0)
+
+
+def test_crushed_level_stays_in_the_chain() -> None:
+    places = [50, 120, 164, 234, 304]  # 35, 22, 35, 35 mm
+    chain = discs.find_chain(bare_profiles(places))
+    assert chain is not None
+    np.testing.assert_allclose(chain.s_mm, np.array(places) / 2, atol=0.5)
+
+
+def test_nothing_to_find() -> None:
+    chain = discs.find_chain(bare_profiles([]))
+    assert chain is None or chain.value < 0.0
+
+
+def chain_from_the_middle(spine: Spine, scanner: str, seed: int) -> np.ndarray:
+    """What the obvious method finds: the same search on a strip 3.6-5.1 mm from the axis."""
+    found = spines.segmented(spine, scanner, seed)
+    rows = found.edges.half_width.size
+    profile = discs.profiles(found.column, np.full(rows, 5.0), np.zeros_like(found.metal))
+    alone = replace(profile, bands={name: np.zeros(rows) for name in profile.bands})
+    chain = discs.find_chain(alone)
+    assert chain is not None
+    row, _ = found.column.stored(np.array(chain.s_mm), np.zeros(len(chain.s_mm)))
+    return np.asarray(row)
+
+
+@pytest.mark.parametrize("spine", [Spine(), MALE, SMALL_FEMALE], ids=["woman", "man", "small woman"])
+def test_the_middle_of_the_column_misleads_by_half_a_level_and_the_strips_do_not(spine: Spine) -> None:
+    image, truth = spines.scanned(spine, "coarse", 2)
+    found = spines.segmented(spine, "coarse", 2)
+    ends = np.array([(line.left_mm, line.right_mm) for line in truth.disc_lines])
+    true_mm = image.to_pixels(ends.mean(axis=1))[:, 0] * image.pixel_spacing_mm[0]
+
+    def misses_mm(rows: np.ndarray) -> np.ndarray:
+        places = rows * image.pixel_spacing_mm[0]
+        return np.abs(places[:, None] - true_mm[None, :]).min(axis=1)
+
+    obvious = misses_mm(chain_from_the_middle(spine, "coarse", 2))
+    row, _ = found.column.stored(np.array(found.chain.s_mm), np.zeros(len(found.chain.s_mm)))
+    assert np.median(obvious) > 9.0
+    assert np.max(misses_mm(row)) < 2.0
+    assert found.chain.runner_up < 0.5 * found.chain.value

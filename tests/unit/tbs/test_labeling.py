@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tbsnode.phantom.spine import MALE, SMALL_FEMALE, Spine
+from tbsnode.tbs import labeling
+from tests import spines
+
+
+def test_places_beyond_the_chain_by_hand() -> None:
+    found = spines.segmented(Spine(), "coarse")
+    chain = replace(found.chain, s_mm=(40.0, 70.0, 102.0, 136.0), slope=(0.0,) * 4)
+    found = replace(found, chain=chain)
+    assert labeling.disc_place(found, 0) == 40.0
+    assert labeling.disc_place(found, 3) == 136.0
+    assert labeling.disc_place(found, -1) == pytest.approx(8.0)  # the median pitch is 32 mm
+    assert labeling.disc_place(found, 5) == pytest.approx(200.0)
+
+
+@pytest.mark.parametrize("phantom", [Spine(), MALE, SMALL_FEMALE], ids=["woman", "man", "small woman"])
+def test_crests_and_ribs_are_where_they_are(phantom: Spine) -> None:
+    found = spines.segmented(phantom, "coarse")
+    image, truth = spines.scanned(phantom, "coarse")
+    lowest = np.array([truth.disc_line("L4/L5").left_mm, truth.disc_line("L4/L5").right_mm]).mean(axis=0)
+    crests = [place for place in labeling.crest_tops(found) if place is not None]
+    ribs = [place for place in labeling.rib_roots(found) if place is not None]
+    assert crests
+    assert ribs
+    for place in crests:
+        row, _ = found.column.stored(np.array([place]), np.zeros(1))
+        assert abs(row[0] - image.to_pixels(lowest)[0]) * image.pixel_spacing_mm[0] < 20.0
+    t12 = truth.level("T12").center_mm
+    for place in ribs:
+        row, _ = found.column.stored(np.array([place]), np.zeros(1))
+        assert abs(row[0] - image.to_pixels(t12)[0]) * image.pixel_spacing_mm[0] < 15.0
+
+
+def test_no_crests_and_no_ribs_are_not_invented() -> None:
+    found = spines.segmented(Spine(ribs=False, crests=False), "coarse")
+    assert labeling.crest_tops(found) == (None, None)
+    assert labeling.rib_roots(found) == (None, None)
+
+
+def test_a_chain_with_a_strong_rival_lowers_the_confidence() -> None:
+    found = spines.segmented(Spine(), "coarse")
+    plain = labeling.label(found)
+    rival = replace(found, chain=replace(found.chain, runner_up=0.9 * found.chain.value))
+    assert labeling.label(rival).confidence < 0.4 * plain.confidence
+    weak = replace(found, chain=replace(found.chain, value=2.0, runner_up=0.0))
+    assert labeling.label(weak).confidence < plain.confidence
+
+
+@pytest.mark.parametrize("scanner", ["fine", "coarse", "linear", "oblong"])
+def test_the_right_way_up_is_not_doubted(scanner: str) -> None:
+    for phantom in (Spine(), MALE, SMALL_FEMALE, Spine(crests=False), Spine(laminectomy=("L2", "L3", "L4"))):
+        assert not labeling.is_upside_down(spines.segmented(phantom, scanner))
+
+
+def test_the_package_is_light_until_a_function_is_asked_for() -> None:
+    code = (
+        "import sys\n"
+        "from tbsnode import tbs\n"
+        "import tbsnode.tbs.parameters, tbsnode.tbs.result\n"
+        "heavy = {'numpy', 'scipy', 'skimage'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+        "for name in tbs.__all__:\n"
+        "    assert getattr(tbs, name).__doc__, name\n"
+        "assert 'measure' in dir(tbs)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    from tbsnode import tbs
+
+    with pytest.raises(AttributeError):
+        tbs.nothing  # noqa: B018

@@ -1,0 +1,295 @@
+"""The configuration: each mistake by hand, the environment, the example."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from tbsnode import config
+from tbsnode.config import Config
+from tbsnode.errors import InvalidConfiguration, Mistake
+
+EXAMPLE = Path(__file__).parents[2] / "config" / "tbsnode.example.toml"
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("TBSNODE_CONFIG", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "tbsnode.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def mistakes_of(folder: Path, text: str) -> tuple[Mistake, ...]:
+    with pytest.raises(InvalidConfiguration) as caught:
+        config.load(write(folder, text))
+    assert caught.value.exit_code == 10
+    return caught.value.mistakes
+
+
+DESTINATION = '[[destinations]]\nname = "pacs"\nae_title = "PACS"\nhost = "192.0.2.20"\n'
+
+
+def caller(host: str) -> str:
+    return f'[receiver]\ncallers = [{{ ae_title = "A", host = "{host}" }}]'
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "problem", "remedy"),
+    [
+        ('[node]\nae_title = "SEVENTEEN_LETTERS"', "node.ae_title", "has 17", "Shorten"),
+        ('[node]\nae_title = ""', "node.ae_title", "has 0", "Shorten"),
+        ('[node]\nae_title = " A"', "node.ae_title", "no blank", "exactly"),
+        ('[node]\nae_title = "A\\\\B"', "node.ae_title", "backslash", "exactly"),
+        ('[node]\nae_title = "KLINIK_\u00dc"', "node.ae_title", "ASCII", "exactly"),
+        ("[node]\nae_title = 7", "node.ae_title", "a text is needed", "quotes"),
+        ('[node]\nmode = "dry"', "node.mode", "not known", '"live" or "shadow"'),
+        ("[receiver]\nprot = 104", "receiver.prot", "no such key", "Did you mean port?"),
+        ("[receiver]\nquiet_s = 3", "receiver.quiet_s", "no such key", "belongs to [completion]"),
+        ("[reciever]\nport = 104", "reciever", "no such key", "Did you mean receiver?"),
+        ("[http]\nzzz = 1", "http.zzz", "no such key", "Known here: bind, port."),
+        ("[receiver]\nport = 0", "receiver.port", "greater than or equal to 1", "Correct"),
+        ("[receiver]\nport = 65536", "receiver.port", "less than or equal to 65535", "Correct"),
+        ('[receiver]\nport = "many"', "receiver.port", "a whole number", "digits"),
+        ('[receiver]\nbind = "a b"', "receiver.bind", "neither an IP address", "192.0.2.20"),
+        (caller("300.1.2.3"), "receiver.callers[0].host", "neither an address", '"*"'),
+        (caller("192.0.2.1/24"), "receiver.callers[0].host", "not a network", "/24"),
+        (caller(""), "receiver.callers[0].host", "neither an address", '"*"'),
+        ('[receiver]\ncallers = [{ ae_title = "A" }]', "receiver.callers[0].host", "required", "Add"),
+        (
+            '[receiver]\ncallers = [{ ae_title = "A", host = "*" }, { ae_title = "A", host = "*" }]',
+            "receiver.callers[1].ae_title",
+            "another caller",
+            "remove",
+        ),
+        (
+            '[receiver]\ncallers = [{ ae_title = "A", host = "h", quiet_s = 9 },'
+            ' { ae_title = "A", host = "i" }]',
+            "receiver.callers[1].ae_title",
+            "other times",
+            "the same quiet_s",
+        ),
+        ('[database]\nurl = "mysql://h/d"', "database.url", "not a database", "sqlite:///"),
+        ('[database]\nurl = "tbsnode.db"', "database.url", "not a database", "sqlite:///"),
+        ('[database]\nurl = "sqlite://"', "database.url", "survives", "three slashes"),
+        ('[database]\nurl = "sqlite:///:memory:"', "database.url", "survives", "three slashes"),
+        ('[database]\nurl = "postgresql://h/d"', "database.url", "driver", "postgresql+psycopg"),
+        ('[database]\npassword_file = "x"', "database", "a user and no password", "user@host"),
+        (
+            '[database]\nurl = "postgresql+psycopg://u@h/d"\npassword_file = "none"',
+            "database",
+            "cannot be read",
+            "Create it",
+        ),
+        ("[archive]\nmin_free_percent = 100", "archive.min_free_percent", "less than 100", "Correct"),
+        ("[archive]\nmin_free_bytes = -1", "archive.min_free_bytes", "equal to 0", "Correct"),
+        ('[logging]\njson = "maybe"', "logging.json", "true or false", "without quotes"),
+        ("[completion]\nquiet_s = -1", "completion.quiet_s", "equal to 0", "Correct"),
+        ("[completion]\nquiet_s = inf", "completion.quiet_s", "finite", "Correct"),
+        ("[analysis]\nworkers = 0", "analysis.workers", "equal to 1", "Correct"),
+        ("[destinations]\nname = 'a'", "destinations", "one table", "[[destinations]]"),
+        (f"{DESTINATION}\nsend = []", "destinations[0].send", "empty", "at least one"),
+        (f'{DESTINATION}\nsend = ["gif"]', "destinations[0].send[0]", "not known", "overlay"),
+        (f'{DESTINATION}\nsend = "sr"', "destinations[0].send", "a list is needed", "brackets"),
+        (f"{DESTINATION}\ncommitment = true", "destinations[0].commitment", "not available", "false"),
+        (f'{DESTINATION}\nrelease = "signed"', "destinations[0].release", "not available", "preliminary"),
+        (f"{DESTINATION}\nwait_for_study_s = 5", "destinations[0].wait_for_study_s", "not available", "0"),
+        (DESTINATION + DESTINATION, "destinations[1].name", "another destination", "Rename"),
+        (
+            '[[destinations]]\nname = "a"\nae_title = "TBSNODE"\nhost = "localhost"\nport = 11112',
+            "destinations[0].port",
+            "this node itself",
+            "PACS",
+        ),
+        (
+            "[interpretation]\nfrax_adjustment = true",
+            "interpretation.frax_adjustment",
+            "not available",
+            "false",
+        ),
+        ("[http]\nport = 11112", "http.port", "the receiver has this port", "another"),
+        ("[[scanners]]\nlinear = true", "scanners[0]", "every scanner", "at least one"),
+        (
+            '[[scanners]]\nmodel = "m"\npixel_spacing_mm = [0, 1]',
+            "scanners[0].pixel_spacing_mm[0]",
+            "greater",
+            "",
+        ),
+        ("node = 3", "node", "a table is needed", "[node]"),
+        ("[node", "", "not TOML", "line"),
+    ],
+)
+def test_each_mistake_names_key_problem_and_remedy(
+    tmp_path: Path, text: str, key: str, problem: str, remedy: str
+) -> None:
+    (mistake,) = mistakes_of(tmp_path, text)
+    assert mistake.key == key
+    assert problem in mistake.problem
+    assert remedy in mistake.remedy
+
+
+def test_all_mistakes_come_together(tmp_path: Path) -> None:
+    mistakes = mistakes_of(
+        tmp_path,
+        '[node]\nae_title = "SEVENTEEN_LETTERS"\n[receiver]\nprot = 1\nport = 99999\n'
+        + DESTINATION
+        + "commitment = true\n"
+        + DESTINATION,
+    )
+    assert {m.key for m in mistakes} == {
+        "node.ae_title",
+        "receiver.prot",
+        "receiver.port",
+        "destinations[0].commitment",
+        "destinations[1].name",
+    }
+    assert all(m.problem and m.remedy for m in mistakes)
+
+
+def test_value_is_shown_and_a_password_is_not(tmp_path: Path) -> None:
+    (shown,) = mistakes_of(tmp_path, "[receiver]\nport = 99999")
+    assert shown.value == "99999"
+    (url,) = mistakes_of(tmp_path, '[database]\nurl = "postgresql://u:canary@h/d"')
+    assert "canary" not in str(url)
+    (unknown,) = mistakes_of(tmp_path, '[database]\npassword = "canary"')
+    assert "canary" not in str(unknown)
+
+
+def test_missing_file_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(InvalidConfiguration, match=r"does not exist.*tbsnode init"):
+        config.load(tmp_path / "none.toml")
+    with pytest.raises(InvalidConfiguration, match=r"No configuration was found(.|\n)*tbsnode init"):
+        config.load()
+
+
+def test_search_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert config.find() is None
+    here = write(tmp_path, "")
+    assert config.find() == here
+    monkeypatch.setenv("TBSNODE_CONFIG", str(tmp_path / "variable.toml"))
+    assert config.find() == tmp_path / "variable.toml"
+    assert config.find(tmp_path / "option.toml") == tmp_path / "option.toml"
+
+
+def test_paths_are_resolved_against_the_file(tmp_path: Path) -> None:
+    folder = tmp_path / "etc"
+    folder.mkdir()
+    loaded = config.load(write(folder, ""))
+    assert loaded.node.state == folder / "state"
+    assert loaded.archive.path == folder / "state" / "archive"
+    assert loaded.database.url == f"sqlite:///{folder}/state/tbsnode.db"
+    absolute = config.load(
+        write(folder, '[archive]\npath = "/srv/a"\n[database]\nurl = "sqlite:////srv/t.db"')
+    )
+    assert absolute.archive.path == Path("/srv/a")
+    assert absolute.database.url == "sqlite:////srv/t.db"
+
+
+def test_password_comes_from_its_file_and_is_not_in_the_repr(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("p@ss/canary\n", encoding="utf-8")
+    text = '[database]\nurl = "postgresql+psycopg://u@h:5433/d"\npassword_file = "secret"'
+    loaded = config.load(write(tmp_path, text))
+    assert loaded.database.url == "postgresql+psycopg://u:p%40ss%2Fcanary@h:5433/d"
+    assert "canary" not in repr(loaded)
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "read"),
+    [
+        ("TBSNODE__RECEIVER__PORT", "104", lambda c: c.receiver.port == 104),
+        ("TBSNODE__NODE__AE_TITLE", "123", lambda c: c.node.ae_title == "123"),
+        ("TBSNODE__NODE__AE_TITLE", '"QUOTED"', lambda c: c.node.ae_title == "QUOTED"),
+        ("TBSNODE__NODE__MODE", "shadow", lambda c: c.node.mode == "shadow"),
+        ("TBSNODE__LOGGING__JSON", "true", lambda c: c.logging.as_json is True),
+        ("TBSNODE__COMPLETION__QUIET_S", "1.5", lambda c: c.completion.quiet_s == 1.5),
+        ("TBSNODE__SELECTION__ORDER_CODES", '["A", "B"]', lambda c: c.selection.order_codes == ("A", "B")),
+        ("TBSNODE__ARCHIVE__PATH", "/srv/archive", lambda c: c.archive.path == Path("/srv/archive")),
+        (
+            "TBSNODE__RECEIVER__CALLERS",
+            '[{ ae_title = "A", host = "*" }]',
+            lambda c: c.receiver.callers[0].host == "*",
+        ),
+        (
+            "TBSNODE__DESTINATIONS",
+            '[{"name": "p", "ae_title": "P", "host": "h"}]',
+            lambda c: c.destinations[0].port == 104,
+        ),
+    ],
+)
+def test_environment_overrides_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, text: str, read: Any
+) -> None:
+    monkeypatch.setenv(variable, text)
+    assert read(config.load(write(tmp_path, '[node]\nae_title = "FILE"\n[receiver]\nport = 4242')))
+
+
+def test_mistake_in_the_environment_names_the_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TBSNODE__RECEIVER__PROT", "1")
+    (mistake,) = mistakes_of(tmp_path, "")
+    assert mistake.key == "receiver.prot"
+    assert "$TBSNODE__RECEIVER__PROT" in mistake.problem
+
+
+def test_everything_is_frozen(tmp_path: Path) -> None:
+    loaded = config.load(write(tmp_path, ""))
+    with pytest.raises(ValidationError):
+        loaded.receiver.port = 1
+
+
+def test_caller_may_be_network_name_or_anybody(tmp_path: Path) -> None:
+    for host in ("192.0.2.10", "2001:db8::/32", "192.0.2.0/24", "dxa-1.example.org", "*"):
+        assert config.load(write(tmp_path, caller(host))).receiver.callers[0].host == host
+
+
+def section_of(annotation: object) -> type[BaseModel] | None:
+    for candidate in (annotation, *get_args(annotation)):
+        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+            return candidate
+    return None
+
+
+def compare(model: type[BaseModel], table: dict[str, Any], text: str, trail: str) -> None:
+    for name, field in model.model_fields.items():
+        key = field.alias or name
+        section = section_of(field.annotation)
+        written = table.get(key)
+        if key == "password_file":
+            assert "# password_file = " in text
+            continue
+        assert written is not None, f"{trail}{key} is not in the example"
+        if section is not None:
+            rows = written if isinstance(written, list) else [written]
+            merged = {k: v for row in rows for k, v in row.items()}
+            compare(section, merged, text, f"{trail}{key}.")
+        elif not field.is_required() and trail not in (
+            "scanners.",
+            "receiver.callers.",
+            "interpretation.reviewers.",
+        ):
+            default = field.default
+            default = list(default) if isinstance(default, tuple) else default
+            assert written == (str(default) if isinstance(default, Path) else default), f"{trail}{key}"
+
+
+def test_example_has_every_key_with_its_default() -> None:
+    text = EXAMPLE.read_text(encoding="utf-8")
+    compare(Config, tomllib.loads(text), text, "")
+
+
+def test_example_loads_and_each_key_has_a_sentence() -> None:
+    loaded = config.load(EXAMPLE)
+    assert loaded.destinations[0].name == "pacs"
+    assert loaded.receiver.callers[1].quiet_s == 60
+    lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
+    comments = sum(line.lstrip().startswith("#") for line in lines)
+    assert comments > 30
