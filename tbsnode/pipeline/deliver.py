@@ -106,6 +106,9 @@ def _begin(site: Site, ticket: work.Ticket) -> _Job | None:
             work.finish(tx, ticket, DeliveryState.FAILED, last_error=why)
             _tell(tx, study, "delivery.failed", why)
             return None
+        if deliveries.replaced_by_newer(tx, ticket.row_id):
+            _superseded(tx, study, ticket, peer.name)
+            return None
         if deliveries.another_at_work(tx, ticket, study.id, peer.name):
             work.postpone(tx, ticket, delay_s=_WAIT_FOR_OLDER_S, error="an older result is being sent")
             return None
@@ -290,6 +293,9 @@ def _unreachable(site: Site, job: _Job, error: PeerError) -> None:
     final = isinstance(error, AssociationRejected) and not error.transient
     delay = min(policy.retry_cap_s, policy.retry_first_s * 2 ** min(job.tries - 1, 16))
     with site.database.transaction() as tx:
+        if deliveries.replaced_by_newer(tx, job.ticket.row_id):
+            _superseded(tx, job.study, job.ticket, job.peer.name)
+            return
         if final or tx.now + delay > job.deadline:
             state = DeliveryState.REFUSED if final else DeliveryState.FAILED
             ended = work.finish(tx, job.ticket, state, last_error=str(error))
@@ -299,6 +305,12 @@ def _unreachable(site: Site, job: _Job, error: PeerError) -> None:
             action, what = "delivery.postponed", f"{error}; again in {delay:.0f} s"
         if ended:
             _tell(tx, job.study, action, f"to {job.peer.name}: {what}")
+
+
+def _superseded(tx: Transaction, study: StudyRow, ticket: work.Ticket, destination: str) -> None:
+    """End what a newer result replaced while it was being tried."""
+    if work.finish(tx, ticket, DeliveryState.SUPERSEDED, last_error=""):
+        _tell(tx, study, "delivery.superseded", f"to {destination}: a newer result takes its place")
 
 
 def _conclude(site: Site, job: _Job, outcomes: list[SendOutcome]) -> None:

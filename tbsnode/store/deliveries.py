@@ -83,6 +83,29 @@ def another_at_work(tx: Transaction, ticket: Ticket, study_id: int, destination:
     return tx.connection.execute(other.limit(1)).first() is not None
 
 
+def replaced_by_newer(tx: Transaction, delivery_id: int) -> bool:
+    """Tell whether a newer delivery to the same destination stands for the study.
+
+    `add_delivery` replaces what waits; one that is being tried at that moment ends here, or its next
+    try would bring an older result after the newer one.
+    """
+    newer = delivery.alias()
+    row = tx.connection.execute(
+        select(newer.c.id)
+        .join(
+            delivery,
+            and_(
+                delivery.c.study_ref == newer.c.study_ref,
+                delivery.c.destination == newer.c.destination,
+                delivery.c.id < newer.c.id,
+            ),
+        )
+        .where(delivery.c.id == delivery_id)
+        .limit(1)
+    )
+    return row.first() is not None
+
+
 def record_item(tx: Transaction, delivery_id: int, **values: Any) -> None:
     """Write what a peer answered for one instance; the last answer counts."""
     items = delivery_item

@@ -1,0 +1,105 @@
+"""A newer result and an older one on its way to the same destination: the PACS never gets the older last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from tbsnode.errors import PeerUnreachable
+from tbsnode.model import DeliveryState, Peer
+from tbsnode.pipeline import deliver
+from tbsnode.pipeline.site import Site
+from tbsnode.store import audit, catalogue, deliveries, schema, work
+from tbsnode.store.database import Database
+from tests.unit.store.conftest import IDENTITY, ORIGIN, kept
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    """A database and one destination; nothing listens there."""
+    database = Database(f"sqlite:///{tmp_path}/tbsnode.db")
+    database.upgrade()
+    peer = Peer(name="pacs", ae_title="PACS", host="127.0.0.1", port=1, calling_ae_title="TBSNODE")
+    policy = SimpleNamespace(retry_cap_s=600.0, retry_first_s=30.0)
+    made = SimpleNamespace(
+        database=database, policy=policy, peer=lambda name: peer, archive=None
+    )  # nothing is sent
+    yield cast("Site", made)
+    database.dispose()
+
+
+@pytest.fixture
+def study_id(site: Site) -> int:
+    with site.database.transaction() as tx:
+        return catalogue.add_instance(tx, IDENTITY, kept(IDENTITY), ORIGIN).study_ref
+
+
+def offer(site: Site, study_id: int, generation: int) -> int:
+    """Publish another result of the study to the destination."""
+    with site.database.transaction() as tx:
+        values: dict[str, Any] = {"status": "scored", "version": "0", "result": {}, "created_at": tx.now}
+        made = tx.add(schema.analysis, study_ref=study_id, generation=generation, **values)
+        new = deliveries.NewDelivery(study_id=study_id, analysis_id=made, destination="pacs")
+        return deliveries.add_delivery(tx, new)
+
+
+def take(site: Site) -> list[work.Ticket]:
+    with site.database.transaction() as tx:
+        return work.take_due(tx, limit=10)
+
+
+def states(site: Site, study_id: int) -> list[str]:
+    with site.database.read() as tx:
+        return [row["state"] for row in deliveries.deliveries_of_study(tx, study_id)]
+
+
+def test_what_is_replaced_while_it_is_tried_is_not_tried_again(
+    site: Site, study_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offer(site, study_id, 1)
+    (ticket,) = take(site)
+
+    def newer_result_comes(*_: object) -> None:
+        offer(site, study_id, 2)
+        raise PeerUnreachable("connection refused", peer="pacs")
+
+    monkeypatch.setattr(deliver, "_send_all", newer_result_comes)
+    deliver.deliver(site, ticket)
+    assert states(site, study_id) == [DeliveryState.SUPERSEDED.value, DeliveryState.QUEUED.value]
+    with site.database.read() as tx:
+        assert "delivery.superseded" in [event.action for event in audit.recent_events(tx)]
+
+
+def test_what_was_replaced_before_its_retry_is_not_sent(
+    site: Site, study_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The older one's first try ended with an error of ours, so that it waits beside the newer one."""
+    offer(site, study_id, 1)
+    (first,) = take(site)
+    with site.database.transaction() as tx:
+        work.start(tx, first)
+    offer(site, study_id, 2)
+    with site.database.transaction() as tx:
+        work.postpone(tx, first, delay_s=-1, error="the disk was full")
+    older = next(ticket for ticket in take(site) if ticket.row_id == first.row_id)
+    monkeypatch.setattr(deliver, "_send_all", lambda *_: pytest.fail("an older result was sent"))
+    deliver.deliver(site, older)
+    assert states(site, study_id)[0] == DeliveryState.SUPERSEDED.value
+
+
+def test_a_result_that_nothing_replaces_is_tried_again(
+    site: Site, study_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offer(site, study_id, 1)
+    (ticket,) = take(site)
+
+    def nobody_there(*_: object) -> None:
+        raise PeerUnreachable("connection refused", peer="pacs")
+
+    monkeypatch.setattr(deliver, "_send_all", nobody_there)
+    deliver.deliver(site, ticket)
+    assert states(site, study_id) == [DeliveryState.QUEUED.value]
