@@ -1,0 +1,106 @@
+"""The result of one image, and all that one result set states."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from tbsnode.model.image import InstanceIdentity
+from tbsnode.model.network import Reference
+from tbsnode.model.states import AnalysisStatus, InputClass
+from tbsnode.reasons import Finding
+from tbsnode.tbs.result import Alternative, Vertebra
+
+if TYPE_CHECKING:
+    from tbsnode.tbs.parameters import Parameters
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Analysis:
+    """The result of one image under given parameters and version.
+
+    `score` is the texture slope TEXSLOPE; `tbs` the calibrated Trabecular Bone Score, None unless
+    a calibration applied. They are two concepts and never share a name.
+    """
+
+    status: AnalysisStatus
+    reason: Finding | None
+    identity: InstanceIdentity | None
+    frame: int
+    image_sha256: str
+    data_set_sha256: str
+    input_class: InputClass | None
+    pixel_spacing_mm: tuple[float, float] | None
+    spacing_source: str
+    label_confidence: float | None
+    alternative: Alternative | None
+    vertebrae: tuple[Vertebra, ...]
+    score: float | None
+    standard_error: float | None
+    native_score: float | None
+    tbs: float | None
+    z_score: float | None
+    category: str | None
+    calibration: str | None
+    findings: tuple[Finding, ...]
+    parameters: Parameters
+    version: str
+
+    @property
+    def included(self) -> tuple[str, ...]:
+        """Labels that count in the total."""
+        return tuple(v.label for v in self.vertebrae if v.included)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """Who made a result, with what, and when it was committed.
+
+    Attributes
+    ----------
+    version : str
+        Software version of tbsnode.
+    device_uid : str
+        Device Observer UID, stable for an installation.
+    station : str
+        AE title of the node.
+    serial_number : str
+        Identifier of this installation.
+    content_at : datetime
+        Aware; the time committed with the generation, so that a rerun makes the same bytes.
+    """
+
+    version: str
+    device_uid: str
+    station: str
+    serial_number: str
+    content_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """All that one result set states: the single source of SR, PDF and overlay.
+
+    Attributes
+    ----------
+    analysis : Analysis
+        The reported image's result (scored or refused).
+    source : Reference
+        The reported image.
+    others : tuple of Analysis
+        Further spines of the study, scored and not reported.
+    provenance : Provenance
+        Version and time; left out of `content_digest`.
+    result_digest : str
+        SHA-256 hex of everything stated, version and time included.
+    simulated : bool
+        True for the demonstration's scanner: marked SIMULATED on every page.
+    """
+
+    analysis: Analysis
+    source: Reference
+    others: tuple[Analysis, ...]
+    provenance: Provenance
+    result_digest: str
+    simulated: bool = False

@@ -1,0 +1,94 @@
+"""What comes in and what goes out: peers, instances and references between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tbsnode.model.states import DerivedKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """A remote application entity that we send to.
+
+    Attributes
+    ----------
+    name : str
+        The destination's name in the configuration.
+    ae_title, host, port
+        Where it is.
+    calling_ae_title : str
+        Our own AE title.
+    send : tuple of str
+        ``"sr"``, ``"pdf"``, ``"overlay"``, ``"source"``.
+    sr_class : tuple of str
+        Order of SR SOP classes to offer: ``"3d"``, ``"comprehensive"``, ``"enhanced"``.
+    """
+
+    name: str
+    ae_title: str
+    host: str
+    port: int
+    calling_ae_title: str
+    send: tuple[str, ...] = ("sr", "pdf")
+    sr_class: tuple[str, ...] = ("3d", "comprehensive", "enhanced")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceivedInstance:
+    """One C-STORE (or one imported file), as it lies in ``<archive>/incoming``.
+
+    Attributes
+    ----------
+    path : Path
+        A complete Part 10 file that the taker must move or delete.
+    sop_class_uid, sop_instance_uid, transfer_syntax_uid : str
+        As the C-STORE command and the presentation context said.
+    calling_ae_title, called_ae_title, host : str
+        Who sent it.
+    association_id : str
+        Identifies the association (UUID); empty for an import.
+    """
+
+    path: Path
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    calling_ae_title: str
+    called_ae_title: str
+    host: str
+    association_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """A reference to one SOP instance, with the place it has in its study."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_instance_uid: str
+    study_instance_uid: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DerivedInstance:
+    """One finished object: Part 10 bytes and their names."""
+
+    kind: DerivedKind
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_instance_uid: str
+    study_instance_uid: str
+    predecessor_uid: str
+    part10: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """One archived instance to be sent."""
+
+    path: Path
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
