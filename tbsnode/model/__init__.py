@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from tbsnode.errors import SendOutcome
 from tbsnode.model.analysis import Analysis, Provenance, Report
+from tbsnode.model.densitometry import PageOrigin, ScannerResults, SiteResult
 from tbsnode.model.image import Demographics, DensitometryImage, InstanceIdentity, Scanner
 from tbsnode.model.network import DerivedInstance, Outgoing, Peer, ReceivedInstance, Reference
 from tbsnode.model.states import AnalysisStatus, Claim, DeliveryState, DerivedKind, InputClass, StudyState
-from tbsnode.tbs.result import Alternative, Vertebra
+from tbsnode.tbs.result import Alternative, ImageStatistics, ScannerRegions, Vertebra, Vote
 
 __all__ = [
     "Alternative",
@@ -23,16 +24,22 @@ __all__ = [
     "DensitometryImage",
     "DerivedInstance",
     "DerivedKind",
+    "ImageStatistics",
     "InputClass",
     "InstanceIdentity",
     "Outgoing",
+    "PageOrigin",
     "Peer",
     "Provenance",
     "ReceivedInstance",
     "Reference",
     "Report",
     "Scanner",
+    "ScannerRegions",
+    "ScannerResults",
     "SendOutcome",
+    "SiteResult",
     "StudyState",
     "Vertebra",
+    "Vote",
 ]

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from tbsnode.model.densitometry import PageOrigin, ScannerResults
 from tbsnode.model.states import Claim, InputClass
 from tbsnode.reasons import Finding
+from tbsnode.tbs.result import ScannerRegions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -127,6 +129,14 @@ class DensitometryImage:
         Doubts about the image itself.
     refusal : Finding or None
         Why no number may be given from these pixels, if so.
+    blocked : ndarray of shape (M, N), bool, or None
+        Pixels under colored lines, labels and captions: in no mask, in no pair.
+    regions : ScannerRegions or None
+        The scanner's own lines on this picture, where they can be read.
+    results : ScannerResults or None
+        The scanner's own results that this instance states.
+    page : PageOrigin or None
+        Where the picture was cut out of a report page.
     """
 
     identity: InstanceIdentity
@@ -142,3 +152,7 @@ class DensitometryImage:
     data_set_sha256: str
     findings: tuple[Finding, ...] = ()
     refusal: Finding | None = None
+    blocked: NDArray[np.bool_] | None = None
+    regions: ScannerRegions | None = None
+    results: ScannerResults | None = None
+    page: PageOrigin | None = None

@@ -67,6 +67,74 @@ class Alternative:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ScannerRegions:
+    """Where the scanner itself drew its regions.
+
+    Attributes
+    ----------
+    lines : tuple of ((row, column), (row, column))
+        The lines between levels from the head down, left and right end, on the picture's matrix.
+    labels : tuple of str
+        The level below each line but the last, ``"L1"`` .. ``"L4"``; empty where no label was read.
+    outlines : tuple of (str, ring) pairs
+        Closed ring of each level where its whole outline was read, as in `Vertebra.region`.
+    areas_mm2, heights_mm : tuple of (str, float) pairs
+        Per level, from the scanner's results.
+    source : str
+        ``"page lines"``, ``"private data"``, ``"structured report"`` or ``"results table"``.
+    """
+
+    lines: tuple[tuple[tuple[float, float], tuple[float, float]], ...] = ()
+    labels: tuple[str, ...] = ()
+    outlines: tuple[tuple[str, tuple[tuple[float, float], ...]], ...] = ()
+    areas_mm2: tuple[tuple[str, float], ...] = ()
+    heights_mm: tuple[tuple[str, float], ...] = ()
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vote:
+    """What one independent cue says about the labels.
+
+    Attributes
+    ----------
+    cue : str
+        ``"crests"``, ``"ribs"``, ``"pitch"``, ``"shape"``, ``"density"``, ``"field"`` or ``"scanner"``.
+    shift : int or None
+        The labeling it favors: 0 the chosen one, +1 every label one vertebra further down; None where
+        the cue saw nothing.
+    weight : float
+        Logarithm of the odds that it gives the labeling it favors over the next best one.
+    """
+
+    cue: str
+    shift: int | None
+    weight: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageStatistics:
+    """What decides if a picture resembles those a calibration was made from.
+
+    Attributes
+    ----------
+    gray_levels : int
+        Distinct gray levels inside the scored regions.
+    saturated_fraction : float
+        Share of their pixels at the brightest value, 0 to 1.
+    short_lag_noise : float
+        Noise variance over V at the shortest fitted lag, dimensionless.
+    fit_r2 : float
+        Mean coefficient of determination of the included levels.
+    """
+
+    gray_levels: int
+    saturated_fraction: float
+    short_lag_noise: float
+    fit_r2: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SpineMeasurement:
     """Everything measured on one picture of a spine.
 
@@ -86,6 +154,14 @@ class SpineMeasurement:
         T12/L1 to L4/L5: left and right end of each mid-disc line on the stored matrix.
     findings : tuple of Finding
         Doubts found in the pixels.
+    standard_error : float or None
+        Repeatability standard error of `score`; None where it could not be estimated.
+    statistics : ImageStatistics or None
+        How the scored pixels look, for the range of a calibration.
+    votes : tuple of Vote
+        What each cue says about the labels.
+    region_source : str
+        ``"tbsnode"``, or ``"scanner"`` where the regions are the scanner's own.
     """
 
     vertebrae: tuple[Vertebra, ...]
@@ -95,3 +171,7 @@ class SpineMeasurement:
     alternative: Alternative | None
     disc_lines: tuple[tuple[tuple[float, float], tuple[float, float]], ...]
     findings: tuple[Finding, ...]
+    standard_error: float | None = None
+    statistics: ImageStatistics | None = None
+    votes: tuple[Vote, ...] = ()
+    region_source: str = "tbsnode"

@@ -17,8 +17,8 @@ PHRASES: dict[str, str] = {
     "preliminary": "PRELIMINARY - not reviewed",
     "simulated": "SIMULATED - demonstration data, no patient",
     "tbs_unavailable": "TBS not available: scanner not calibrated",
-    "tbs_how_to_get_it": "What is missing: a calibration of this scanner against licensed software. "
-    "This version cannot calibrate yet.",
+    "tbs_how_to_get_it": "What is missing: a calibration of this scanner against licensed software "
+    "(`tbsnode calibration fit`).",
     "tbs_value": "TBS {tbs}",
     "tbs_calibration": "Calibration {calibration}. Levels: {levels}.",
     "tbs_category": "Texture class: {category}. This is a texture class, not the patient's overall "

@@ -80,6 +80,11 @@ ENTRIES: dict[Code, Entry] = {
         "The region of the vertebrae shows no texture that can be measured.",
         "Reading physician: check the image. Nothing was measured.",
     ),
+    Code.RECENT_CONTRAST: Entry(
+        "Contrast medium or a nuclear medicine examination shortly before the scan is declared.",
+        "Reading physician: no score is given; repeat the scan when the material has left the body.",
+        ("{detail}.",),
+    ),
     Code.NOT_DICOM: Entry(
         "This is not a DICOM file.",
         "Sender: give a DICOM file. Other formats are not read.",
@@ -144,6 +149,15 @@ ENTRIES: dict[Code, Entry] = {
         "{level} is left out: no slope could be computed in it.",
         "Reading physician: check the outline of {level}.",
     ),
+    Code.MOVEMENT: Entry(
+        "{level} is left out: the patient moved while it was scanned.",
+        "Reading physician: look for a step in the outline of {level}; a repeat scan may be needed.",
+        ("Sideways step of {step_mm} mm.",),
+    ),
+    Code.LEVEL_FUSED: Entry(
+        "{level} is left out: no disc space separates it from its neighbor.",
+        "Reading physician: check {level} for fusion or a bridging bony spur.",
+    ),
     # doubts
     Code.DISPLAY_COPY: Entry(
         "This is a display copy of the scan (8-bit, windowed), not its original data. "
@@ -152,7 +166,7 @@ ENTRIES: dict[Code, Entry] = {
     ),
     Code.SCANNER_UNCALIBRATED: Entry(
         "This scanner is not calibrated, so the texture score is not given as TBS and has no category.",
-        "Administrator: nothing to do yet; a later version can calibrate a scanner.",
+        "Administrator: `tbsnode calibration fit` makes a calibration from paired examinations.",
     ),
     Code.LEVELS_UNCERTAIN: Entry(
         "It is uncertain which vertebra is L1; the labels may be off by one.",
@@ -241,6 +255,100 @@ ENTRIES: dict[Code, Entry] = {
         "The study holds more than one AP spine image; the latest that could be scored is reported.",
         "Reading physician: check that the right image is reported.",
         ("Others: {others}.",),
+    ),
+    Code.EXTRACTED_FROM_PAGE: Entry(
+        "The picture was cut out of a report page; it is a display copy, not the original data.",
+        "Scanner operator: send the image itself if the scanner can export it.",
+        ("Spacing from {source}.",),
+    ),
+    Code.LEVELS_DISAGREE_WITH_SCANNER: Entry(
+        "The scanner's own regions fit better with the labels moved by one level.",
+        "Reading physician: count the vertebrae on the image; software and scanner disagree.",
+        ("Moved by {shift}.", "Difference {difference_mm} mm.", "Scanner: {detail}."),
+    ),
+    Code.EXCESSIVE_NOISE: Entry(
+        "The image is very noisy; noise lowers the score.",
+        "Reading physician: read the score with caution; body size or scan mode may be the cause.",
+        ("Noise {noise_percent} % of the bone's contrast.",),
+    ),
+    Code.DEGENERATIVE_STEP: Entry(
+        "{level} differs from its neighbors as degeneration does. It is kept in the score.",
+        "Reading physician: decide if {level} counts.",
+        ("T-score step {t_score_step}.", "Without {level}: {score_without}."),
+    ),
+    Code.CURVED_SPINE: Entry(
+        "The spine is curved; rotation of the vertebrae may affect the score.",
+        "Reading physician: check for scoliosis and rotation.",
+        ("Curve {curve_mm} mm.", "{curve_degrees} degrees."),
+    ),
+    Code.MIRRORED: Entry(
+        "The header says that the picture is mirrored. The score does not depend on it.",
+        "Scanner operator: check orientation and export.",
+        ("Patient Orientation {detail}.",),
+    ),
+    # calibration and interpretation
+    Code.CALIBRATION_SUSPENDED: Entry(
+        "The scanner's calibration is suspended since its software or export changed; no TBS is given.",
+        "Administrator: `tbsnode calibration extend` restores it with re-exported examinations.",
+        ("Changed: {detail}.", "Calibration {calibration}."),
+    ),
+    Code.CALIBRATION_EXPIRED: Entry(
+        "The scanner's calibration is no longer valid; no TBS is given.",
+        "Administrator: make a new one with `tbsnode calibration fit`.",
+        ("Valid until {valid_until}.", "Calibration {calibration}."),
+    ),
+    Code.CALIBRATION_EXPIRING: Entry(
+        "The scanner's calibration ends soon.",
+        "Administrator: plan a new one with `tbsnode calibration fit`.",
+        ("Valid until {valid_until}.",),
+    ),
+    Code.CALIBRATION_WITHOUT_CATEGORY: Entry(
+        "The calibration rests on too few paired examinations for a texture class.",
+        "Administrator: at least 60 pairs, 12 in each class, allow one.",
+        ("{pairs} pairs.",),
+    ),
+    Code.OUTSIDE_CALIBRATION_RANGE: Entry(
+        "This examination lies outside the range of the calibration; no texture class is given.",
+        "Reading physician: read the value with caution.",
+        ("{covariate}: {value}; calibrated from {low} to {high}.",),
+    ),
+    Code.TBS_OUT_OF_RANGE: Entry(
+        "The calibrated value lies outside 0.7 to 1.7 and is not reported.",
+        "Reading physician: check the image for artifacts. Nothing may be concluded from this scan.",
+    ),
+    Code.BORDERLINE: Entry(
+        "The uncertainty of the value reaches across a cut-off: the texture class is borderline.",
+        "Reading physician: do not rely on one class alone.",
+        ("Borderline: {classes}.",),
+    ),
+    Code.CATEGORY_NOT_ELIGIBLE: Entry(
+        "No texture class is given for this patient.",
+        "Reading physician: read the value without a class.",
+        ("Reason: {detail}.",),
+    ),
+    Code.CATEGORY_DEPENDS_ON_LEVELS: Entry(
+        "The texture class depends on which vertebra is L1, so none is given.",
+        "Reading physician: count the vertebrae on the image and correct the labels if needed.",
+    ),
+    Code.LEVELS_INCOMPLETE: Entry(
+        "The cut-offs were derived for L1-L4; here fewer levels count.",
+        "Reading physician: read the texture class with caution.",
+        ("Levels: {levels}.",),
+    ),
+    Code.FRAX_NOT_ADJUSTED: Entry(
+        "FRAX was not adjusted for TBS.",
+        "Nobody has to act.",
+        ("Reason: {detail}.",),
+    ),
+    Code.SCAN_MODE_CHANGED: Entry(
+        "The scan mode differs from that of the calibration or of the prior examination.",
+        "Reading physician: do not compare the two.",
+        ("{detail}.",),
+    ),
+    Code.PRIOR_NOT_COMPARABLE: Entry(
+        "A prior examination exists and is not comparable.",
+        "Reading physician: no change can be stated.",
+        ("Reason: {detail}.",),
     ),
     Code.SIMULATED: Entry(
         "This image comes from a simulated scanner. It shows no patient.",

@@ -11,9 +11,11 @@ from tbsnode.reasons import Actor, Code, Finding
 from tbsnode.tbs.parameters import Parameters
 
 NUMBERS = (  # noqa: SIM905 - shorter than a list
-    "age_days age_years area_mm2 attributes bmi column_mm confidence count detail difference fit_r2 frames "
-    "gray_levels height_mm limit_days minimum minimum_mm2 other other_column_mm other_row_mm others "
-    "patient_ids percent pitch_mm reason row_mm slope tilt_degrees used used_column_mm used_row_mm width_mm"
+    "age_days age_years area_mm2 attributes bmi calibration classes column_mm confidence count covariate "
+    "curve_degrees curve_mm detail difference difference_mm fit_r2 frames gray_levels height_mm high levels "
+    "limit_days low minimum minimum_mm2 noise_percent other other_column_mm other_row_mm others pairs "
+    "patient_ids percent pitch_mm reason row_mm score_without shift slope source step_mm t_score_step "
+    "tilt_degrees used used_column_mm used_row_mm valid_until value width_mm"
 ).split()
 FORBIDDEN = re.compile(
     r"bisphosphonate|denosumab|teriparatide|alendron|hologic|lunar|insight|normal|degraded|osteoporo", re.I

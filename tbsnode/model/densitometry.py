@@ -1,0 +1,79 @@
+"""What the scanner itself measured: bone mineral density by site, and where it drew its regions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteResult:
+    """The scanner's result of one site.
+
+    Attributes
+    ----------
+    site : str
+        ``"L1"`` .. ``"L4"``, a sum such as ``"L1-L4"``, ``"total_hip"``, ``"femoral_neck"``,
+        ``"one_third_radius"``.
+    side : str
+        ``"left"``, ``"right"`` or empty.
+    area_cm2, bmc_g, bmd_g_cm2, t_score, z_score, height_mm : float or None
+        As the scanner states them; never recomputed.
+    """
+
+    site: str
+    side: str = ""
+    area_cm2: float | None = None
+    bmc_g: float | None = None
+    bmd_g_cm2: float | None = None
+    t_score: float | None = None
+    z_score: float | None = None
+    height_mm: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScannerResults:
+    """A set of the scanner's results, with where they were read.
+
+    Attributes
+    ----------
+    sites : tuple of SiteResult
+        One a site.
+    source : str
+        ``"private results text"``, ``"structured report"`` or ``"import"``.
+    sop_instance_uid : str
+        The instance that states them; empty for an import.
+    reference : str
+        The scanner's reference population, where it names one.
+    """
+
+    sites: tuple[SiteResult, ...]
+    source: str
+    sop_instance_uid: str = ""
+    reference: str = ""
+
+    def site(self, name: str) -> SiteResult | None:
+        """Return the result of a site, None where there is none."""
+        return next((each for each in self.sites if each.site == name), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageOrigin:
+    """Where a picture that was cut out of a report page lies on it.
+
+    Attributes
+    ----------
+    row, column : int
+        Place of the cut-out's first pixel on the page.
+    scale : int
+        Page pixels along one side of a picture pixel.
+    inverted : bool
+        True where the page shows bone dark.
+    found_by : str
+        ``"private text"`` or ``"content"``.
+    """
+
+    row: int
+    column: int
+    scale: int
+    inverted: bool
+    found_by: str
