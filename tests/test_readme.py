@@ -24,6 +24,7 @@ from tbsnode.text import remedy, sentence
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
+FILES = ROOT / "docs" / "files.md"
 PACKAGE = ROOT / "tbsnode"
 LONGEST = 600
 EFFECT = {
@@ -108,7 +109,11 @@ def file_list() -> str:
     return "\n".join([*lines, f"- {', '.join(empty)} are empty: import the modules."])
 
 
-GENERATED = {"commands": command_table, "reasons": reason_table, "files": file_list}
+GENERATED = {
+    "commands": (README, command_table),
+    "reasons": (README, reason_table),
+    "files": (FILES, file_list),
+}
 
 
 def part(name: str) -> re.Pattern[str]:
@@ -116,14 +121,15 @@ def part(name: str) -> re.Pattern[str]:
 
 
 def generated(name: str) -> str:
-    found = part(name).search(README.read_text(encoding="utf-8"))
-    assert found, f"README.md has no part generated: {name}"
+    page = GENERATED[name][0]
+    found = part(name).search(page.read_text(encoding="utf-8"))
+    assert found, f"{page.name} has no part generated: {name}"
     return found[2]
 
 
 @pytest.mark.parametrize("name", ["commands", "reasons"])
 def test_a_generated_table_is_that_of_the_code(name: str) -> None:
-    assert generated(name) == GENERATED[name](), "run: python -m tests.test_readme"
+    assert generated(name) == GENERATED[name][1](), "run: python -m tests.test_readme"
 
 
 def test_every_code_and_every_command_is_told() -> None:
@@ -236,12 +242,11 @@ def test_its_python_runs_and_gives_what_it_shows(tmp_path: Path) -> None:
 
 
 def rewrite() -> None:
-    """Put what is generated into the manual."""
-    words = text()
-    for name, make in GENERATED.items():
-        made = make()
+    """Put what is generated into the manual and its pages."""
+    for name, (page, make) in GENERATED.items():
+        made, words = make(), page.read_text(encoding="utf-8")
         words = part(name).sub(lambda found, made=made: found[1] + made + found[3], words)  # type: ignore[misc]
-    README.write_text(words, encoding="utf-8")
+        page.write_text(words, encoding="utf-8")
 
 
 if __name__ == "__main__":
