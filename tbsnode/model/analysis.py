@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from tbsnode.model.densitometry import PageOrigin, ScannerResults
 from tbsnode.model.image import InstanceIdentity
 from tbsnode.model.network import Reference
 from tbsnode.model.states import AnalysisStatus, InputClass
 from tbsnode.reasons import Finding
-from tbsnode.tbs.result import Alternative, Vertebra
+from tbsnode.tbs.result import Alternative, ImageStatistics, Vertebra, Vote
 
 if TYPE_CHECKING:
     from tbsnode.tbs.parameters import Parameters
@@ -22,6 +23,27 @@ class Analysis:
 
     `score` is the texture slope TEXSLOPE; `tbs` the calibrated Trabecular Bone Score, None unless
     a calibration applied. They are two concepts and never share a name.
+
+    Attributes
+    ----------
+    tbs_see : float or None
+        Standard error of estimate of `tbs`, from the calibration.
+    borderline : tuple of str
+        The categories that `tbs` -+ `tbs_see` touches, where more than one.
+    threshold_set : str
+        Which cut-offs `category` rests on.
+    reference : str
+        Which reference curve `z_score` rests on.
+    site_percentile, site_z : float or None
+        Place of `score` among the site's own adults (calibration of kind ``reference``).
+    votes, statistics, region_source
+        As in `tbs.result.SpineMeasurement`.
+    densitometry : ScannerResults or None
+        The scanner's own results of the study.
+    page : PageOrigin or None
+        Where the picture was cut out of a report page.
+    research : bool
+        True where provisional interpretation was asked for outside the node (``analyze --research``).
     """
 
     status: AnalysisStatus
@@ -46,6 +68,18 @@ class Analysis:
     findings: tuple[Finding, ...]
     parameters: Parameters
     version: str
+    tbs_see: float | None = None
+    borderline: tuple[str, ...] = ()
+    threshold_set: str = ""
+    reference: str = ""
+    site_percentile: float | None = None
+    site_z: float | None = None
+    votes: tuple[Vote, ...] = ()
+    statistics: ImageStatistics | None = None
+    region_source: str = "tbsnode"
+    densitometry: ScannerResults | None = None
+    page: PageOrigin | None = None
+    research: bool = False
 
     @property
     def included(self) -> tuple[str, ...]:

@@ -209,7 +209,11 @@ def _scored(
         alternative=measured.alternative,
         vertebrae=measured.vertebrae,
         score=measured.score,
+        standard_error=measured.standard_error,
         native_score=measured.native_score,
+        votes=measured.votes,
+        statistics=measured.statistics,
+        region_source=measured.region_source,
         findings=(uncalibrated, *image.findings, *measured.findings, *excluded, *patient),
     )
 

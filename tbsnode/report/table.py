@@ -8,10 +8,11 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any
 
 from tbsnode import text
-from tbsnode.model import Analysis
+from tbsnode.model import Analysis, ImageStatistics, PageOrigin, SiteResult
 from tbsnode.reasons import Finding
 from tbsnode.tbs.result import LABELS, Vertebra
 
@@ -30,6 +31,10 @@ CSV_COLUMNS = (
     "z_score",
     "category",
     "calibration",
+    "tbs_see",
+    "borderline",
+    "site_percentile",
+    "site_z",
     "included",
     *(f"{label}_{column}" for label in LABELS for column in _LEVEL_COLUMNS),
     "label_confidence",
@@ -39,6 +44,7 @@ CSV_COLUMNS = (
     "row_spacing_mm",
     "column_spacing_mm",
     "spacing_source",
+    "region_source",
     "findings",
     "study_instance_uid",
     "sop_instance_uid",
@@ -91,7 +97,42 @@ def as_json(analysis: Analysis, file: str = "") -> dict[str, Any]:
         "findings": [_finding(f) for f in analysis.findings],
         "parameters": analysis.parameters.as_dict(),
         "version": analysis.version,
+        **_more(analysis),
     }
+
+
+def _more(analysis: Analysis) -> dict[str, Any]:
+    """Return what stands behind score and value; the keys come after those that tools rely on."""
+    return {
+        "tbs_see": _rounded(analysis.tbs_see),
+        "borderline": list(analysis.borderline) or None,
+        "threshold_set": analysis.threshold_set or None,
+        "reference": analysis.reference or None,
+        "site_percentile": _rounded(analysis.site_percentile),
+        "site_z": _rounded(analysis.site_z),
+        "region_source": analysis.region_source,
+        "label_votes": [
+            {"cue": vote.cue, "shift": vote.shift, "weight": _rounded(vote.weight)} for vote in analysis.votes
+        ],
+        "statistics": _fields(analysis.statistics),
+        "densitometry": None
+        if analysis.densitometry is None
+        else {
+            "source": analysis.densitometry.source,
+            "sop_instance_uid": analysis.densitometry.sop_instance_uid or None,
+            "reference": analysis.densitometry.reference or None,
+            "sites": [_fields(site) for site in analysis.densitometry.sites],
+        },
+        "page": _fields(analysis.page),
+        "research": analysis.research,
+    }
+
+
+def _fields(value: ImageStatistics | SiteResult | PageOrigin | None) -> dict[str, Any] | None:
+    if value is None:
+        return None
+    pairs = asdict(value).items()
+    return {name: _rounded(each) if isinstance(each, float) else each for name, each in pairs}
 
 
 def csv_row(analysis: Analysis, file: str = "") -> dict[str, str]:
@@ -111,6 +152,10 @@ def csv_row(analysis: Analysis, file: str = "") -> dict[str, str]:
         "z_score": analysis.z_score,
         "category": analysis.category,
         "calibration": analysis.calibration,
+        "tbs_see": analysis.tbs_see,
+        "borderline": " ".join(analysis.borderline),
+        "site_percentile": analysis.site_percentile,
+        "site_z": analysis.site_z,
         "included": " ".join(analysis.included),
         "label_confidence": analysis.label_confidence,
         "alternative_shift": alternative.shift if alternative else None,
@@ -119,6 +164,7 @@ def csv_row(analysis: Analysis, file: str = "") -> dict[str, str]:
         "row_spacing_mm": spacing[0],
         "column_spacing_mm": spacing[1],
         "spacing_source": analysis.spacing_source,
+        "region_source": analysis.region_source,
         "findings": " ".join(_coded(f) for f in analysis.findings),
         "study_instance_uid": identity.study_instance_uid if identity else None,
         "sop_instance_uid": identity.sop_instance_uid if identity else None,
