@@ -97,6 +97,7 @@ NOT_ATTEMPTED = _dcm("114007", "Measurement not attempted")
 CALCULATION_FAILURE = _dcm("114008", "Calculation failure")
 
 NO_UNITS = Concept("1", "UCUM", "no units")
+PERCENT = Concept("%", "UCUM", "percent")
 SQUARE_CENTIMETERS = Concept("cm2", "UCUM", "cm2")
 
 # purposes and titles
@@ -108,7 +109,13 @@ DXA_REPORT = Concept("38269-7", "LN", "DXA Skeletal system Study report")
 # our own: two concepts, never one (the raw slope is not a Trabecular Bone Score)
 TEXTURE_SLOPE = private("TEXSLOPE", "Texture slope of the log-log variogram")
 TBS = private("TBS", "Trabecular Bone Score")
+TEXTURE_SLOPE_ERROR = private("TEXSLOPE-SE", "Repeatability standard error of texture slope")
+TBS_SEE = private("TBS-SEE", "Standard error of estimate of the calibration")
 TBS_Z_SCORE = private("TBS-ZSCORE", "TBS Z-score")
+SITE_PERCENTILE = private("SITE-PERCENTILE", "Percentile of texture slope among own adults")
+SITE_Z_SCORE = private("SITE-ZSCORE", "Z-score of texture slope among own adults")
+BORDERLINE_CATEGORY = private("TBS-CAT-BORDER", "Category that the uncertainty touches")
+REGION_SOURCE = private("REGION-SRC", "Source of the regions")
 LABEL_CONFIDENCE = private("LABEL-CONF", "Confidence of vertebral labels, 0 to 1")
 INCLUDED_LEVEL = private("TBS-INCL", "Vertebra included in mean")
 EXCLUSION_REASON = private("TBS-EXCL-RSN", "Reason vertebra excluded")
@@ -131,6 +138,11 @@ SPACING_SOURCES = {
     "NominalScannedPixelSpacing": private("SPC-NOMINAL", "Nominal Scanned Pixel Spacing"),
     "ExposedArea": private("SPC-EXPOSED", "Exposed Area divided by the matrix"),
     "configuration": private("SPC-CONFIG", "Configured for the scanner"),
+    "results table": private("SPC-RESULTS", "Areas of the scanner's results against pixel counts"),
+}
+REGION_SOURCES = {
+    "tbsnode": private("REGION-OWN", "Found by this software"),
+    "scanner": private("REGION-SCANNER", "Regions of the scanner itself"),
 }
 # Code Value holds 16 characters. Long Code Value would hold these, but archives and dictation
 # systems of the age that densitometers talk to read Code Value alone.

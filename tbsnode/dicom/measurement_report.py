@@ -145,6 +145,8 @@ def _level(report: Report, vertebra: Vertebra) -> Dataset:
     items = list(_group_head(report, vertebra.label, codes.VERTEBRAE[vertebra.label]))
     if vertebra.score is not None:
         items.append(content.number(codes.TEXTURE_SLOPE, vertebra.score, codes.NO_UNITS))
+        if vertebra.standard_error is not None:
+            items.append(content.number(codes.TEXTURE_SLOPE_ERROR, vertebra.standard_error, codes.NO_UNITS))
     else:
         why = codes.CALCULATION_FAILURE if vertebra.region else codes.MEASUREMENT_FAILURE
         items.append(content.no_number(codes.TEXTURE_SLOPE, why))
@@ -196,10 +198,17 @@ def _summary_numbers(analysis: Analysis) -> Iterator[Dataset]:
     else:
         mean = content.code(codes.DERIVATION, codes.MEAN, CONCEPT_MODIFIER)
         yield content.number(codes.TBS, analysis.tbs, codes.NO_UNITS, [mean])
-        if analysis.z_score is not None:
-            yield content.number(codes.TBS_Z_SCORE, analysis.z_score, codes.NO_UNITS)
-    if analysis.label_confidence is not None:
-        yield content.number(codes.LABEL_CONFIDENCE, analysis.label_confidence, codes.NO_UNITS)
+    calibrated = analysis.tbs is not None
+    for concept, value, units in (
+        (codes.TEXTURE_SLOPE_ERROR, analysis.standard_error, codes.NO_UNITS),
+        (codes.TBS_SEE, analysis.tbs_see if calibrated else None, codes.NO_UNITS),
+        (codes.TBS_Z_SCORE, analysis.z_score if calibrated else None, codes.NO_UNITS),
+        (codes.SITE_PERCENTILE, analysis.site_percentile, codes.PERCENT),
+        (codes.SITE_Z_SCORE, analysis.site_z, codes.NO_UNITS),
+        (codes.LABEL_CONFIDENCE, analysis.label_confidence, codes.NO_UNITS),
+    ):
+        if value is not None:
+            yield content.number(concept, value, units)
 
 
 def _evaluations(analysis: Analysis) -> Iterator[Dataset]:
@@ -213,10 +222,22 @@ def _evaluations(analysis: Analysis) -> Iterator[Dataset]:
         yield content.code(codes.INPUT_CLASS, codes.INPUT_CLASSES[analysis.input_class])
     if analysis.spacing_source in codes.SPACING_SOURCES:
         yield content.code(codes.SPACING_SOURCE, codes.SPACING_SOURCES[analysis.spacing_source])
-    if analysis.tbs is not None and analysis.category in codes.CATEGORIES:
-        yield content.code(codes.CATEGORY, codes.CATEGORIES[analysis.category])
+    if analysis.status is AnalysisStatus.SCORED and analysis.region_source in codes.REGION_SOURCES:
+        yield content.code(codes.REGION_SOURCE, codes.REGION_SOURCES[analysis.region_source])
+    yield from _category(analysis)
     for code in dict.fromkeys(finding.code for finding in _findings(analysis)):
         yield content.code(codes.QUALITY_FINDING, codes.of_code(code))
+
+
+def _category(analysis: Analysis) -> Iterator[Dataset]:
+    """Yield the texture class of a calibrated value; a borderline one has no single class."""
+    if analysis.tbs is None:
+        return
+    if analysis.borderline:
+        for name in analysis.borderline:
+            yield content.code(codes.BORDERLINE_CATEGORY, codes.CATEGORIES[name])
+    elif analysis.category in codes.CATEGORIES:
+        yield content.code(codes.CATEGORY, codes.CATEGORIES[analysis.category])
 
 
 def _comments(report: Report) -> Iterator[str]:
@@ -228,6 +249,10 @@ def _comments(report: Report) -> Iterator[str]:
         yield _said(analysis.reason)
     if analysis.calibration is not None:
         yield f"Calibration {analysis.calibration}"
+    if analysis.tbs is not None and analysis.threshold_set:
+        yield f"Cut-offs {analysis.threshold_set}"
+    if analysis.tbs is not None and analysis.reference:
+        yield f"Reference {analysis.reference}"
     for finding in _findings(analysis):
         yield _said(finding)
     for vertebra in analysis.vertebrae:

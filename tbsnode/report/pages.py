@@ -26,6 +26,7 @@ from tbsnode.report.layout import (
     paragraph,
     statement,
 )
+from tbsnode.report.result_box import result_box
 
 GAP = 6.0
 PICTURE_SHARE = 0.48  # of the width of the text
@@ -93,25 +94,6 @@ def pairs_table(pairs: list[facts.Pair], width: float, name: str = "text") -> An
     label = min(100.0, width * 0.3)
     rows = [[paragraph(key, "faint"), paragraph(value, name)] for key, value in pairs]
     return grid(rows, [label, width - label])
-
-
-def result_box(sheet: Sheet) -> Any:
-    """Return the large box: the calibrated value, or that there is none and how to get it."""
-    analysis = sheet.report.analysis
-    if analysis.tbs is None:
-        parts = [
-            paragraph(sheet.say("tbs_unavailable"), "box"),
-            statement(facts.conclusion(sheet.report, language=sheet.language), "boxtext"),
-            statement(sheet.say("tbs_how_to_get_it"), "boxtext"),
-        ]
-        return boxed(parts, sheet.width, line=1.5)
-    parts = [
-        paragraph(sheet.say("tbs_value", tbs=f"{analysis.tbs:.3f}"), "box"),
-        statement(facts.conclusion(sheet.report, language=sheet.language), "boxtext"),
-    ]
-    if analysis.category:
-        parts.append(statement(sheet.say("tbs_category", category=analysis.category), "boxtext"))
-    return boxed(parts, sheet.width, line=1.5)
 
 
 def refusal_box(sheet: Sheet) -> Any:

@@ -19,10 +19,26 @@ PHRASES: dict[str, str] = {
     "tbs_unavailable": "TBS not available: scanner not calibrated",
     "tbs_how_to_get_it": "What is missing: a calibration of this scanner against licensed software "
     "(`tbsnode calibration fit`).",
+    "tbs_unavailable_CALIBRATION_SUSPENDED": "TBS not available: calibration suspended",
+    "tbs_unavailable_CALIBRATION_EXPIRED": "TBS not available: calibration no longer valid",
+    "tbs_unavailable_TBS_OUT_OF_RANGE": "TBS not available: value out of range",
     "tbs_value": "TBS {tbs}",
+    "tbs_value_see": "TBS {tbs} +- {see}",
+    "tbs_simulated": "TBS from a SIMULATED calibration: not for care",
+    "site_percentile": "Percentile {percentile} of the texture score among this site's own adults (Z {z}). "
+    "It compares the texture score only; it is not TBS.",
     "tbs_calibration": "Calibration {calibration}. Levels: {levels}.",
-    "tbs_category": "Texture class: {category}. This is a texture class, not the patient's overall "
-    "fracture risk.",
+    "tbs_category": "Texture class: {category} (cut-offs {set}). This is a texture class, not the patient's "
+    "overall fracture risk.",
+    "tbs_borderline": "Texture class borderline: {classes} (cut-offs {set}). This is a texture class, not "
+    "the patient's overall fracture risk.",
+    "tbs_no_category": "No texture class is given: see the findings.",
+    "tbs_z_score": "Z-score {z} ({reference}). It does not change the class.",
+    "tbs_research": "Research use outside the node: provisional, never part of a report.",
+    "or": "or",
+    "class_normal": "normal microarchitecture",
+    "class_partially_degraded": "partially degraded microarchitecture",
+    "class_degraded": "degraded microarchitecture",
     "not_reported": "TBS not reported",
     "limits": "tbsnode computes a texture score from the image. It is not the vendor's TBS. "
     "For research use; not cleared or approved as a medical device. "

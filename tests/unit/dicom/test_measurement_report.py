@@ -153,6 +153,33 @@ def test_no_uncalibrated_document_holds_a_tbs_value(source: Path, sr_class: str)
                 assert item.ConceptNameCodeSequence[0].CodeValue not in ("TBS-CAT", "TBS-ZSCORE")
 
 
+def test_a_borderline_value_has_no_single_category(source: Path) -> None:
+    analysis = reported.scored(
+        source,
+        tbs=1.30,
+        tbs_see=0.03,
+        category="partially_degraded",
+        borderline=("normal", "partially_degraded"),
+        threshold_set="B: 1.230 / 1.310",
+        calibration="CAL-7",
+    )
+    ds = document(reported.report(analysis), source)
+    summary = groups(ds)[-1]
+    assert values(summary)["TBS-SEE"] == 0.03
+    assert coded(summary, "TBS-CAT") == []
+    assert coded(summary, "TBS-CAT-BORDER") == ["TBS-CAT-NORM", "TBS-CAT-PART"]
+    assert "Cut-offs B: 1.230 / 1.310" in comments(ds)
+
+
+def test_a_site_percentile_is_of_the_slope_and_no_tbs(source: Path) -> None:
+    analysis = reported.scored(source, site_percentile=23.4, site_z=-0.7, standard_error=0.006)
+    summary = groups(document(reported.report(analysis), source))[-1]
+    told = values(summary)
+    assert (told["SITE-PERCENTILE"], told["SITE-ZSCORE"], told["TEXSLOPE-SE"]) == (23.4, -0.7, 0.006)
+    assert not isinstance(told["TBS"], float)
+    assert coded(summary, "TBS-CAT") == []
+
+
 def test_calibrated(source: Path) -> None:
     analysis = reported.scored(
         source, tbs=1.3123456789, z_score=-0.4, category="partially_degraded", calibration="CAL-7"

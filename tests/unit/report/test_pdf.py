@@ -74,13 +74,62 @@ def test_nothing_uncalibrated_carries_a_tbs_or_a_category(uncalibrated, make_pic
 
 
 def test_the_guard_above_would_see_a_value(make_report, make_analysis, make_picture):
-    calibrated = make_analysis(tbs=1.234, calibration="CAL-7", category="partially degraded", findings=())
+    calibrated = make_analysis(
+        tbs=1.234,
+        calibration="CAL-7",
+        category="partially_degraded",
+        tbs_see=0.045,
+        threshold_set="B: 1.230 / 1.310",
+        findings=(),
+    )
     first = pages(render(make_report(calibrated), make_picture()))[0]
     assert TBS_VALUE.search(first)
     assert CATEGORY.search(first)
-    assert "TBS 1.234" in first
+    assert "TBS 1.234 +- 0.045" in first
+    assert "partially degraded microarchitecture (cut-offs B: 1.230 / 1.310)" in " ".join(first.split())
     assert "CAL-7" in first
     assert "not the patient's overall fracture risk" in first
+
+
+def test_a_borderline_value_names_both_classes_and_no_single_one(make_report, make_analysis, make_picture):
+    borderline = make_analysis(
+        tbs=1.30,
+        tbs_see=0.03,
+        calibration="CAL-7",
+        category="partially_degraded",
+        borderline=("normal", "partially_degraded"),
+        threshold_set="B: 1.230 / 1.310",
+        z_score=-0.72,
+        reference="US NHANES 2007-2008 women",
+        findings=(),
+    )
+    first = " ".join(pages(render(make_report(borderline), make_picture()))[0].split())
+    assert "borderline: normal microarchitecture or partially degraded microarchitecture" in first
+    assert "Texture class: " not in first
+    assert "Z-score -0.7 (US NHANES 2007-2008 women). It does not change the class." in first
+
+
+@pytest.mark.parametrize(
+    ("code", "headline"),
+    [
+        (Code.CALIBRATION_SUSPENDED, "TBS not available: calibration suspended"),
+        (Code.CALIBRATION_EXPIRED, "TBS not available: calibration no longer valid"),
+        (Code.TBS_OUT_OF_RANGE, "TBS not available: value out of range"),
+        (Code.SCANNER_UNCALIBRATED, "TBS not available: scanner not calibrated"),
+    ],
+)
+def test_what_withholds_a_value_is_the_headline(code, headline, make_report, make_analysis, make_picture):
+    first = pages(render(make_report(make_analysis(findings=(Finding(code),))), make_picture()))[0]
+    assert headline in first
+    assert not TBS_VALUE.search(first)
+
+
+def test_a_site_percentile_stands_beside_the_absence_of_a_value(make_report, make_analysis, make_picture):
+    compared = make_analysis(site_percentile=23.4, site_z=-0.7)
+    first = " ".join(pages(render(make_report(compared), make_picture()))[0].split())
+    assert "TBS not available: scanner not calibrated" in first
+    assert "Percentile 23 of the texture score among this site's own adults (Z -0.7)." in first
+    assert not CATEGORY.search(first)
 
 
 def test_page_two_says_how_to_repeat_it(uncalibrated, make_picture):

@@ -1,0 +1,74 @@
+"""The large box of page 1: the calibrated value with its uncertainty, or that there is none, and why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tbsnode import text
+from tbsnode.reasons import Code
+from tbsnode.report import facts
+from tbsnode.report.layout import Sheet, boxed, paragraph, statement
+
+# what keeps a calibrated scanner from a value; each has its own headline
+_WITHHELD = (Code.CALIBRATION_SUSPENDED, Code.CALIBRATION_EXPIRED, Code.TBS_OUT_OF_RANGE)
+
+
+def result_box(sheet: Sheet) -> Any:
+    """Return the large box: the calibrated value, or that there is none and how to get it."""
+    analysis = sheet.report.analysis
+    parts = _value(sheet) if analysis.tbs is not None else _absence(sheet)
+    if analysis.site_percentile is not None and analysis.site_z is not None:
+        percentile, z = f"{analysis.site_percentile:.0f}", f"{analysis.site_z:+.1f}"
+        parts.append(statement(sheet.say("site_percentile", percentile=percentile, z=z), "boxtext"))
+    return boxed(parts, sheet.width, line=1.5)
+
+
+def _absence(sheet: Sheet) -> list[Any]:
+    codes = {finding.code for finding in sheet.report.analysis.findings}
+    withheld = next((code for code in _WITHHELD if code in codes), None)
+    key = f"tbs_unavailable_{withheld.value}" if withheld else "tbs_unavailable"
+    parts = [paragraph(sheet.say(key), "box")]
+    if withheld is not None:
+        finding = next(f for f in sheet.report.analysis.findings if f.code is withheld)
+        return [*parts, statement(sheet.sentence(finding), "boxtext")]
+    conclusion = facts.conclusion(sheet.report, language=sheet.language)
+    return [*parts, statement(conclusion, "boxtext"), statement(sheet.say("tbs_how_to_get_it"), "boxtext")]
+
+
+def _value(sheet: Sheet) -> list[Any]:
+    analysis = sheet.report.analysis
+    assert analysis.tbs is not None
+    tbs = f"{analysis.tbs:.3f}"
+    if analysis.tbs_see is None:
+        headline = sheet.say("tbs_value", tbs=tbs)
+    else:
+        headline = sheet.say("tbs_value_see", tbs=tbs, see=f"{analysis.tbs_see:.3f}")
+    parts = [
+        paragraph(headline, "box"),
+        statement(facts.conclusion(sheet.report, language=sheet.language), "boxtext"),
+        statement(_category(sheet), "boxtext"),
+    ]
+    if analysis.z_score is not None:
+        z = f"{analysis.z_score:+.1f}"
+        parts.append(statement(sheet.say("tbs_z_score", z=z, reference=analysis.reference), "boxtext"))
+    if sheet.report.simulated:
+        parts.append(paragraph(sheet.say("tbs_simulated"), "alert"))
+    return parts
+
+
+def _category(sheet: Sheet) -> str:
+    """Name the texture class, every class that the uncertainty touches, or that there is none."""
+    analysis = sheet.report.analysis
+    if analysis.borderline:
+        separator = f" {sheet.say('or')} "
+        classes = separator.join(class_name(name, language=sheet.language) for name in analysis.borderline)
+        return sheet.say("tbs_borderline", classes=classes, set=analysis.threshold_set)
+    if analysis.category is None:
+        return sheet.say("tbs_no_category")
+    category = class_name(analysis.category, language=sheet.language)
+    return sheet.say("tbs_category", category=category, set=analysis.threshold_set)
+
+
+def class_name(category: str, *, language: str = "en") -> str:
+    """Write a texture class for people."""
+    return text.phrase(f"class_{category}", language=language)
