@@ -12,11 +12,12 @@ import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from tbsnode import text
 from tbsnode.dicom import part10, sop_classes, uids, variant
 from tbsnode.errors import AssociationRejected, PeerError, PeerUnreachable
 from tbsnode.model import DeliveryState, DerivedKind, Outgoing, Reference, SendOutcome
 from tbsnode.net import scu
-from tbsnode.pipeline import publish
+from tbsnode.pipeline import identity_check, publish
 from tbsnode.store import audit, catalogue, deliveries, results, work
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class _Job:
     peer: Peer
     tries: int
     deadline: float
+    now: float
     answered: dict[str, deliveries.Answer]
 
 
@@ -82,6 +84,8 @@ def deliver(site: Site, ticket: work.Ticket) -> None:
         return
     answers: list[tuple[_Item, SendOutcome]] = []
     try:
+        if _is_held(site, job):
+            return
         _send_all(site, job, [_unsent(job, item) for item in _items(site, job)], answers)
     except (PeerUnreachable, AssociationRejected) as error:
         _record(site, job, answers)
@@ -119,8 +123,27 @@ def _begin(site: Site, ticket: work.Ticket) -> _Job | None:
             peer=peer,
             tries=row["tries"],
             deadline=row["deadline"],
+            now=tx.now,
             answered=deliveries.answered(tx, ticket.row_id),
         )
+
+
+def _is_held(site: Site, job: _Job) -> bool:
+    """Hold what is sent late and belongs to somebody else by now at the destination."""
+    with site.database.read() as tx:
+        instances = catalogue.instances_of_study(tx, job.study.id)
+    ours = [row for row in instances if row.state == "current"]
+    if not ours or job.now - max(row.received_at for row in ours) <= site.policy.identity_check_after_s:
+        return False
+    source = next((row for row in ours if row.id == job.analysis.instance_ref), ours[-1])
+    changed = identity_check.changed_at(job.peer, source.identity)
+    if changed is None:
+        return False
+    with site.database.transaction() as tx:
+        what = text.sentence(changed)
+        if work.finish(tx, job.ticket, DeliveryState.HELD, reason=changed.code.value, last_error=what):
+            _tell(tx, job.study, "delivery.held", f"to {job.peer.name}: {what}")
+    return True
 
 
 def _items(site: Site, job: _Job) -> Iterable[list[_Item]]:

@@ -81,6 +81,9 @@ class Policy:
         The archive's watermark.
     retry_first_s, retry_cap_s, retry_horizon_s : float
         Doubling delays while a peer is unreachable, and for how long.
+    identity_check_after_s : float
+        From this age of the newest instance on, a destination is asked if the study still is whose
+        it was.
     """
 
     ae_title: str
@@ -100,6 +103,7 @@ class Policy:
     retry_first_s: float = 30.0
     retry_cap_s: float = 600.0
     retry_horizon_s: float = 72 * 3600.0
+    identity_check_after_s: float = 3600.0
     hint_rules: tuple[HintRule, ...] = ()
     parameters: Parameters = field(default_factory=Parameters)
 

@@ -24,7 +24,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
     database = Database(f"sqlite:///{tmp_path}/tbsnode.db")
     database.upgrade()
     peer = Peer(name="pacs", ae_title="PACS", host="127.0.0.1", port=1, calling_ae_title="TBSNODE")
-    policy = SimpleNamespace(retry_cap_s=600.0, retry_first_s=30.0)
+    policy = SimpleNamespace(retry_cap_s=600.0, retry_first_s=30.0, identity_check_after_s=3600.0)
     made = SimpleNamespace(
         database=database, policy=policy, peer=lambda name: peer, archive=None
     )  # nothing is sent
