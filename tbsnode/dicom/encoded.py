@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import IO, Literal, NamedTuple
@@ -313,6 +314,22 @@ def read_file_meta(stream: IO[bytes]) -> FileMeta:
         implementation_class_uid=values.get(0x00020012, ""),
         end=position,
     )
+
+
+def require_whole(part10: bytes) -> None:
+    """Walk a plain Part 10 file from end to end.
+
+    Raises
+    ------
+    InvalidInstance
+        If it ends inside an element; a reader may take what is there for all there was.
+    """
+    stream = BytesIO(part10)
+    meta = read_file_meta(stream)
+    for _ in _data_set(stream, meta, meta.end).elements():
+        pass
+    if not meta.transfer_syntax_uid:
+        raise InvalidInstance("The file names no transfer syntax.", keyword="TransferSyntaxUID")
 
 
 @contextmanager

@@ -15,8 +15,9 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
-from tbsnode.dicom import uids
+from tbsnode.dicom import encoded, uids
 from tbsnode.dicom.quiet import quiet_pydicom
+from tbsnode.errors import InvalidInstance
 from tbsnode.model import DerivedInstance, DerivedKind
 
 # type 1 attributes, and type 2 that must at least be there (PS3.3 A.35, A.45.1, A.8.1)
@@ -45,7 +46,7 @@ _MEANING_LENGTH = 64
 # what pydicom raises on damaged bytes
 _UNREADABLE = (
     InvalidDicomError, EOFError, AttributeError, KeyError, RecursionError, TypeError, ValueError,
-    struct.error,
+    struct.error, InvalidInstance,
 )  # fmt: skip
 
 
@@ -64,6 +65,7 @@ def check(derived: DerivedInstance) -> tuple[str, ...]:
     """
     with quiet_pydicom():
         try:
+            encoded.require_whole(derived.part10)
             ds = dcmread(BytesIO(derived.part10))
             return tuple(_faults(ds, derived))
         except _UNREADABLE as error:
