@@ -348,7 +348,7 @@ ENTRIES: dict[Code, Entry] = {
     Code.PRIOR_NOT_COMPARABLE: Entry(
         "A prior examination exists and is not comparable.",
         "Reading physician: no change can be stated.",
-        ("Reason: {detail}.",),
+        ("Differs in: {detail}.",),
     ),
     Code.SIMULATED: Entry(
         "This image comes from a simulated scanner. It shows no patient.",

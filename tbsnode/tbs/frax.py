@@ -1,0 +1,156 @@
+"""Adjustment of a supplied fracture probability for TBS: a research estimate, off by default.
+
+The probability itself is an input; it is never computed here. The equation and its limits lie in
+``tbs/data/frax_adjustment.toml`` with their provenance.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from tbsnode.reasons import Code, Finding
+from tbsnode.tbs.reference import frax_coefficients
+
+PROBABILITY = (0.0, 100.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Supplied:
+    """Probabilities as somebody entered them, and what they rest on.
+
+    Attributes
+    ----------
+    major_percent, hip_percent : float
+        10-year probability of a major osteoporotic and of a hip fracture.
+    with_bmd : bool
+        Whether femoral neck BMD entered them.
+    source : str
+        Who says so.
+    """
+
+    major_percent: float
+    hip_percent: float
+    with_bmd: bool
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adjusted:
+    """One probability before and after, with the interval that the value's error gives."""
+
+    before_percent: float
+    after_percent: float
+    low_percent: float
+    high_percent: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adjustment:
+    """Both probabilities, or why they were not adjusted."""
+
+    major: Adjusted | None = None
+    hip: Adjusted | None = None
+    finding: Finding | None = None
+
+
+def family(manufacturer: str) -> str | None:
+    """Recognize the two manufacturers that the adjustment exists for.
+
+    Examples
+    --------
+    >>> family("GE Healthcare"), family("LUNAR"), family("Other")
+    ('lunar', 'lunar', None)
+    """
+    name = manufacturer.casefold()
+    if "hologic" in name:
+        return "hologic"
+    if "lunar" in name or name.split()[:1] == ["ge"]:
+        return "lunar"
+    return None
+
+
+def adjust(
+    supplied: Supplied, tbs: float, see: float, *, age_years: float | None, manufacturer: str
+) -> Adjustment:
+    """Adjust supplied probabilities for a calibrated value.
+
+    Parameters
+    ----------
+    supplied : Supplied
+        Probabilities [%] with femoral neck BMD.
+    tbs, see : float
+        Calibrated value and its standard error of estimate.
+    age_years : float or None
+        Age; clamped by manufacturer and kind of fracture.
+    manufacturer : str
+        Of the scanner, as the image states it.
+
+    Returns
+    -------
+    Adjustment
+        Not adjusted, with `FRAX_NOT_ADJUSTED` and the reason, outside of what the equation is for.
+    """
+    numbers = frax_coefficients()
+    scanner = family(manufacturer)
+    why = _why_not(supplied, tbs, age_years, scanner, numbers)
+    if why or age_years is None or scanner is None:
+        return Adjustment(finding=Finding(Code.FRAX_NOT_ADJUSTED, values=(("detail", why),)))
+    clamps = numbers["clamps_years"][scanner]
+    made = {}
+    for kind, before in (("major", supplied.major_percent), ("hip", supplied.hip_percent)):
+        low, high = clamps[kind]
+        age = min(max(age_years, low), high)
+        after, one, other = (
+            adjusted_percent(kind, before, value, age) for value in (tbs, tbs - see, tbs + see)
+        )
+        made[kind] = Adjusted(
+            before_percent=before,
+            after_percent=after,
+            low_percent=min(one, other),
+            high_percent=max(one, other),
+        )
+    return Adjustment(major=made["major"], hip=made["hip"])
+
+
+def _why_not(
+    supplied: Supplied, tbs: float, age_years: float | None, scanner: str | None, numbers: dict[str, Any]
+) -> str:
+    percents = (supplied.major_percent, supplied.hip_percent)
+    if not all(PROBABILITY[0] < percent < PROBABILITY[1] for percent in percents):
+        return "a probability must lie between 0 and 100 percent"
+    if not supplied.with_bmd:
+        return "the probability was computed without bone density"
+    if scanner is None:
+        return "there is no adjustment for this manufacturer"
+    if age_years is None:
+        return "age not known"
+    if not numbers["ages_years"][0] <= age_years <= numbers["ages_years"][1]:
+        return "age outside 40 to 90 years"
+    if not numbers["tbs"][0] <= tbs <= numbers["tbs"][1]:
+        return "value outside 0.7 to 1.7"
+    return ""
+
+
+def adjusted_percent(kind: str, percent: float, tbs: float, age_years: float) -> float:
+    """Apply the equation once, without any clamp.
+
+    Parameters
+    ----------
+    kind : str
+        ``"major"`` or ``"hip"``.
+    percent : float
+        Probability, above 0 and below 100.
+    tbs, age_years : float
+        As they enter the equation.
+
+    Examples
+    --------
+    >>> round(adjusted_percent("major", 22.0, 1.18, 68.0), 4)
+    23.9393
+    """
+    c = frax_coefficients()[kind]
+    logit = -math.log(100.0 / percent - 1.0)
+    w = c["constant"] + c["tbs"] * tbs + c["age"] * age_years + c["tbs_age"] * tbs * age_years
+    return 100.0 / (1.0 + math.exp(-(w + c["logit"] * logit)))
