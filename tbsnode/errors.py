@@ -13,6 +13,7 @@
       - AnalysisError              the reader: no trustworthy number from these pixels
         + SegmentationError
         + TextureError
+      - CalibrationError           who calibrates: the table or its examinations do not suffice
       - ResourceError              nobody yet: try again later                 retryable
         + StorageFull              the administrator frees disk                retryable
         + DatabaseUnavailable                                                  retryable
@@ -166,6 +167,12 @@ class SegmentationError(AnalysisError):
 
 class TextureError(AnalysisError):
     """The region has no texture that can be measured."""
+
+
+class CalibrationError(TbsNodeError):
+    """A calibration or precision study cannot be made from what was given."""
+
+    exit_code = 30
 
 
 class ResourceError(TbsNodeError):

@@ -20,6 +20,8 @@ from tbsnode.pipeline.site import CallerTiming, HintRule, Policy, Site
 from tbsnode.store import work
 from tbsnode.store.archive import Archive
 from tbsnode.store.database import Database
+from tbsnode.tbs import reference
+from tbsnode.tbs.parameters import Parameters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,7 +100,22 @@ def policy(config: Config) -> Policy:
         retry_cap_s=config.delivery.retry_cap_s,
         retry_horizon_s=config.delivery.retry_hours * 3600,
         hint_rules=tuple(_hint_rule(hint) for hint in config.scanners),
+        parameters=Parameters(exclusion_policy=config.analysis.exclusion_policy),
+        threshold_set=config.interpretation.threshold_set,
+        reference_file=_reference_file(config),
     )
+
+
+def _reference_file(config: Config) -> Path | None:
+    """Return the site's own curve, read once so that a mistake in it stops the start, not a study."""
+    path = config.interpretation.reference_file
+    try:
+        reference.reference_curve(path)
+    except reference.ReferenceDataError as error:
+        raise ConfigError(
+            f"[interpretation] reference_file: {error}", remedy="Mend the file or remove the key."
+        ) from error
+    return path
 
 
 def _timing(caller: Caller, config: Config) -> CallerTiming:

@@ -19,7 +19,20 @@ import typer
 from typer.core import TyperGroup
 
 from tbsnode import __version__
-from tbsnode.cli import analyze, check, conformance, db, demo, init, peer, queue, serve, study
+from tbsnode.cli import (
+    analyze,
+    calibration,
+    check,
+    conformance,
+    db,
+    demo,
+    init,
+    peer,
+    precision,
+    queue,
+    serve,
+    study,
+)
 from tbsnode.errors import ResourceError, TbsNodeError
 
 __all__ = ["app", "main"]
@@ -86,6 +99,8 @@ for command in (init.init, check.check, serve.serve, demo.demo, analyze.analyze)
 app.add_typer(study.app, name="study")
 app.add_typer(queue.app, name="queue")
 app.add_typer(peer.app, name="peer")
+app.add_typer(calibration.app, name="calibration")
+app.add_typer(precision.app, name="precision")
 app.add_typer(db.app, name="db")
 app.command()(conformance.conformance)
 

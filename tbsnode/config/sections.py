@@ -208,6 +208,7 @@ class Analysis(Section):
 
     workers: Annotated[int, Field(ge=1, le=64)] = 2
     report_refusals: bool = True
+    exclusion_policy: Literal["automatic", "none"] = "automatic"
 
 
 class Destination(Section):
@@ -267,6 +268,8 @@ class Reviewer(Section):
 class Interpretation(Section):
     """``[interpretation]``: what is said beyond the number, and who may sign it."""
 
+    threshold_set: Literal["A", "B"] = "B"
+    reference_file: RelativePath | None = None
     frax_adjustment: Annotated[bool, _not_available(False)] = False
     reviewers: tuple[Reviewer, ...] = ()
 

@@ -17,6 +17,7 @@ from tbsnode.dicom import part10
 from tbsnode.dicom.hints import ScannerHints
 from tbsnode.errors import AnalysisError, InstanceError
 from tbsnode.model import Analysis, AnalysisStatus, Claim, DensitometryImage, InputClass, InstanceIdentity
+from tbsnode.pipeline.interpret import Interpreting, interpreted
 from tbsnode.reasons import Code, Finding, Severity
 from tbsnode.tbs import quality, spine
 from tbsnode.tbs.parameters import Parameters
@@ -41,6 +42,8 @@ class AnalysisSettings:
         Region and estimator.
     hint_rules : tuple of HintRule
         What the site knows of its scanners.
+    interpreting : Interpreting
+        Calibrations, cut-offs and reference curve.
     version : str
         Software version stated in the result.
     made_at : datetime
@@ -49,6 +52,7 @@ class AnalysisSettings:
 
     parameters: Parameters = field(default_factory=Parameters)
     hint_rules: tuple[HintRule, ...] = ()
+    interpreting: Interpreting = field(default_factory=Interpreting)
     version: str = __version__
     made_at: datetime = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -201,9 +205,8 @@ def _scored(
         for v in measured.vertebrae
         if v.excluded is not None
     )
-    uncalibrated = Finding(Code.SCANNER_UNCALIBRATED)
     blank = _outcome(image, settings, None, AnalysisStatus.SCORED)
-    return replace(
+    scored = replace(
         blank,
         label_confidence=measured.label_confidence,
         alternative=measured.alternative,
@@ -214,8 +217,9 @@ def _scored(
         votes=measured.votes,
         statistics=measured.statistics,
         region_source=measured.region_source,
-        findings=(uncalibrated, *image.findings, *measured.findings, *excluded, *patient),
+        findings=(*image.findings, *measured.findings, *excluded, *patient),
     )
+    return interpreted(scored, settings.interpreting)
 
 
 def _outcome(

@@ -15,7 +15,9 @@ from tbsnode.dicom import image as dicom_image
 from tbsnode.errors import InstanceError
 from tbsnode.model import Analysis, AnalysisStatus, Claim, DensitometryImage, StudyState
 from tbsnode.pipeline.analyze import AnalysisSettings, analyze_image
+from tbsnode.pipeline.interpret import Interpreting
 from tbsnode.reasons import Code, Finding
+from tbsnode.store import calibrations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -81,7 +83,7 @@ def assemble(site: Site, study: StudyRow, instances: Sequence[InstanceRow]) -> S
     current = [row for row in instances if row.state == "current"]
     if site.policy.when == "ordered" and not any(_is_ordered(site.policy, row) for row in current):
         return Selection(state=StudyState.NOT_APPLICABLE, reason=Finding(Code.NOT_ORDERED))
-    spines = _analyze(site, current)
+    spines = _analyze(site, study, current)
     answers = [s for s in spines if s.analysis.status is not AnalysisStatus.NOT_APPLICABLE]
     if not answers:
         reason = Finding(Code.NOT_AP_SPINE if any(r.identity.is_image for r in current) else Code.NO_IMAGE)
@@ -117,13 +119,26 @@ def _is_ordered(policy: Policy, row: InstanceRow) -> bool:
     return policy.is_ordered((*row.identity.order_codes, row.identity.study_description))
 
 
-def _analyze(site: Site, current: Sequence[InstanceRow]) -> list[Spine]:
-    """Analyze each distinct picture of the study once; scanners send copies under other UIDs."""
-    settings = AnalysisSettings(
+def settings_of(site: Site, on: date) -> AnalysisSettings:
+    """Return what an analysis of this site depends on, on a day."""
+    with site.database.read() as tx:
+        active = calibrations.active(tx)
+    return AnalysisSettings(
         parameters=site.policy.parameters,
         hint_rules=site.policy.hint_rules,
+        interpreting=Interpreting(
+            calibrations=active,
+            on=on,
+            threshold_set=site.policy.threshold_set,
+            reference_file=site.policy.reference_file,
+        ),
         version=site.policy.version,
     )
+
+
+def _analyze(site: Site, study: StudyRow, current: Sequence[InstanceRow]) -> list[Spine]:
+    """Analyze each distinct picture of the study once; scanners send copies under other UIDs."""
+    settings = settings_of(site, datetime.fromtimestamp(study.content_at or 0.0, UTC).date())
     seen: set[str] = set()
     spines = []
     for row in current:

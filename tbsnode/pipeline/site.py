@@ -13,6 +13,8 @@ from tbsnode.model import Peer, Scanner
 from tbsnode.tbs.parameters import Parameters
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tbsnode.dicom.hints import ScannerHints
     from tbsnode.store.archive import Archive
     from tbsnode.store.database import Database
@@ -81,6 +83,12 @@ class Policy:
         The archive's watermark.
     retry_first_s, retry_cap_s, retry_horizon_s : float
         Doubling delays while a peer is unreachable, and for how long.
+    hint_rules : tuple of HintRule
+        What the site knows of its scanners.
+    parameters : Parameters
+        Region, estimator and exclusion policy.
+    threshold_set, reference_file
+        Cut-offs of the texture class, and the site's own reference curve.
     identity_check_after_s : float
         From this age of the newest instance on, a destination is asked if the study still is whose
         it was.
@@ -106,6 +114,8 @@ class Policy:
     identity_check_after_s: float = 3600.0
     hint_rules: tuple[HintRule, ...] = ()
     parameters: Parameters = field(default_factory=Parameters)
+    threshold_set: str = "B"
+    reference_file: Path | None = None
 
     def timing_for(self, calling_ae_title: str) -> CallerTiming:
         """Return how long to wait after instances of a caller."""

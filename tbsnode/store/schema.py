@@ -271,3 +271,27 @@ executor_lease = Table(
     Column("executor_id", String(80), primary_key=True),
     Column("expires_at", Double, nullable=False),
 )
+
+calibration = Table(
+    "tbs_calibration",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("calibration_id", String(40), nullable=False, unique=True),
+    Column("kind", String(16), nullable=False),  # calibration.Kind
+    Column("state", String(16), nullable=False),  # active | superseded | retired
+    Column("reason", Text, nullable=False, default=""),
+    # the calibration, never edited; a change is a new row
+    Column("record", JSON, nullable=False),
+    Column("details", JSON, nullable=False),  # the numbers of the fit, and the pairs by UID
+    Column("created_at", Double, nullable=False),
+    Column("updated_at", Double, nullable=False),
+)
+
+precision = Table(
+    "tbs_precision",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("record", JSON, nullable=False),  # scanner key, estimator, level sets
+    Column("approved_by", Text, nullable=False, default=""),
+    Column("created_at", Double, nullable=False),
+)

@@ -13,7 +13,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import date, timedelta
+from datetime import date
 from enum import StrEnum
 from typing import Any
 
@@ -359,14 +359,6 @@ def _outside(
     return tuple(found)
 
 
-def days_left(calibration: Calibration, on: date) -> int:
-    """Return how many days a calibration still holds; negative once it has ended."""
-    return (calibration.valid_until - on) // timedelta(days=1)
-
-
-# ---- as JSON ------------------------------------------------------------------------------------
-
-
 def to_json(calibration: Calibration) -> dict[str, Any]:
     """Return a calibration as JSON types, exactly."""
     value = asdict(calibration)
@@ -375,32 +367,6 @@ def to_json(calibration: Calibration) -> dict[str, Any]:
     value["valid_until"] = calibration.valid_until.isoformat()
     result: dict[str, Any] = json.loads(json.dumps(value))
     return result
-
-
-def from_json(value: dict[str, Any]) -> Calibration:
-    """Return the calibration that `to_json` wrote.
-
-    Raises
-    ------
-    KeyError, TypeError, ValueError
-        If it is not the JSON of a calibration.
-    """
-    key = dict(value["key"])
-    key["pixel_spacing_mm"] = tuple(key["pixel_spacing_mm"])
-    normal, partial, degraded = value["per_category"]
-    return Calibration(
-        **{
-            **value,
-            "kind": Kind(value["kind"]),
-            "key": ScannerKey(**key),
-            "covariates": tuple(Covariate(**each) for each in value["covariates"]),
-            "limits": tuple(Limits(**each) for each in value["limits"]),
-            "per_category": (normal, partial, degraded),
-            "approved_on": date.fromisoformat(value["approved_on"]),
-            "valid_until": date.fromisoformat(value["valid_until"]),
-            "reference_scores": tuple(value["reference_scores"]),
-        }
-    )
 
 
 def _canonical(value: Any) -> str:

@@ -35,7 +35,7 @@ def reasons(
             found.append(Finding(Code.LEVEL_CUT, vertebra=name))
         elif _has_metal(source, level) or _is_dense(brightness[index], others):
             found.append(Finding(Code.HIGH_DENSITY, vertebra=name))
-        elif index + 1 in reduced and height is not None:
+        elif index + 1 in reduced and height is not None and source.parameters.exclusion_policy != "none":
             percent = ("percent", round(100 * reduced[index + 1]))
             found.append(
                 Finding(Code.REDUCED_HEIGHT, vertebra=name, values=(("height_mm", round(height, 1)), percent))

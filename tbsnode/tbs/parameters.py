@@ -39,7 +39,8 @@ class Parameters:
     min_gray_levels : int
         Fewest distinct gray levels inside the regions; below, no number.
     exclusion_policy : str
-        ``"automatic"``: levels that are cut, metallic or reduced in height are left out.
+        ``"automatic"``: levels that are cut, metallic or reduced in height are left out; ``"none"``:
+        only those that cannot be measured, so that one of reduced height counts.
     """
 
     lag_min_mm: float = 1.05

@@ -36,6 +36,31 @@ PHRASES: dict[str, str] = {
     "tbs_z_score": "Z-score {z} ({reference}). It does not change the class.",
     "tbs_research": "Research use outside the node: provisional, never part of a report.",
     "or": "or",
+    "calibration_plots_title": "Calibration of a scanner",
+    "calibration_plots_summary": "{pairs} pairs. TBS = {intercept} + {slope} x texture slope. "
+    "Standard error of estimate {see}. R2 {r2}.",
+    "calibration_plot_line": "Deming line, dashed: -+ 1.96 standard errors",
+    "calibration_plot_agreement": "Agreement, dashed: 95 % of differences",
+    "calibration_plot_bmi": "Residuals and body mass index",
+    "calibration_plot_age_years": "Residuals and age",
+    "calibration_axis_slope": "texture slope",
+    "calibration_axis_tbs": "TBS of licensed software",
+    "calibration_axis_residual": "TBS less its prediction from the other pairs",
+    "calibration_axis_mean": "mean of prediction and TBS",
+    "calibration_axis_difference": "prediction less TBS",
+    "calibration_axis_bmi": "body mass index [kg/m2]",
+    "calibration_axis_age_years": "age [years]",
+    "calibration_TOO_FEW": "too few examinations",
+    "calibration_NOT_FINITE": "a value is not a number",
+    "calibration_DUPLICATE": "a scan occurs more than once",
+    "calibration_NEGATIVE_SLOPE": "the value does not rise with the texture slope",
+    "calibration_LOW_R2": "texture slope and value go together too loosely",
+    "calibration_HIGH_SEE": "the standard error of estimate is too large",
+    "calibration_DEGRADED_CALLED_NORMAL": "too many of the lowest class would be put into the highest",
+    "calibration_RESIDUAL_COVARIATE": "the error depends on the patient, and modeling does not help",
+    "calibration_TOO_FAR_APART": "the two scans of a patient lie too far apart",
+    "calibration_EXTENSION_DIFFERS": "the scores moved with the change",
+    "calibration_SOURCE_UNFIT": "a reference of own adults cannot be transferred",
     "class_normal": "normal microarchitecture",
     "class_partially_degraded": "partially degraded microarchitecture",
     "class_degraded": "degraded microarchitecture",
@@ -159,7 +184,8 @@ PHRASES: dict[str, str] = {
     "{min_gray_levels} gray levels in the regions gets no score.",
     "method_exclusion_automatic": "Levels that are cut, metallic or reduced in height are left out "
     "automatically.",
-    "method_exclusion_none": "No level is left out by rule.",
+    "method_exclusion_none": "Only levels that cannot be measured (cut, metallic, too small) are left out; "
+    "one of reduced height is kept.",
 }
 
 ACTORS: dict[Actor, str] = {

@@ -263,8 +263,8 @@ def compare(model: type[BaseModel], table: dict[str, Any], text: str, trail: str
         key = field.alias or name
         section = section_of(field.annotation)
         written = table.get(key)
-        if key == "password_file":
-            assert "# password_file = " in text
+        if key in ("password_file", "reference_file"):
+            assert f"# {key} = " in text
             continue
         assert written is not None, f"{trail}{key} is not in the example"
         if section is not None:

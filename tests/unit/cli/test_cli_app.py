@@ -111,6 +111,7 @@ CODES = {
     errors.ConfigError: 10,
     errors.InstanceError: 20,
     errors.AnalysisError: 30,
+    errors.CalibrationError: 30,
     errors.ResourceError: 40,
     errors.PeerError: 50,
     errors.NotFound: 2,

@@ -9,7 +9,7 @@ from datetime import date
 import pytest
 
 from tbsnode.reasons import Code
-from tbsnode.tbs import calibration
+from tbsnode.tbs import calibration, calibration_json
 from tbsnode.tbs.calibration import Calibration, Covariate, Kind, Limits, Person
 from tbsnode.tbs.parameters import Parameters
 from tbsnode.tbs.result import ImageStatistics
@@ -161,7 +161,7 @@ def test_json_and_back_is_the_same() -> None:
         covariates=(Covariate(name="bmi", slope=0.1 + 0.2, center=27.123456789012345),),
         reference_scores=(1.1, 1.2),
     ).named()
-    assert calibration.from_json(json.loads(json.dumps(calibration.to_json(whole)))) == whole
+    assert calibration_json.from_json(json.loads(json.dumps(calibration.to_json(whole)))) == whole
 
 
 def test_the_name_follows_the_content() -> None:
@@ -173,4 +173,4 @@ def test_the_name_follows_the_content() -> None:
 @pytest.mark.parametrize("damage", [{"kind": "guess"}, {"valid_until": "soon"}, {"per_category": [1]}])
 def test_damaged_json_is_an_error(damage: dict[str, object]) -> None:
     with pytest.raises((KeyError, TypeError, ValueError)):
-        calibration.from_json({**calibration.to_json(LINE), **damage})
+        calibration_json.from_json({**calibration.to_json(LINE), **damage})

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tbsnode.tbs import calibration, deming
 from tbsnode.tbs import calibration_fit as fitting
+from tbsnode.tbs import calibration_transfer as transferring
 from tbsnode.tbs.calibration import Kind, Person
 from tbsnode.tbs.calibration_fit import Pair, Refused
 from tests import paired
@@ -182,13 +183,13 @@ def source() -> calibration.Calibration:
     return made
 
 
-def twins(number: int, days: float = 14.0) -> list[fitting.Twin]:
-    return [fitting.Twin(pair=pair, days=days) for pair in paired.pairs(number, 20)]
+def twins(number: int, days: float = 14.0) -> list[transferring.Twin]:
+    return [transferring.Twin(pair=pair, days=days) for pair in paired.pairs(number, 20)]
 
 
 def test_a_transfer_adds_the_errors(source: calibration.Calibration) -> None:
     key = replace(paired.KEY, device_serial_number="78")
-    fit = fitting.fit_transfer(twins(35), source, key, paired.APPROVAL)
+    fit = transferring.fit_transfer(twins(35), source, key, paired.APPROVAL)
     made = fit.calibration
     assert made is not None
     assert fit.statistics is not None
@@ -200,14 +201,20 @@ def test_a_transfer_adds_the_errors(source: calibration.Calibration) -> None:
 
 
 def test_a_transfer_needs_30_patients_within_60_days(source: calibration.Calibration) -> None:
-    assert codes(fitting.fit_transfer(twins(29), source, paired.KEY, paired.APPROVAL)) == [Refused.TOO_FEW]
-    late = [*twins(40)[1:], fitting.Twin(pair=twins(40)[0].pair, days=-61)]
-    assert codes(fitting.fit_transfer(late, source, paired.KEY, paired.APPROVAL)) == [Refused.TOO_FAR_APART]
+    assert codes(transferring.fit_transfer(twins(29), source, paired.KEY, paired.APPROVAL)) == [
+        Refused.TOO_FEW
+    ]
+    late = [*twins(40)[1:], transferring.Twin(pair=twins(40)[0].pair, days=-61)]
+    assert codes(transferring.fit_transfer(late, source, paired.KEY, paired.APPROVAL)) == [
+        Refused.TOO_FAR_APART
+    ]
 
 
 def test_a_transfer_of_too_large_an_error_is_refused(source: calibration.Calibration) -> None:
     loose = replace(source, see=0.059)
-    assert codes(fitting.fit_transfer(twins(40), loose, paired.KEY, paired.APPROVAL)) == [Refused.HIGH_SEE]
+    assert codes(transferring.fit_transfer(twins(40), loose, paired.KEY, paired.APPROVAL)) == [
+        Refused.HIGH_SEE
+    ]
 
 
 @pytest.mark.parametrize(
@@ -222,20 +229,20 @@ def test_a_transfer_of_too_large_an_error_is_refused(source: calibration.Calibra
     ],
 )
 def test_an_extension_by_hand(differences: list[float], expected: list[Refused]) -> None:
-    judged = fitting.check_extension([0.0] * len(differences), differences)
+    judged = transferring.check_extension([0.0] * len(differences), differences)
     assert [refusal.code for refusal in judged.refusals] == expected
 
 
 def test_an_extended_calibration_is_that_of_the_new_software(source: calibration.Calibration) -> None:
     after = replace(paired.KEY, software_versions="2.0")
-    made = fitting.extended(replace(source, suspended=True), after, paired.APPROVAL)
+    made = transferring.extended(replace(source, suspended=True), after, paired.APPROVAL)
     assert (made.key, made.suspended, made.slope) == (after, False, source.slope)
     assert made.based_on == source.calibration_id != made.calibration_id
 
 
 def test_a_reference_gives_percentile_and_z_and_nothing_else() -> None:
     scores = [1.0 + i / 100 for i in range(101)]
-    fit = fitting.fit_reference(scores, [50.0] * 101, paired.KEY, paired.APPROVAL)
+    fit = transferring.fit_reference(scores, [50.0] * 101, paired.KEY, paired.APPROVAL)
     assert fit.calibration is not None
     applied = calibration.apply(fit.calibration, 1.5, Person(bmi=27.0), None)
     assert (applied.tbs, applied.see, applied.category_allowed) == (None, None, False)
@@ -245,5 +252,5 @@ def test_a_reference_gives_percentile_and_z_and_nothing_else() -> None:
 
 def test_a_reference_needs_100_adults() -> None:
     ages = [50.0] * 99 + [19.0] * 5
-    fit = fitting.fit_reference([1.2] * 104, ages, paired.KEY, paired.APPROVAL)
+    fit = transferring.fit_reference([1.2] * 104, ages, paired.KEY, paired.APPROVAL)
     assert codes(fit) == [Refused.TOO_FEW]

@@ -1,0 +1,390 @@
+"""``tbsnode calibration``: earn the word TBS for a scanner, look after it, and end it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tbsnode.cli import options, output
+from tbsnode.errors import CalibrationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tbsnode.pipeline.analyze import AnalysisSettings
+    from tbsnode.pipeline.calibrate import Line, Scored
+    from tbsnode.pipeline.site import Site
+    from tbsnode.tbs.calibration import Calibration
+    from tbsnode.tbs.calibration_fit import Approval, Fit, FitStatistics, Refusal
+
+app = typer.Typer(
+    help="Calibrate scanners against licensed software.", no_args_is_help=True, rich_markup_mode=None
+)
+
+Table = Annotated[Path, typer.Argument(metavar="FILE", help="CSV table with a header line.", exists=True)]
+Name = Annotated[str, typer.Argument(metavar="ID", help="As `calibration list` shows it.")]
+ApprovedBy = Annotated[str, typer.Option(metavar="NAME", help="Who vouches for it.")]
+
+
+class FitKind(StrEnum):
+    """What a table is fitted to."""
+
+    PAIRED = "paired"
+    REFERENCE = "reference"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitOptions:
+    """What a table is fitted to, and against what."""
+
+    kind: Annotated[FitKind, typer.Option(help="paired: columns uid,tbs. reference: column uid.")] = (
+        FitKind.PAIRED
+    )
+    software: Annotated[
+        str, typer.Option(metavar="TEXT", help="Name and version of the licensed software.")
+    ] = ""
+    plots: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page of plots here (PDF).")] = (
+        None
+    )
+
+
+@app.command()
+@options.unfold
+def fit(
+    table: Table,
+    *,
+    approved_by: ApprovedBy,
+    wanted: FitOptions,
+    dry_run: options.DryRun = False,
+    as_json: options.AsJson = False,
+    config: options.ConfigFile = None,
+) -> None:
+    """Fit a calibration from paired examinations, or from the site's own adults; exit 30 if refused.
+
+    uid is a Study or SOP Instance UID of this node's archive, or the path of a file; tbs is the value of
+    licensed software for the same scan and L1-L4. A scan counts once; all images must come from one
+    scanner. At least 30 pairs give a value, 60 with 12 in each class a texture class.
+    """
+    from tbsnode.pipeline import calibrate
+    from tbsnode.pipeline.interpret import person_of
+    from tbsnode.tbs import calibration_fit as fitting
+    from tbsnode.tbs import calibration_transfer as transferring
+
+    columns = ("uid", "tbs") if wanted.kind is FitKind.PAIRED else ("uid",)
+    lines = calibrate.read_table(table, columns)
+    with options.site(config) as site:
+        settings, approval = today(site, approved_by, wanted.software)
+        examined = scored(site, lines, settings)
+        key = calibrate.one_key(examined)
+        if wanted.kind is FitKind.PAIRED:
+            pairs = [calibrate.pair_of(each, each.line.number_in("tbs")) for each in examined]
+            made = fitting.fit_paired(pairs, key, approval)
+            if wanted.plots is not None and made.statistics is not None:
+                from tbsnode.report import calibration_plots
+
+                wanted.plots.write_bytes(calibration_plots.render(pairs, made.statistics))
+        else:
+            scores = [each.analysis.score or 0.0 for each in examined]
+            ages = [person_of(each.analysis).age_years or 0.0 for each in examined]
+            made = transferring.fit_reference(scores, ages, key, approval)
+        _end(site, made, calibrate.details_of(made, examined), dry_run=dry_run, as_json=as_json)
+
+
+@app.command()
+def transfer(
+    calibration_id: Name,
+    table: Table,
+    *,
+    approved_by: ApprovedBy,
+    dry_run: options.DryRun = False,
+    as_json: options.AsJson = False,
+    config: options.ConfigFile = None,
+) -> None:
+    """Carry a calibration to another scanner through patients measured on both; exit 30 if refused.
+
+    Columns: uid (the new scanner's examination) and calibrated (the same patient on the calibrated
+    scanner, within 60 days). At least 30 patients.
+    """
+    from tbsnode.pipeline import calibrate
+    from tbsnode.pipeline.interpret import person_of
+    from tbsnode.tbs import calibration as calibrations
+    from tbsnode.tbs import calibration_transfer as transferring
+
+    lines = calibrate.read_table(table, ("uid", "calibrated"))
+    with options.site(config) as site:
+        source = calibrate.found(site, calibration_id).calibration
+        settings, approval = today(site, approved_by, source.reference_software)
+        new = scored(site, lines, settings)
+        old = scored(site, lines, settings, column="calibrated")
+        _require_of(source, old)
+        twins = []
+        for one, other in zip(new, old, strict=True):
+            assert other.analysis.score is not None
+            person = person_of(other.analysis)
+            value = calibrations.apply(source, other.analysis.score, person, other.analysis.statistics).tbs
+            if value is None:
+                raise CalibrationError(f"Line {other.line.number}: no TBS.", remedy="Leave this line out.")
+            twins.append(transferring.Twin(pair=calibrate.pair_of(one, value), days=_days(one, other)))
+        made = transferring.fit_transfer(twins, source, calibrate.one_key(new), approval)
+        _end(site, made, calibrate.details_of(made, new, "calibrated"), dry_run=dry_run, as_json=as_json)
+
+
+@app.command()
+def extend(
+    calibration_id: Name,
+    table: Table,
+    *,
+    approved_by: ApprovedBy,
+    dry_run: options.DryRun = False,
+    as_json: options.AsJson = False,
+    config: options.ConfigFile = None,
+) -> None:
+    """Restore a calibration after a software or export change; exit 30 if the scores moved.
+
+    Columns: before and after, the same examination exported before and again after the change. At least
+    10; the scores may differ by 0.010 in the mean and by 0.020 each.
+    """
+    from tbsnode.pipeline import calibrate
+    from tbsnode.tbs import calibration_fit as fitting
+    from tbsnode.tbs import calibration_transfer as transferring
+
+    lines = calibrate.read_table(table, ("before", "after"))
+    with options.site(config) as site:
+        source = calibrate.found(site, calibration_id).calibration
+        settings, approval = today(site, approved_by, source.reference_software)
+        before = scored(site, lines, settings, column="before")
+        after = scored(site, lines, settings, column="after")
+        _require_of(source, before)
+        judged = transferring.check_extension(
+            [each.analysis.score or 0.0 for each in before], [each.analysis.score or 0.0 for each in after]
+        )
+        made = None
+        if not judged.refusals:
+            made = transferring.extended(source, calibrate.one_key(after), approval)
+        result = fitting.Fit(calibration=made, refusals=judged.refusals)
+        _end(site, result, {"extension": asdict(judged)}, dry_run=dry_run, as_json=as_json)
+
+
+@app.command("list")
+def list_calibrations(*, as_json: options.AsJson = False, config: options.ConfigFile = None) -> None:
+    """List calibrations, the newest last."""
+    from tbsnode.pipeline import calibrate
+
+    with options.site(config) as site:
+        rows = [_row(each.calibration, each.state) for each in calibrate.listed(site)]
+    output.rows(rows, json_wanted=as_json, empty="No scanner is calibrated.")
+
+
+@app.command()
+def show(calibration_id: Name, *, as_json: options.AsJson = False, config: options.ConfigFile = None) -> None:
+    """Show one calibration: its line, ranges, validity, who approved it, and the numbers of its fit."""
+    from tbsnode.pipeline import calibrate
+    from tbsnode.tbs.calibration import to_json
+
+    with options.site(config) as site:
+        row = calibrate.found(site, calibration_id)
+    record = to_json(row.calibration)
+    if as_json:
+        output.as_json({**record, "state": row.state, "reason": row.reason, "details": row.details})
+        return
+    hidden = ("limits", "estimator", "reference_scores")
+    facts = [("state", row.state), ("reason", row.reason)]
+    facts += [(name, _plain(value)) for name, value in record.items() if name not in hidden]
+    output.table(
+        ("calibration", ""), [(name.replace("_", " "), value) for name, value in facts if value != ""]
+    )
+    if row.calibration.limits:
+        typer.echo("\nrange of the pairs")
+        output.table(("covariate", "low", "high"), [tuple(each.values()) for each in record["limits"]])
+    numbers = row.details.get("statistics")
+    if numbers:
+        typer.echo("\nfit")
+        shown = [(k.replace("_", " "), _plain(v)) for k, v in numbers.items() if k != "predicted"]
+        output.table(("number", "value"), shown)
+
+
+@app.command()
+def retire(
+    calibration_id: Name,
+    *,
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; it stays with the calibration.")],
+    config: options.ConfigFile = None,
+) -> None:
+    """Take a calibration out of use; results that were sent stay as they are."""
+    from tbsnode.pipeline import calibrate
+
+    with options.site(config) as site:
+        calibrate.retire(site, calibration_id, reason)
+    typer.echo(f"Retired {calibration_id}. `tbsnode study reprocess` replaces results that rest on it.")
+
+
+# ---- what the commands share ----------------------------------------------------------------------
+
+
+def today(site: Site, approved_by: str, software: str) -> tuple[AnalysisSettings, Approval]:
+    """Return the estimator of today, and the approval that a calibration made now carries."""
+    from tbsnode.pipeline.assemble import settings_of
+    from tbsnode.tbs.calibration import estimator_of
+    from tbsnode.tbs.calibration_fit import Approval
+
+    today: date = datetime.now(UTC).date()
+    approval = Approval(
+        approved_by=approved_by,
+        approved_on=today,
+        estimator=estimator_of(site.policy.parameters),
+        reference_software=software,
+    )
+    return settings_of(site, today), approval
+
+
+def scored(
+    site: Site, lines: Iterable[Line], settings: AnalysisSettings, *, column: str = "uid"
+) -> list[Scored]:
+    """Score the examinations of a table, with a progress bar."""
+    from tbsnode.pipeline import calibrate
+
+    wanted = list(lines)
+    with output.progress() as shown:
+        found = calibrate.score(site, wanted, settings, column=column)
+        return list(shown.track(found, total=len(wanted), description="Scoring"))
+
+
+def _require_of(source: Calibration, examined: list[Scored]) -> None:
+    """Refuse examinations that the calibration does not hold for."""
+    from tbsnode.pipeline import calibrate
+
+    key = calibrate.one_key(examined)
+    if not source.key.same_scanner(key) or source.key.changes(key):
+        raise CalibrationError(
+            f"The examinations are not of the scanner, software and spacing of {source.calibration_id}.",
+            remedy="Name examinations from before the change, of the calibrated scanner.",
+        )
+
+
+def _days(one: Scored, other: Scored) -> float:
+    days = []
+    for each in (one, other):
+        text = each.analysis.identity.study_date if each.analysis.identity else ""
+        try:
+            days.append(datetime.strptime(text, "%Y%m%d").replace(tzinfo=UTC))
+        except ValueError as error:
+            raise CalibrationError(
+                f"Line {each.line.number}: the study date is missing.", remedy="Leave this line out."
+            ) from error
+    return (days[0] - days[1]).days
+
+
+def _end(site: Site, made: Fit, details: dict[str, Any], *, dry_run: bool, as_json: bool) -> None:
+    """Show what came of a fit; store it unless it was refused or only tried."""
+    from tbsnode.pipeline import calibrate
+    from tbsnode.tbs.calibration import to_json
+
+    stored = False
+    if made.calibration is not None and not dry_run:
+        stored = calibrate.store(site, made.calibration, details)
+    if as_json:
+        output.as_json(
+            {
+                "calibration": to_json(made.calibration) if made.calibration else None,
+                "refusals": [{"code": each.code.value, **dict(each.values)} for each in made.refusals],
+                "details": details,
+                "stored": stored,
+            }
+        )
+    else:
+        _say(made, stored=stored, dry_run=dry_run)
+    if made.calibration is None:
+        raise typer.Exit(CalibrationError.exit_code)
+
+
+def _say(made: Fit, *, stored: bool, dry_run: bool) -> None:
+    if made.statistics is not None:
+        output.table(("number", "value"), _numbers(made.statistics))
+    if made.calibration is None:
+        typer.echo("Refused:")
+        for refusal in made.refusals:
+            typer.echo(f"  {_refusal(refusal)}")
+        return
+    made_id = made.calibration.calibration_id
+    if dry_run:
+        typer.echo(f"Would store {made_id}.")
+    elif not stored:
+        typer.echo(f"{made_id} is stored already.")
+    else:
+        typer.echo(f"Stored {made_id}; it holds until {made.calibration.valid_until}.")
+        typer.echo(
+            "New studies use it. `tbsnode study reprocess --scanner NAME` makes successors of older ones."
+        )
+
+
+def _numbers(numbers: FitStatistics) -> list[tuple[str, str]]:
+    low, high = numbers.limits_of_agreement
+    normal, partial, degraded = numbers.per_category
+    return [
+        ("pairs", f"{numbers.pairs} ({normal} normal, {partial} partially degraded, {degraded} degraded)"),
+        ("line (Deming)", f"TBS = {numbers.intercept:.4f} + {numbers.slope:.4f} x slope"),
+        ("95 % of intercept", f"{numbers.intercept_95[0]:.3f} to {numbers.intercept_95[1]:.3f}"),
+        ("95 % of slope", f"{numbers.slope_95[0]:.3f} to {numbers.slope_95[1]:.3f}"),
+        ("standard error of estimate", f"{numbers.see:.4f}"),
+        ("R2", f"{numbers.r2:.3f}"),
+        ("degraded called normal", f"{100 * numbers.degraded_called_normal:.1f} %"),
+        ("bias, limits of agreement", f"{numbers.bias:.4f}, {low:.3f} to {high:.3f}"),
+        *((f"residual on {name}", f"p = {p:.3f}") for name, p in numbers.covariate_p),
+    ]
+
+
+def _refusal(refusal: Refusal) -> str:
+    from tbsnode import text
+
+    numbers = ", ".join(
+        f"{name.replace('_', ' ')} {value:.4g}" if isinstance(value, float | int) else f"{name} {value}"
+        for name, value in refusal.values
+    )
+    words = text.phrase(f"calibration_{refusal.code.value}")
+    return f"{refusal.code.value}: {words}" + (f" ({numbers})" if numbers else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """One line of `calibration list`."""
+
+    calibration_id: str
+    kind: str
+    state: str
+    scanner: str
+    input_class: str
+    pairs: int
+    see: float | None
+    allows_category: bool
+    approved_by: str
+    valid_until: str
+
+
+def _row(calibration: Calibration, state: str) -> Listed:
+    key = calibration.key
+    parts = (key.manufacturer, key.model_name, key.device_serial_number, key.software_versions)
+    return Listed(
+        calibration_id=calibration.calibration_id,
+        kind=calibration.kind.value,
+        state="suspended" if calibration.suspended and state == "active" else state,
+        scanner=" ".join(part for part in parts if part),
+        input_class=key.input_class,
+        pairs=calibration.pairs,
+        see=calibration.see or None,
+        allows_category=calibration.allows_category,
+        approved_by=calibration.approved_by,
+        valid_until=calibration.valid_until.isoformat(),
+    )
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_plain(each)}" for name, each in value.items() if each != "")
+    if isinstance(value, list | tuple):
+        return ", ".join(_plain(each) for each in value)
+    return output.cell(value)

@@ -1,0 +1,179 @@
+"""calibration and precision: real images, simulated licensed values, refusals with their numbers."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tbsnode.dicom import acquisition
+
+STUDIES = 34
+
+
+@pytest.fixture(scope="module")
+def spines(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Display copies of as many patients as a calibration without a class needs, and some more."""
+    folder = tmp_path_factory.mktemp("spines")
+    paths = []
+    for number in range(STUDIES):
+        patient = acquisition.PatientTags(patient_id=f"CAL-{number}", height_m=1.62, weight_kg=64.0)
+        options = acquisition.Options(small=True, anatomy_seed=number % 3)
+        (part10,) = acquisition.study(
+            "display", patient=patient, seed=number, study_date="20261101", options=options
+        )
+        path = folder / f"{number}.dcm"
+        path.write_bytes(part10)
+        paths.append(path)
+    return paths
+
+
+@pytest.fixture(scope="module")
+def scores(spines: list[Path]) -> dict[str, float]:
+    """The scores that the node computes for them; only those with all four levels."""
+    from tbsnode.pipeline.analyze import AnalysisSettings, analyze_file
+
+    found = {}
+    for path in spines:
+        (result,) = analyze_file(path, AnalysisSettings())
+        if result.analysis.score is not None and len(result.analysis.included) == 4:
+            found[str(path)] = result.analysis.score
+    assert len(found) >= 30
+    return found
+
+
+def write(path: Path, columns: tuple[str, ...], rows: list[tuple[object, ...]]) -> Path:
+    with path.open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(columns)
+        writer.writerows(rows)
+    return path
+
+
+def pairs(tmp_path: Path, scores: dict[str, float], *, sign: float = 1.0) -> Path:
+    """Licensed values on a known line, spread over the classes as patients are."""
+    mean = sum(scores.values()) / len(scores)
+    rows = [(uid, f"{1.27 + sign * 1.1 * (score - mean):.4f}") for uid, score in scores.items()]
+    return write(tmp_path / "pairs.csv", ("uid", "tbs"), rows)
+
+
+def test_a_calibration_from_images_to_a_value(
+    run: Any, run_json: Any, site_config: Path, tmp_path: Path, scores: dict[str, float]
+) -> None:
+    where = ("--config", site_config)
+    table, plots = pairs(tmp_path, scores), tmp_path / "plots.pdf"
+    arguments = ("calibration", "fit", table, "--approved-by", "Dr. Example", "--plots", plots, *where)
+    tried = run(*arguments, "--dry-run")
+    assert tried.exit_code == 0, tried.output
+    assert "Would store CAL-" in tried.stdout
+    assert "No scanner is calibrated." in run("calibration", "list", *where).stdout
+    made = run_json(*arguments)
+    assert made["stored"]
+    record = made["calibration"]
+    assert record["slope"] == pytest.approx(1.1, abs=0.002)
+    assert (record["pairs"], record["allows_category"]) == (len(scores), False)
+    assert plots.read_bytes().startswith(b"%PDF-")
+    listed = run("calibration", "list", *where)
+    assert record["calibration_id"] in listed.stdout
+    shown = run("calibration", "show", record["calibration_id"], *where)
+    assert "Dr. Example" in shown.stdout
+    assert "range of the pairs" in shown.stdout
+    again = run(*arguments)
+    assert "stored already" in again.stdout
+    assert run("calibration", "retire", record["calibration_id"], "--reason", "test", *where).exit_code == 0
+    assert run("calibration", "retire", record["calibration_id"], "--reason", "test", *where).exit_code == 30
+
+
+def test_a_line_that_falls_is_refused_with_its_numbers(
+    run: Any, site_config: Path, tmp_path: Path, scores: dict[str, float]
+) -> None:
+    table = pairs(tmp_path, scores, sign=-1.0)
+    done = run("calibration", "fit", table, "--approved-by", "X", "--config", site_config)
+    assert done.exit_code == 30
+    assert "NEGATIVE_SLOPE: the value does not rise with the texture slope (slope -1." in done.stdout
+    assert "standard error of estimate" in done.stdout
+
+
+def test_an_extension_after_a_change(
+    run: Any, run_json: Any, site_config: Path, tmp_path: Path, scores: dict[str, float]
+) -> None:
+    where = ("--config", site_config)
+    fitted = run_json("calibration", "fit", pairs(tmp_path, scores), "--approved-by", "Dr. Example", *where)[
+        "calibration"
+    ]
+    rows = [(uid, uid) for uid in list(scores)[:10]]
+    table = write(tmp_path / "exams.csv", ("before", "after"), rows)
+    made = run_json(
+        "calibration", "extend", fitted["calibration_id"], table, "--approved-by", "Dr. E", *where
+    )
+    assert made["calibration"]["based_on"] == fitted["calibration_id"]
+    assert made["details"]["extension"]["largest_difference"] == 0.0
+    few = write(tmp_path / "few.csv", ("before", "after"), rows[:9])
+    done = run("calibration", "extend", fitted["calibration_id"], few, "--approved-by", "Dr. E", *where)
+    assert done.exit_code == 30
+    assert "TOO_FEW" in done.stdout
+
+
+def test_a_precision_study(
+    run: Any, run_json: Any, site_config: Path, tmp_path: Path, scores: dict[str, float]
+) -> None:
+    where = ("--config", site_config)
+    files = list(scores)
+    rows = [(f"S{index // 2}", uid) for index, uid in enumerate(files[:8])]
+    table = write(tmp_path / "repeats.csv", ("subject", "uid"), rows)
+    made = run_json("precision", "fit", table, "--approved-by", "Dr. Example", *where)
+    assert made["sets"][0]["degrees"] == 4
+    assert made["sets"][0]["lsc"] is None
+    shown = run("precision", "show", *where)
+    assert "Fewer than 30 degrees of freedom" in shown.stdout
+    assert "Dr. Example" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("columns", "rows", "said"),
+    [
+        (("uid",), [("x",)], "has no column tbs"),
+        (("uid", "tbs"), [], "has 0 lines"),
+        (("uid", "tbs"), [("", "1.2")], "Line 2: the column uid is empty"),
+        (("uid", "tbs"), [("1.2.3", "1.2")], "Line 2: 1.2.3 is neither a file nor in this node's archive"),
+    ],
+)
+def test_a_wrong_table_is_refused_with_its_line(
+    columns: tuple[str, ...],
+    rows: list[tuple[object, ...]],
+    said: str,
+    run: Any,
+    site_config: Path,
+    tmp_path: Path,
+) -> None:
+    table = write(tmp_path / "wrong.csv", columns, rows)
+    done = run("calibration", "fit", table, "--approved-by", "X", "--config", site_config)
+    assert done.exit_code == 30
+    assert said in done.stderr
+
+
+def test_a_value_that_is_no_number(
+    run: Any, site_config: Path, tmp_path: Path, scores: dict[str, float]
+) -> None:
+    table = write(tmp_path / "wrong.csv", ("uid", "tbs"), [(next(iter(scores)), "1,2")])
+    done = run("calibration", "fit", table, "--approved-by", "X", "--config", site_config)
+    assert done.exit_code == 30
+    assert "Line 2: tbs is '1,2', not a number." in done.stderr
+
+
+def test_the_same_scan_twice_counts_once(
+    run: Any, site_config: Path, tmp_path: Path, scores: dict[str, float]
+) -> None:
+    rows = [(uid, "1.2") for uid in (*scores, next(iter(scores)))]
+    table = write(tmp_path / "twice.csv", ("uid", "tbs"), rows)
+    done = run("calibration", "fit", table, "--approved-by", "X", "--config", site_config)
+    assert done.exit_code == 30
+    assert "DUPLICATE" in done.stdout
+
+
+def test_an_unknown_calibration(run: Any, site_config: Path) -> None:
+    done = run("calibration", "show", "CAL-none", "--config", site_config)
+    assert done.exit_code == 30
+    assert "There is no calibration CAL-none." in done.stderr

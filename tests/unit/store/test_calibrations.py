@@ -1,0 +1,98 @@
+"""Calibrations in the database: written once, superseded or retired, never edited."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import sqlalchemy as sa
+
+from tbsnode.store import calibrations, schema
+from tbsnode.store.database import Database
+from tbsnode.tbs.calibration import Calibration, Kind
+from tests.unit.tbs.test_calibration import LINE
+
+
+def add(database: Database, calibration: Calibration) -> bool:
+    with database.transaction() as tx:
+        return calibrations.add(tx, calibration, {"pairs": []})
+
+
+def active(database: Database) -> list[str]:
+    with database.read() as tx:
+        return [each.calibration_id for each in calibrations.active(tx)]
+
+
+def test_it_comes_back_as_it_was(database: Database) -> None:
+    assert add(database, LINE)
+    with database.read() as tx:
+        row = calibrations.by_id(tx, LINE.calibration_id)
+    assert row is not None
+    assert row.calibration == LINE
+    assert (row.state, row.details) == ("active", {"pairs": []})
+
+
+def test_a_newer_one_of_the_same_scanner_supersedes(database: Database) -> None:
+    newer = replace(LINE, slope=1.2).named()
+    other = replace(LINE, key=replace(LINE.key, device_serial_number="78")).named()
+    for each in (LINE, other, newer):
+        add(database, each)
+    assert active(database) == [other.calibration_id, newer.calibration_id]
+    with database.read() as tx:
+        old = calibrations.by_id(tx, LINE.calibration_id)
+    assert old is not None
+    assert (old.state, old.reason) == ("superseded", f"by {newer.calibration_id}")
+    assert old.calibration == LINE
+
+
+def test_one_after_a_software_change_supersedes_too(database: Database) -> None:
+    after = replace(LINE, key=replace(LINE.key, software_versions="2.0")).named()
+    add(database, LINE)
+    add(database, after)
+    assert active(database) == [after.calibration_id]
+
+
+def test_a_reference_stands_beside_a_line(database: Database) -> None:
+    adults = replace(LINE, kind=Kind.REFERENCE, reference_scores=(1.0, 1.2)).named()
+    add(database, LINE)
+    add(database, adults)
+    assert active(database) == [LINE.calibration_id, adults.calibration_id]
+
+
+def test_the_same_one_again_changes_nothing(database: Database) -> None:
+    assert add(database, LINE)
+    assert not add(database, LINE)
+    assert active(database) == [LINE.calibration_id]
+
+
+def test_retired(database: Database) -> None:
+    add(database, LINE)
+    with database.transaction() as tx:
+        assert calibrations.retire(tx, LINE.calibration_id, "scanner sold")
+        assert not calibrations.retire(tx, LINE.calibration_id, "again")
+        assert not calibrations.retire(tx, "CAL-none", "unknown")
+    assert active(database) == []
+
+
+def test_precision_studies_newest_first(database: Database) -> None:
+    for number in (1, 2):
+        with database.transaction() as tx:
+            calibrations.add_precision(tx, {"sets": [], "number": number}, "Dr. Example")
+    with database.read() as tx:
+        assert [each["number"] for each in calibrations.precision_records(tx)] == [2, 1]
+
+
+def test_the_first_schema_with_rows_in_it_is_upgraded(sqlite_url: str) -> None:
+    """A database of revision 0001 keeps its rows and gains the new tables."""
+    database = Database(sqlite_url)
+    database.upgrade()
+    with database.transaction() as tx:
+        tx.add(schema.patient, patient_id="P1", created_at=tx.now)
+        for table in ("tbs_calibration", "tbs_precision"):
+            tx.execute(sa.text(f"DROP TABLE {table}"))
+        tx.execute(sa.text("UPDATE tbs_revision SET version_num = '0001'"))
+    database.upgrade()
+    database.require_current()
+    assert add(database, LINE)
+    with database.read() as tx:
+        assert tx.scalar(sa.select(schema.patient.c.patient_id)) == "P1"
+    database.dispose()
