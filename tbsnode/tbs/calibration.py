@@ -260,7 +260,9 @@ def choose(calibrations: Sequence[Calibration], key: ScannerKey, *, estimator: s
         return Choice(calibration=chosen, reference=reference, findings=soon)
     if not lines:
         return Choice(reference=reference, findings=(Finding(Code.SCANNER_UNCALIBRATED),))
-    return Choice(reference=reference, findings=(_why_not(lines[-1], key, estimator),))
+    # the one that least keeps from holding, of several the newest: what is told is what to act on
+    nearest = min(reversed(lines), key=lambda each: len(_stale(each, key, estimator)))
+    return Choice(reference=reference, findings=(_why_not(nearest, key, estimator),))
 
 
 def _stale(calibration: Calibration, key: ScannerKey, estimator: str) -> tuple[str, ...]:
@@ -302,14 +304,16 @@ def apply(
     -------
     Applied
         Outside the range of the calibration the value stands and no class is allowed; a modeled
-        covariate that is missing means no value.
+        covariate that is missing means no value, and is named. `see` is printed as TBS -+ SEE: about two
+        of three licensed values lie in that interval. It holds the repeatability of both scores, so
+        nothing is added to it.
     """
     if calibration.kind is Kind.REFERENCE:
         return _placed(calibration.reference_scores, score)
     outside = _outside(calibration.limits, person, statistics)
     values = [person.value(each.name) for each in calibration.covariates]
     if any(value is None for value in values):
-        return Applied(findings=outside)
+        return Applied(findings=outside)  # what is modeled has a range, so what is missing is named there
     tbs = calibration.intercept + calibration.slope * score
     for covariate, value in zip(calibration.covariates, values, strict=True):
         assert value is not None
@@ -341,22 +345,36 @@ def _outside(
     limits: tuple[Limits, ...], person: Person, statistics: ImageStatistics | None
 ) -> tuple[Finding, ...]:
     """Return a finding for each covariate that is missing or outside the range of the pairs."""
-    known: dict[str, float | None] = {"bmi": person.bmi, "age_years": person.age_years}
+    known: dict[str, float | None] = {name: person.value(name) for name in ("bmi", "age_years", "sex")}
     if statistics is not None:
         known |= {name: float(value) for name, value in asdict(statistics).items()}
-    found = []
-    for limit in limits:
-        value = known.get(limit.covariate)
-        if value is not None and limit.low <= value <= limit.high:
-            continue
-        shown: tuple[tuple[str, float | str], ...] = (
-            ("covariate", limit.covariate.replace("_", " ")),
-            ("value", "unknown" if value is None else round(value, 4)),
-            ("low", round(limit.low, 4)),
-            ("high", round(limit.high, 4)),
-        )
-        found.append(Finding(Code.OUTSIDE_CALIBRATION_RANGE, values=shown))
-    return tuple(found)
+    return tuple(
+        Finding(Code.OUTSIDE_CALIBRATION_RANGE, values=_compared(limit, known.get(limit.covariate)))
+        for limit in limits
+        if not _within(limit, known.get(limit.covariate))
+    )
+
+
+def _within(limit: Limits, value: float | None) -> bool:
+    return value is not None and limit.low <= value <= limit.high
+
+
+def _compared(limit: Limits, value: float | None) -> tuple[tuple[str, float | str], ...]:
+    """Return what a sentence quotes: the covariate, its value, and its range."""
+
+    def shown(number: float | None) -> float | str:
+        if number is None:
+            return "unknown"
+        if limit.covariate == "sex":
+            return "M" if number else "F"
+        return round(number, 4)
+
+    return (
+        ("covariate", limit.covariate.replace("_", " ")),
+        ("value", shown(value)),
+        ("low", shown(limit.low)),
+        ("high", shown(limit.high)),
+    )
 
 
 def to_json(calibration: Calibration) -> dict[str, Any]:

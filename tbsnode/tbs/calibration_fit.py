@@ -7,7 +7,7 @@ what was asked for.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
 
@@ -18,13 +18,23 @@ from tbsnode.tbs.calibration import (
     Calibration,
     Covariate,
     Kind,
-    Limits,
-    Person,
     ScannerKey,
     valid_until,
 )
+from tbsnode.tbs.calibration_pairs import COVARIATES, Pair, limits_of, ranges_known, table, testable
 from tbsnode.tbs.deming import Line, Vector
-from tbsnode.tbs.result import ImageStatistics
+
+__all__ = [
+    "CUT_OFFS",
+    "SEE_MAX",
+    "Approval",
+    "Fit",
+    "FitStatistics",
+    "Pair",
+    "Refusal",
+    "Refused",
+    "fit_paired",
+]
 
 PAIRS_FOR_VALUE = 30
 PAIRS_FOR_CATEGORY = 60
@@ -36,8 +46,6 @@ P_MIN = 0.05
 CUT_OFFS = (1.23, 1.31)  # degraded at or below, normal above: meta-analysis tertiles
 TBS_PRECISION = 0.019  # 1.5 % of 1.25; short-term CV of licensed software 1.4-1.6 %
 SCORE_PRECISION = 0.010  # where the pairs have no standard errors: the project's own target
-RANGE_PERCENT = (5.0, 95.0)
-COVARIATES = ("bmi", "age_years", "sex")
 
 
 class Refused(StrEnum):
@@ -62,41 +70,6 @@ class Refusal:
 
     code: Refused
     values: tuple[tuple[str, float | str], ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
-    """One scan with both scores.
-
-    Attributes
-    ----------
-    scan : str
-        Names the scan (SOP Instance UID); a scan counts once.
-    score, tbs : float
-        Our mean slope, and the value of licensed software on the same scan and levels.
-    bmi, age_years : float or None
-        Of the patient.
-    sex : str
-        ``"M"`` or ``"F"``.
-    statistics : ImageStatistics or None
-        How the scored pixels look.
-    standard_error : float or None
-        Repeatability of `score`.
-    """
-
-    scan: str
-    score: float
-    tbs: float
-    bmi: float | None = None
-    age_years: float | None = None
-    sex: str = ""
-    statistics: ImageStatistics | None = None
-    standard_error: float | None = None
-
-    @property
-    def person(self) -> Person:
-        """The patient's covariates."""
-        return Person(bmi=self.bmi, age_years=self.age_years, sex=self.sex)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,13 +105,16 @@ class FitStatistics:
     per_category : tuple of int
         Pairs that are normal, partially degraded, degraded.
     degraded_called_normal : float
-        Share of the degraded pairs whose prediction lies above the upper cut-off.
+        Share, of the pairs whose licensed value is degraded, of those that are predicted normal from all
+        other pairs; 0 where none is degraded (no class is allowed then).
     covariate_p : tuple of (str, float)
         How likely the residual slope on each covariate is chance, after modeling.
     bias, limits_of_agreement : float, tuple of float
         Bland-Altman: mean of prediction less TBS, and the mean -+ 1.96 SD.
     predicted : tuple of float
         Of each pair from all others, in the order of the pairs.
+    covariates : tuple of Covariate
+        What is modeled besides the score.
     """
 
     pairs: int
@@ -155,6 +131,7 @@ class FitStatistics:
     bias: float
     limits_of_agreement: tuple[float, float]
     predicted: tuple[float, ...]
+    covariates: tuple[Covariate, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +143,38 @@ class Fit:
     statistics: FitStatistics | None = None
 
 
-def fit_paired(pairs: Sequence[Pair], key: ScannerKey, approval: Approval) -> Fit:
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class _Study:
+    """The pairs as arrays, with what the fit assumes."""
+
+    pairs: Sequence[Pair]
+    x: Vector  # scores, shape (N,)
+    y: Vector  # licensed values, shape (N,)
+    ratio: float
+    cut_offs: tuple[float, float]
+
+    def centered(self, names: Sequence[str]) -> tuple[Vector, Vector]:
+        """Return covariates less their means, shape (N, K), and the means."""
+        z = table(self.pairs, names)
+        return z - z.mean(axis=0), z.mean(axis=0)
+
+    def line(self, names: Sequence[str]) -> Line:
+        """Return the line with these covariates modeled."""
+        return deming.fit(self.x, self.y, self.centered(names)[0], self.ratio)
+
+    def residual(self, names: Sequence[str]) -> Vector:
+        """Return what that line leaves."""
+        return self.y - self.line(names).at(self.x, self.centered(names)[0])
+
+
+def fit_paired(
+    pairs: Sequence[Pair],
+    key: ScannerKey,
+    approval: Approval,
+    *,
+    error_ratio: float | None = None,
+    cut_offs: tuple[float, float] = CUT_OFFS,
+) -> Fit:
     """Calibrate a scanner against licensed software on the same scans.
 
     Parameters
@@ -177,41 +185,59 @@ def fit_paired(pairs: Sequence[Pair], key: ScannerKey, approval: Approval) -> Fi
         The scanner that made all of them.
     approval : Approval
         Who vouches for it.
+    error_ratio : float, optional
+        Variance of the errors of TBS over that of the score. By default that of a repeated licensed
+        value (`TBS_PRECISION`) over the mean square of the pairs' standard errors, or over
+        `SCORE_PRECISION` where they have none.
+    cut_offs : tuple of float
+        Degraded at or below the first, normal above the second.
 
     Returns
     -------
     Fit
         Refused below 30 pairs, with a slope that is not positive, R2 below 0.5, SEE above 0.06, more
         than 3 % of the degraded called normal, or a residual slope on BMI, age or sex (p < 0.05)
-        that modeling does not take off.
+        that modeling does not take off, or that cannot be modeled because some patients lack it. No
+        class is allowed where ranges of patients and pictures are not known.
     """
     refusals = _unfit(pairs)
     if refusals:
         return Fit(calibration=None, refusals=refusals)
-    x, y = (np.array([getattr(pair, name) for pair in pairs]) for name in ("score", "tbs"))
-    ratio = _error_ratio(pairs)
-    names, z = _modeled(pairs, x, y, ratio)
-    centers = z.mean(axis=0)
-    numbers = _statistics(pairs, (x, y, z - centers, ratio), names)
+    # in one order, so that the order of a table does not change the last digits
+    pairs_sorted = sorted(pairs, key=lambda pair: (pair.score, pair.tbs, pair.scan))
+    study = _Study(
+        pairs=pairs_sorted,
+        x=np.array([pair.score for pair in pairs_sorted]),
+        y=np.array([pair.tbs for pair in pairs_sorted]),
+        ratio=_error_ratio(pairs_sorted) if error_ratio is None else error_ratio,
+        cut_offs=cut_offs,
+    )
+    numbers = _statistics(study, _modeled(study)) if np.isfinite(study.line(()).slope) else None
+    if numbers is None or not np.isfinite([numbers.see, *numbers.slope_95, *numbers.intercept_95]).all():
+        return Fit(calibration=None, refusals=(Refusal(Refused.NEGATIVE_SLOPE, (("slope", 0.0),)),))
     refusals = _refusals(numbers)
+    places = {pair.scan: place for place, pair in enumerate(pairs_sorted)}
+    predicted = tuple(numbers.predicted[places[pair.scan]] for pair in pairs)
+    numbers = replace(numbers, predicted=predicted)
     if refusals:
         return Fit(calibration=None, refusals=refusals, statistics=numbers)
-    line = deming.fit(x, y, z - centers, ratio)
-    covariates = tuple(
-        Covariate(name=name, slope=slope, center=float(center))
-        for name, slope, center in zip(names, line.extra, centers, strict=True)
-    )
+    return Fit(calibration=_made(numbers, pairs, key, approval), refusals=(), statistics=numbers)
+
+
+def _made(numbers: FitStatistics, pairs: Sequence[Pair], key: ScannerKey, approval: Approval) -> Calibration:
+    limits = limits_of(pairs)
+    enough = len(pairs) >= PAIRS_FOR_CATEGORY and min(numbers.per_category) >= PAIRS_PER_CATEGORY
     made = Calibration(
         kind=Kind.PAIRED,
         key=key,
-        intercept=line.intercept,
-        slope=line.slope,
-        covariates=covariates,
+        intercept=numbers.intercept,
+        slope=numbers.slope,
+        covariates=numbers.covariates,
         see=numbers.see,
         pairs=len(pairs),
         per_category=numbers.per_category,
-        allows_category=len(pairs) >= PAIRS_FOR_CATEGORY and min(numbers.per_category) >= PAIRS_PER_CATEGORY,
-        limits=_limits(pairs),
+        allows_category=enough and ranges_known(limits),
+        limits=limits,
         estimator=approval.estimator,
         reference_software=approval.reference_software,
         approved_by=approval.approved_by,
@@ -220,7 +246,7 @@ def fit_paired(pairs: Sequence[Pair], key: ScannerKey, approval: Approval) -> Fi
         simulated=approval.simulated,
         based_on=approval.based_on,
     )
-    return Fit(calibration=made.named(), refusals=(), statistics=numbers)
+    return made.named()
 
 
 def _unfit(pairs: Sequence[Pair], needed: int = PAIRS_FOR_VALUE) -> tuple[Refusal, ...]:
@@ -238,66 +264,66 @@ def _unfit(pairs: Sequence[Pair], needed: int = PAIRS_FOR_VALUE) -> tuple[Refusa
 
 def _error_ratio(pairs: Sequence[Pair]) -> float:
     """Return the variance of repeated licensed values over that of repeated scores."""
-    errors = [pair.standard_error for pair in pairs if pair.standard_error]
-    own = float(np.sqrt(np.mean(np.square(errors)))) if errors else SCORE_PRECISION
+    errors = [pair.standard_error for pair in pairs if pair.standard_error is not None]
+    usable = [error for error in errors if np.isfinite(error) and error > 0]
+    own = float(np.sqrt(np.mean(np.square(usable)))) if usable else SCORE_PRECISION
     return (TBS_PRECISION / max(own, 1e-4)) ** 2
 
 
-def _table(pairs: Sequence[Pair], names: Sequence[str]) -> Vector:
-    columns = [[pair.person.value(name) for pair in pairs] for name in names]
-    return np.array(columns, dtype=np.float64).T.reshape(len(pairs), len(names))
+def _modeled(study: _Study) -> tuple[str, ...]:
+    """Choose the covariates that the residuals depend on, the clearest first, until none is left."""
+    known, _ = testable(study.pairs)
+    chosen: tuple[str, ...] = ()
+    for _ in known:
+        p = deming.p_values(study.residual(chosen), table(study.pairs, known))
+        left = [(value, name) for value, name in zip(p, known, strict=True) if name not in chosen]
+        clearest, name = min(left)
+        if clearest >= P_MIN:
+            break
+        chosen = (*chosen, name)
+    return chosen
 
 
-def _known(pairs: Sequence[Pair]) -> list[str]:
-    """Return the covariates that every pair has and that vary."""
-    found = []
-    for name in COVARIATES:
-        values = [pair.person.value(name) for pair in pairs]
-        if None not in values and len(set(values)) > 1:
-            found.append(name)
-    return found
+def _residual_p(study: _Study, modeled: Sequence[str]) -> tuple[tuple[str, float], ...]:
+    """Test what the line leaves on every covariate; one that some pairs lack, on the others alone."""
+    residual = study.residual(modeled)
+    whole, partly = testable(study.pairs)
+    found = dict(zip(whole, deming.p_values(residual, table(study.pairs, whole)), strict=True))
+    for name in partly:
+        column = table(study.pairs, [name])
+        has = np.isfinite(column[:, 0])
+        found[name] = deming.p_values(residual[has], column[has])[0]
+    return tuple((name, float(found[name])) for name in COVARIATES if name in found)
 
 
-def _modeled(pairs: Sequence[Pair], x: Vector, y: Vector, ratio: float) -> tuple[list[str], Vector]:
-    """Choose the covariates that the residuals depend on; they are modeled."""
-    names = _known(pairs)
-    table = _table(pairs, names)
-    intercept, slope = deming.deming(x, y, ratio)
-    if not names or not np.isfinite(slope):
-        return [], np.zeros((x.size, 0))
-    p = deming.p_values(y - intercept - slope * x, table)
-    chosen = [name for name, value in zip(names, p, strict=True) if value < P_MIN]
-    return chosen, _table(pairs, chosen)
-
-
-def _statistics(
-    pairs: Sequence[Pair], data: tuple[Vector, Vector, Vector, float], modeled: list[str]
-) -> FitStatistics:
-    x, y, z, ratio = data
-    line = deming.fit(x, y, z, ratio)
-    predicted, without = deming.left_out(x, y, z, ratio)
-    degraded = y <= CUT_OFFS[0]
-    wrong = float(np.mean(predicted[degraded] > CUT_OFFS[1])) if degraded.any() else 0.0
-    difference = line.at(x, z) - y
-    spread = 1.96 * float(difference.std(ddof=1))
-    bias = float(difference.mean())
-    names = _known(pairs)
-    p = deming.p_values(y - line.at(x, z), _table(pairs, names))
+def _statistics(study: _Study, modeled: tuple[str, ...]) -> FitStatistics:
+    x, y = study.x, study.y
+    z, centers = study.centered(modeled)
+    line = study.line(modeled)
+    predicted, without = deming.left_out(x, y, z, study.ratio)
+    degraded = y <= study.cut_offs[0]
+    wrong = float(np.mean(predicted[degraded] > study.cut_offs[1])) if degraded.any() else 0.0
+    difference = predicted - y
+    bias, spread = float(difference.mean()), 1.96 * float(difference.std(ddof=1))
     return FitStatistics(
-        pairs=len(pairs),
-        error_ratio=ratio,
+        pairs=x.size,
+        error_ratio=study.ratio,
         intercept=line.intercept,
         slope=line.slope,
         intercept_95=_interval(line, without, "intercept"),
         slope_95=_interval(line, without, "slope"),
-        see=float(np.sqrt(np.sum((y - predicted) ** 2) / (x.size - 2 - len(modeled)))),
+        see=float(np.sqrt(np.sum(difference**2) / (x.size - 2 - len(modeled)))),
         r2=float(np.corrcoef(x, y)[0, 1] ** 2) if x.std() > 0 and y.std() > 0 else 0.0,
-        per_category=_categories(y),
+        per_category=_categories(y, study.cut_offs),
         degraded_called_normal=wrong,
-        covariate_p=tuple((name, float(value)) for name, value in zip(names, p, strict=True)),
+        covariate_p=_residual_p(study, modeled),
         bias=bias,
         limits_of_agreement=(bias - spread, bias + spread),
         predicted=tuple(float(value) for value in predicted),
+        covariates=tuple(
+            Covariate(name=name, slope=slope, center=float(center))
+            for name, slope, center in zip(modeled, line.extra, centers, strict=True)
+        ),
     )
 
 
@@ -306,8 +332,8 @@ def _interval(line: Line, without: list[Line], name: str) -> tuple[float, float]
     return deming.jackknife_interval(getattr(line, name), values)
 
 
-def _categories(tbs: Vector) -> tuple[int, int, int]:
-    degraded, normal = int(np.sum(tbs <= CUT_OFFS[0])), int(np.sum(tbs > CUT_OFFS[1]))
+def _categories(tbs: Vector, cut_offs: tuple[float, float]) -> tuple[int, int, int]:
+    degraded, normal = int(np.sum(tbs <= cut_offs[0])), int(np.sum(tbs > cut_offs[1]))
     return normal, tbs.size - normal - degraded, degraded
 
 
@@ -326,19 +352,4 @@ def _refusals(numbers: FitStatistics) -> tuple[Refusal, ...]:
     for name, p in numbers.covariate_p:
         if p < P_MIN:
             found.append(Refusal(Refused.RESIDUAL_COVARIATE, (("covariate", name), ("p", p))))
-    return tuple(found)
-
-
-def _limits(pairs: Sequence[Pair]) -> tuple[Limits, ...]:
-    """Return the 5th to 95th percentile of everything that every pair tells."""
-    columns = {name: [pair.person.value(name) for pair in pairs] for name in ("bmi", "age_years")}
-    if all(pair.statistics is not None for pair in pairs):
-        for field in fields(ImageStatistics):
-            columns[field.name] = [float(getattr(pair.statistics, field.name)) for pair in pairs]
-    found = []
-    for name, values in columns.items():
-        known = [value for value in values if value is not None]
-        if len(known) == len(pairs):
-            low, high = np.percentile(known, RANGE_PERCENT)
-            found.append(Limits(covariate=name, low=float(low), high=float(high)))
     return tuple(found)

@@ -12,16 +12,17 @@ from tbsnode.tbs.calibration_fit import (
     SEE_MAX,
     Approval,
     Fit,
-    Pair,
     Refusal,
     Refused,
     fit_paired,
 )
+from tbsnode.tbs.calibration_pairs import Pair, ranges_known
 
 TRANSFER_DAYS = 60
 EXTENSION_MIN = 10
 EXTENSION_MEAN = 0.010
 EXTENSION_EACH = 0.020
+_BINARY = 1e-9
 REFERENCE_ADULTS = 100
 ADULT_YEARS = 20.0
 
@@ -45,15 +46,35 @@ class Twin:
 def fit_transfer(twins: Sequence[Twin], source: Calibration, key: ScannerKey, approval: Approval) -> Fit:
     """Calibrate a scanner through patients who were measured on a calibrated one too.
 
-    Errors add: the standard error of estimate is that of the source and that of this line together.
+    Errors add: the standard error of estimate is the root of the squares of that of the source and that
+    of this line. Both scanners are taken to repeat a slope alike, so the ratio of the error variances
+    is the square of the source's slope.
+
+    Parameters
+    ----------
+    twins : sequence of Twin
+        At least 30 patients, both scans within 60 days.
+    source : Calibration
+        Of the calibrated scanner: paired or itself transferred, in force, of the same estimator.
+    key : ScannerKey
+        The new scanner.
+    approval : Approval
+        Who vouches for it.
+
+    Returns
+    -------
+    Fit
+        Allows a texture class where the source does; ends no later than the source.
     """
-    if source.kind is Kind.REFERENCE:
-        return Fit(calibration=None, refusals=(Refusal(Refused.SOURCE_UNFIT),))
-    late = sum(abs(twin.days) > TRANSFER_DAYS for twin in twins)
+    unfit = _unfit_source(source, approval)
+    if unfit:
+        return Fit(calibration=None, refusals=(Refusal(Refused.SOURCE_UNFIT, (("detail", unfit),)),))
+    late = sum(not abs(twin.days) <= TRANSFER_DAYS for twin in twins)
     if late:
         values = (("patients", late), ("limit_days", TRANSFER_DAYS))
         return Fit(calibration=None, refusals=(Refusal(Refused.TOO_FAR_APART, values),))
-    fitted = fit_paired([twin.pair for twin in twins], key, approval)
+    pairs = [twin.pair for twin in twins]
+    fitted = fit_paired(pairs, key, approval, error_ratio=source.slope**2)
     if fitted.calibration is None or fitted.statistics is None:
         return fitted
     see = float(np.hypot(source.see, fitted.statistics.see))
@@ -67,16 +88,37 @@ def fit_transfer(twins: Sequence[Twin], source: Calibration, key: ScannerKey, ap
         based_on=source.calibration_id,
         reference_software=source.reference_software,
         # it can allow no more than its source does, and needs no sixty patients of its own
-        allows_category=source.allows_category,
+        allows_category=source.allows_category and ranges_known(fitted.calibration.limits),
         simulated=source.simulated or fitted.calibration.simulated,
         valid_until=min(source.valid_until, fitted.calibration.valid_until),
     )
     return Fit(calibration=made.named(), refusals=(), statistics=fitted.statistics)
 
 
+def _unfit_source(source: Calibration, approval: Approval) -> str:
+    """Say why nothing can be carried over from a calibration; empty where it can."""
+    if source.kind is Kind.REFERENCE:
+        return "a reference of own adults"
+    if source.suspended:
+        return "suspended"
+    if source.valid_until < approval.approved_on:
+        return "no longer valid"
+    return "" if source.estimator == approval.estimator else "another estimator"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extension:
-    """How far re-exported examinations moved after a change of software or export."""
+    """How far re-exported examinations moved after a change of software or export.
+
+    Attributes
+    ----------
+    examinations : int
+        How many.
+    mean_difference, largest_difference : float
+        Of the absolute differences of the scores; 0 where one of them is no number.
+    refusals : tuple of Refusal
+        Why the calibration stays suspended; empty where it may be restored.
+    """
 
     examinations: int
     mean_difference: float
@@ -96,20 +138,32 @@ def check_extension(old_scores: Sequence[float], new_scores: Sequence[float]) ->
     -------
     Extension
         Without refusals where at least 10 examinations moved by at most 0.010 in the mean and at most
-        0.020 each.
+        0.020 each, up or down: moves that cancel out are moves all the same.
+
+    Raises
+    ------
+    ValueError
+        If there are not as many scores after as before.
     """
-    difference = np.asarray(new_scores, dtype=np.float64) - np.asarray(old_scores, dtype=np.float64)
-    mean = float(difference.mean()) if difference.size else 0.0
-    largest = float(np.max(np.abs(difference), initial=0.0))
+    old, new = (np.asarray(scores, dtype=np.float64) for scores in (old_scores, new_scores))
+    if old.shape != new.shape:
+        raise ValueError(f"{old.size} scores before and {new.size} after")
+    moved = np.abs(new - old)
+    if not np.isfinite(moved).all():
+        refusal = Refusal(Refused.NOT_FINITE)
+        return Extension(
+            examinations=moved.size, mean_difference=0.0, largest_difference=0.0, refusals=(refusal,)
+        )
+    mean, largest = float(moved.mean()) if moved.size else 0.0, float(np.max(moved, initial=0.0))
     found = []
-    if difference.size < EXTENSION_MIN:
-        values = (("pairs", difference.size), ("needed", EXTENSION_MIN))
-        found.append(Refusal(Refused.TOO_FEW, values))
-    if not (abs(mean) <= EXTENSION_MEAN and largest <= EXTENSION_EACH):
+    if moved.size < EXTENSION_MIN:
+        found.append(Refusal(Refused.TOO_FEW, (("pairs", moved.size), ("needed", EXTENSION_MIN))))
+    # 1.21 - 1.20 is a little more than 0.01 in binary
+    if not (mean <= EXTENSION_MEAN + _BINARY and largest <= EXTENSION_EACH + _BINARY):
         differs = (("mean", mean), ("largest", largest))
         found.append(Refusal(Refused.EXTENSION_DIFFERS, differs))
     return Extension(
-        examinations=int(difference.size),
+        examinations=moved.size,
         mean_difference=mean,
         largest_difference=largest,
         refusals=tuple(found),
@@ -126,6 +180,7 @@ def extended(calibration: Calibration, key: ScannerKey, approval: Approval) -> C
         approved_on=approval.approved_on,
         based_on=calibration.calibration_id,
         suspended=False,
+        simulated=calibration.simulated or approval.simulated,
     )
     return made.named()
 

@@ -60,7 +60,7 @@ PHRASES: dict[str, str] = {
     "calibration_RESIDUAL_COVARIATE": "the error depends on the patient, and modeling does not help",
     "calibration_TOO_FAR_APART": "the two scans of a patient lie too far apart",
     "calibration_EXTENSION_DIFFERS": "the scores moved with the change",
-    "calibration_SOURCE_UNFIT": "a reference of own adults cannot be transferred",
+    "calibration_SOURCE_UNFIT": "that calibration cannot be transferred",
     "class_normal": "normal microarchitecture",
     "class_partially_degraded": "partially degraded microarchitecture",
     "class_degraded": "degraded microarchitecture",
