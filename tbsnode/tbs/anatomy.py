@@ -53,4 +53,12 @@ TOP_MARGIN_MM = 24.0  # T12/L1 below the upper border of the field
 BOTTOM_MARGIN_MM = 24.0  # L4/L5 above its lower border
 OUTLIER = 0.04  # chance that a sign misleads, as at a transitional vertebra [design]
 NO_RIB = 0.15  # chance that the lowest rib seen is not the twelfth; absent in 12-16 of 93
+FALSE_RIB = 0.4  # the same where only one side shows it [design]
+# L1 to L4 over their mean: three people on two scanners [iDXA, GE]; weak, so it may mislead often
+PITCH_GROWTH = (0.918, 0.949, 1.070, 1.063)
+PITCH_GROWTH_SD = 0.045
+# bone of L1 over that of L2 and L3: 0.90-0.99 in means of men and women, single people 0.77-0.97
+DENSITY_L1 = 0.91
+DENSITY_L1_SD = 0.08
+WEAK_CUE = 0.45  # chance that such a cue misleads [design]
 LABELS_CERTAIN = 0.80  # confidence below which the labels are reported as uncertain [design]

@@ -10,13 +10,16 @@ from the top alone: without crests and ribs they are assumed, whatever the field
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from tbsnode.tbs import anatomy
 from tbsnode.tbs.axis import Column
 from tbsnode.tbs.field import Image, Mask
+from tbsnode.tbs.result import Vote
 from tbsnode.tbs.segmentation import Segmentation
 
 LEVELS = 4  # L1 to L4 lie between five discs
@@ -34,6 +37,10 @@ UPSIDE_DOWN_WEIGHT = 1.8  # more than any one sign may weigh
 CONTRADICTION = 0.65  # levels; a sign further away would rather have another label
 SPINOUS_PART = (0.60, 0.95)  # of a level, where its spinous process is; the lower end is disc
 ASSUMED_MAX = 0.5  # confidence where neither crest nor rib is seen
+# One sign cannot know how many lumbar vertebrae there are: crests alone count up from below, ribs
+# alone down from above, and with four or six both are a level off. Below `anatomy.LABELS_CERTAIN`.
+ONE_SIGN_MAX = 0.7
+THORACIC_RIBS = 3  # ribs on both sides; a lumbar field shows those of T12 and perhaps T11
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +56,14 @@ class Signs:
         only in part, and then seems to lie lower.
     rib_mm : float or None
         Place along the axis where the lowest rib leaves the column.
+    rib_sure : bool
+        True where both sides show it at the same place; a line on one side may be anything.
     """
 
     crest_mm: float | None
     crest_sure: bool
     rib_mm: float | None
+    rib_sure: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +82,8 @@ class Labeling:
         True where neither crest nor rib was seen.
     signs : Signs
         What it rests on.
+    votes : tuple of Vote
+        What each cue says, relative to the chosen labeling.
     """
 
     first: int
@@ -79,6 +91,7 @@ class Labeling:
     shift: int
     assumed: bool
     signs: Signs
+    votes: tuple[Vote, ...] = ()
 
 
 def label(found: Segmentation) -> Labeling:
@@ -89,11 +102,12 @@ def label(found: Segmentation) -> Labeling:
     found : Segmentation
         Axis, edges and discs; at least four discs.
     """
-    crests = crest_tops(found)
-    signs = Signs(_highest(crests), _agree(crests), _lowest(rib_roots(found)))
+    crests, ribs = crest_tops(found), rib_roots(found)
+    signs = Signs(_highest(crests), _agree(crests), _lowest(ribs), _agree(ribs))
     discs = np.array(found.chain.s_mm)
     candidates = np.arange(-1, discs.size - LEVELS + 1)
-    likelihood = np.array([_likelihood(found, signs, int(first)) for first in candidates])
+    ratings = _table([_ratings(found, signs, int(first)) for first in candidates])
+    likelihood = np.prod(list(ratings.values()), axis=0)
     posterior = likelihood / likelihood.sum()
     order = np.argsort(-posterior, kind="stable")
     best, second = int(candidates[order[0]]), int(candidates[order[1]])
@@ -101,10 +115,32 @@ def label(found: Segmentation) -> Labeling:
     certain = min(1.0, max(0.0, (chain.value - chain.runner_up) / max(chain.value, 1e-9)) * 2.0)
     certain *= min(1.0, chain.value / (CHAIN_STRONG * len(chain.s_mm)))
     confidence = float(posterior[order[0]]) * certain * _agreement(found, signs, best)
-    assumed = signs.crest_mm is None and signs.rib_mm is None
+    seen = (signs.crest_mm is not None, signs.rib_mm is not None)
+    assumed = not seen[0] and not (seen[1] and signs.rib_sure)
     if assumed:
         confidence = min(confidence, ASSUMED_MAX)
-    return Labeling(best, confidence, second - best, assumed, signs)
+    elif not all(seen):
+        confidence = min(confidence, ONE_SIGN_MAX)
+    votes = tuple(_vote(cue, own, int(order[0])) for cue, own in ratings.items())
+    return Labeling(best, confidence, second - best, assumed, signs, votes)
+
+
+def _table(ratings: list[dict[str, float | None]]) -> dict[str, NDArray[np.float64]]:
+    """Return each cue's ratings of all labelings; one that it cannot rate gets the mean of the others."""
+    table = {}
+    for cue in ratings[0]:
+        own = np.array([np.nan if each[cue] is None else each[cue] for each in ratings], dtype=np.float64)
+        known = own[~np.isnan(own)]
+        table[cue] = np.where(np.isnan(own), known.mean() if known.size else 1.0, own)
+    return table
+
+
+def _vote(cue: str, own: NDArray[np.float64], chosen: int) -> Vote:
+    """Say which labeling a cue favors, relative to the chosen one, and how much over the next."""
+    if own.size < 2 or np.ptp(own) == 0.0:
+        return Vote(cue=cue, shift=None, weight=0.0)
+    order = np.argsort(-own, kind="stable")
+    return Vote(cue=cue, shift=int(order[0]) - chosen, weight=float(np.log(own[order[0]] / own[order[1]])))
 
 
 def disc_place(found: Segmentation, index: int) -> float:
@@ -117,19 +153,49 @@ def disc_place(found: Segmentation, index: int) -> float:
     return discs[index]
 
 
-def _likelihood(found: Segmentation, signs: Signs, first: int) -> float:
-    """Rate one labeling: the product over the signs."""
+def _ratings(found: Segmentation, signs: Signs, first: int) -> dict[str, float | None]:
+    """Rate one labeling by each cue; None where a cue saw nothing."""
     top, bottom = disc_place(found, first), disc_place(found, first + LEVELS)
     pitch = (bottom - top) / LEVELS
-    rating = _normal(top - anatomy.TOP_MARGIN_MM, anatomy.FIELD_SD_MM)
-    rating *= _normal(found.column.length_mm - anatomy.BOTTOM_MARGIN_MM - bottom, anatomy.FIELD_SD_MM)
+    field = _normal(top - anatomy.TOP_MARGIN_MM, anatomy.FIELD_SD_MM)
+    field *= _normal(found.column.length_mm - anatomy.BOTTOM_MARGIN_MM - bottom, anatomy.FIELD_SD_MM)
+    crests = ribs = None
     if signs.crest_mm is not None:
         miss = signs.crest_mm - bottom - anatomy.CREST_MM
         partly = miss > 0 and not signs.crest_sure
-        rating *= _normal(miss, anatomy.CREST_PARTLY_SD_MM if partly else anatomy.CREST_SD_MM)
+        crests = _normal(miss, anatomy.CREST_PARTLY_SD_MM if partly else anatomy.CREST_SD_MM)
     if signs.rib_mm is not None:
-        rating *= _normal(signs.rib_mm - (top + RIB_ROOT * pitch), anatomy.RIB_SD_MM, anatomy.NO_RIB)
-    return rating
+        outlier = anatomy.NO_RIB if signs.rib_sure else anatomy.FALSE_RIB
+        ribs = _normal(signs.rib_mm - (top + RIB_ROOT * pitch), anatomy.RIB_SD_MM, outlier)
+    return {
+        "crests": crests,
+        "ribs": ribs,
+        "field": field,
+        "pitch": _pitch_rating(found, first),
+        "density": _density_rating(found, first),
+    }
+
+
+def _pitch_rating(found: Segmentation, first: int) -> float | None:
+    """Rate how the pitches grow from L1 to L4; None where one of the levels was not found."""
+    pitches = np.array(found.chain.pitches_mm[max(first, 0) : first + LEVELS])
+    if first < 0 or pitches.size < LEVELS:
+        return None
+    miss = pitches / pitches.mean() - np.array(anatomy.PITCH_GROWTH)
+    return _normal(float(np.sqrt(np.mean(miss**2))), anatomy.PITCH_GROWTH_SD, anatomy.WEAK_CUE)
+
+
+def _density_rating(found: Segmentation, first: int) -> float | None:
+    """Rate the brightness of the four levels: L1 is the least dense, L3 hardly ever."""
+    if first < 0 or first + LEVELS >= len(found.chain.s_mm):
+        return None
+    rows = np.round(np.array(found.chain.s_mm[first : first + LEVELS + 1]) / anatomy.GRID_MM).astype(int)
+    bone = np.array([float(np.median(found.edges.bone[a:b])) for a, b in pairwise(rows)])
+    soft = float(np.median(found.edges.soft))
+    if bone.min() <= soft:
+        return None
+    step = (bone[0] - soft) / (bone[1:3].mean() - soft) - anatomy.DENSITY_L1
+    return _normal(float(step), anatomy.DENSITY_L1_SD, anatomy.WEAK_CUE)
 
 
 def _agreement(found: Segmentation, signs: Signs, first: int) -> float:
@@ -246,20 +312,37 @@ def rib_roots(found: Segmentation) -> tuple[float | None, float | None]:
     return left, right
 
 
+def is_thoracic(found: Segmentation) -> bool:
+    """Tell a view of the chest or the thoracic spine: ribs leave the column at level after level."""
+    step = float(np.median(found.edges.bone - found.edges.soft))
+    half = float(np.median(found.edges.half_width))
+    return all(
+        len(_rib_peaks(found.column, sign, half, step, whole=True)) >= THORACIC_RIBS for sign in (-1.0, 1.0)
+    )
+
+
 def _rib_root(column: Column, sign: float, half_mm: float, step: float) -> float | None:
-    """Try lines that run outward and down; keep the lowest that is clearly brighter than around."""
+    """Return the lowest rib of a side."""
+    peaks = _rib_peaks(column, sign, half_mm, step)
+    return peaks[-1] if peaks else None
+
+
+def _rib_peaks(
+    column: Column, sign: float, half_mm: float, step: float, *, whole: bool = False
+) -> list[float]:
+    """Try lines that run outward and down; keep those that are clearly brighter than around."""
     u = column.u_mm * sign
     order = np.flatnonzero((u > 2.0 * half_mm) & (u < 3.5 * half_mm))[::4]
-    rows = round(0.75 * column.image.shape[0])
+    rows = column.image.shape[0] if whole else round(0.75 * column.image.shape[0])
     image = ndimage.uniform_filter1d(column.image[:rows], round(4.0 / anatomy.GRID_MM) | 1, axis=0)
     ridge = (image - ndimage.uniform_filter1d(image, round(16.0 / anatomy.GRID_MM) | 1, axis=0))[:, order]
-    whole = ndimage.minimum_filter1d(column.valid[:rows], 9, axis=0)[:, order]
-    roots = np.arange(-60, round(0.4 * column.image.shape[0]), 2)
+    clear = ndimage.minimum_filter1d(column.valid[:rows], 9, axis=0)[:, order]
+    roots = np.arange(-60, rows - 40 if whole else round(0.4 * column.image.shape[0]), 2)
     across = (u[order] - half_mm) / anatomy.GRID_MM
     place = np.round(roots[None, :, None] + RIB_SLOPES[:, None, None] * across).astype(np.intp)
     inside = (place >= 0) & (place < rows)
     at = np.clip(place, 0, rows - 1)
-    counted = inside & whole[at, np.arange(order.size)]
+    counted = inside & clear[at, np.arange(order.size)]
     along = np.where(counted, ridge[at, np.arange(order.size)], 0.0)
     parts = []
     for part in np.array_split(np.arange(order.size), RIB_PARTS):
@@ -271,7 +354,7 @@ def _rib_root(column: Column, sign: float, half_mm: float, step: float) -> float
     noise = 1.4826 * float(np.median(np.abs(mean - np.median(mean)))) + 1e-9
     limit = max(RIB_CONTRAST * step, RIB_NOISE * noise, 0.6 * float(np.max(best, initial=0.0)))
     peaks = np.flatnonzero((best >= limit) & (best >= ndimage.maximum_filter1d(best, 11)))
-    return float(roots[peaks[-1]] * anatomy.GRID_MM) if peaks.size else None
+    return [float(roots[peak] * anatomy.GRID_MM) for peak in peaks]
 
 
 def is_upside_down(found: Segmentation) -> bool:

@@ -76,6 +76,8 @@ def measure(picture: Picture, parameters: Parameters | None = None) -> SpineMeas
         raise SegmentationError(Finding(Code.UPSIDE_DOWN))
     if not labeling.is_from_front(found):
         raise SegmentationError(Finding(Code.WRONG_VIEW))
+    if labeling.is_thoracic(found):
+        raise SegmentationError(Finding(Code.WRONG_VIEW))
     if picture.spacing_needs_check:
         _check_size(found, picture.pixel_spacing_mm)
     names = labeling.label(found)
@@ -97,6 +99,7 @@ def measure(picture: Picture, parameters: Parameters | None = None) -> SpineMeas
         label_confidence=round(names.confidence, 4),
         alternative=_alternative(source, names),
         disc_lines=levels.disc_lines(source, names.first),
+        votes=names.votes,
         findings=(
             *_picture_findings(found, names),
             *doubts,

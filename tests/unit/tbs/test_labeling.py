@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from tbsnode.phantom.spine import MALE, SMALL_FEMALE, Spine
-from tbsnode.tbs import labeling
+from tbsnode.tbs import anatomy, labeling
+from tbsnode.tbs.axis import Column
 from tests import spines
 
 
@@ -77,3 +78,35 @@ def test_the_package_is_light_until_a_function_is_asked_for() -> None:
 
     with pytest.raises(AttributeError):
         tbs.nothing  # noqa: B018
+
+
+def test_a_rib_on_one_side_only_is_no_sure_sign() -> None:
+    """With no crest beside it, the labels stay assumed."""
+    found = spines.segmented(Spine(crests=False), "fine")
+    left_only = replace(found, column=_without_right_side(found.column))
+    assert labeling.rib_roots(left_only)[1] is None
+    names = labeling.label(left_only)
+    assert names.signs.rib_mm is not None
+    assert not names.signs.rib_sure
+    assert names.assumed
+
+
+def _without_right_side(column: Column) -> Column:
+    """Take everything beyond 30 mm right of the axis for not scanned."""
+    return replace(column, valid=column.valid & (column.u_mm < 30.0)[None, :])
+
+
+def test_ribs_level_after_level_are_a_chest() -> None:
+    found = spines.segmented(Spine(crests=False), "fine")
+    assert not labeling.is_thoracic(found)
+    image = found.column.image.copy()
+    half, step = (
+        float(np.median(found.edges.half_width)),
+        float(np.median(found.edges.bone - found.edges.soft)),
+    )
+    across = np.abs(found.column.u_mm) - half
+    rows = np.arange(image.shape[0])[:, None] * anatomy.GRID_MM
+    for root in np.arange(10.0, 170.0, 30.0):
+        near = np.abs(rows - (root + 0.45 * across)[None, :]) < 3.0
+        image += 0.3 * step * (near & (across > 0)[None, :])
+    assert labeling.is_thoracic(replace(found, column=replace(found.column, image=image)))

@@ -57,9 +57,12 @@ def test_levels_are_found_and_named(name: str, scanner: str) -> None:
     assert np.percentile(boundary, 95) < 3.0
     assert [v.label for v in measured.vertebrae] == ["L1", "L2", "L3", "L4"]
     assert excluded(measured) == {}
-    assert measured.label_confidence > 0.8
-    assert measured.alternative is None
-    assert not codes(measured) & {"LEVELS_UNCERTAIN", "LEVELS_ASSUMED", "INVERTED_GRAYSCALE", "SATURATED"}
+    # the field of 137 mm is too narrow to show a large man's ribs: crests alone are not enough
+    sure = not (name == "man" and scanner in ("linear", "oblong"))
+    assert (measured.label_confidence > 0.8) == sure
+    assert (measured.alternative is None) == sure
+    assert ("LEVELS_UNCERTAIN" in codes(measured)) == (not sure)
+    assert not codes(measured) & {"LEVELS_ASSUMED", "INVERTED_GRAYSCALE", "SATURATED"}
     assert ("FEW_GRAY_LEVELS" in codes(measured)) == (scanner in ("fine", "coarse"))
     assert measured.score == pytest.approx(np.mean([v.score for v in measured.vertebrae]))
 
@@ -108,10 +111,33 @@ def test_neither_crest_nor_rib_means_assumed() -> None:
 
 
 @pytest.mark.parametrize("phantom", [Spine(ribs=False), Spine(crests=False)], ids=["no ribs", "no crests"])
-def test_one_sign_is_enough(phantom: Spine) -> None:
+def test_one_sign_is_not_enough(phantom: Spine) -> None:
+    """Crests alone, or ribs alone, cannot tell five lumbar vertebrae from four or six."""
     measured = spine.measure(spines.picture(phantom, "coarse"))
-    assert not codes(measured) & {"LEVELS_ASSUMED", "LEVELS_UNCERTAIN"}
+    assert "LEVELS_UNCERTAIN" in codes(measured)
+    assert "LEVELS_ASSUMED" not in codes(measured)
+    assert measured.alternative is not None
+    assert measured.alternative.shift in (-1, 1)
     assert np.nanmax(np.abs(spines.disc_errors_mm(measured, phantom, "coarse"))) < 2.0
+
+
+@pytest.mark.parametrize("ribs", [True, False])
+@pytest.mark.parametrize("crests", [True, False])
+@pytest.mark.parametrize("count", [4, 6])
+def test_four_and_six_lumbar_vertebrae_are_never_silent(count: int, crests: bool, ribs: bool) -> None:
+    measured = spine.measure(spines.picture(Spine(lumbar_count=count, crests=crests, ribs=ribs), "fine"))
+    assert "LEVELS_UNCERTAIN" in codes(measured)
+
+
+def test_each_cue_has_its_vote() -> None:
+    measured = spine.measure(spines.picture(Spine(), "fine"))
+    votes = {vote.cue: vote for vote in measured.votes}
+    assert set(votes) == {"crests", "ribs", "field", "pitch", "density"}
+    assert votes["crests"].shift == votes["ribs"].shift == 0
+    assert min(votes["crests"].weight, votes["ribs"].weight) > 0.5
+    blind = spine.measure(spines.picture(Spine(ribs=False, crests=False), "fine"))
+    unseen = {vote.cue: vote.shift for vote in blind.votes}
+    assert (unseen["crests"], unseen["ribs"]) == (None, None)
 
 
 @pytest.mark.parametrize("count", [4, 6])
