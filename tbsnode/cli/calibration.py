@@ -87,7 +87,8 @@ def fit(
             if wanted.plots is not None and made.statistics is not None:
                 from tbsnode.report import calibration_plots
 
-                wanted.plots.write_bytes(calibration_plots.render(pairs, made.statistics))
+                about = calibration_plots.about(key, approval)
+                wanted.plots.write_bytes(calibration_plots.render(pairs, made.statistics, about))
         else:
             scores = [each.analysis.score or 0.0 for each in examined]
             ages = [person_of(each.analysis).age_years or 0.0 for each in examined]
@@ -121,7 +122,7 @@ def transfer(
         settings, approval = today(site, approved_by, source.reference_software)
         new = scored(site, lines, settings)
         old = scored(site, lines, settings, column="calibrated")
-        _require_of(source, old)
+        _require_of(source, old, approval)
         twins = []
         for one, other in zip(new, old, strict=True):
             assert other.analysis.score is not None
@@ -159,7 +160,7 @@ def extend(
         settings, approval = today(site, approved_by, source.reference_software)
         before = scored(site, lines, settings, column="before")
         after = scored(site, lines, settings, column="after")
-        _require_of(source, before)
+        _require_of(source, before, approval)
         judged = transferring.check_extension(
             [each.analysis.score or 0.0 for each in before], [each.analysis.score or 0.0 for each in after]
         )
@@ -254,9 +255,17 @@ def scored(
         return list(shown.track(found, total=len(wanted), description="Scoring"))
 
 
-def _require_of(source: Calibration, examined: list[Scored]) -> None:
-    """Refuse examinations that the calibration does not hold for."""
+def _require_of(source: Calibration, examined: list[Scored], approval: Approval) -> None:
+    """Refuse examinations that the calibration does not hold for, or that are fewer than they look."""
     from tbsnode.pipeline import calibrate
+
+    if source.estimator != approval.estimator:
+        raise CalibrationError(
+            f"{source.calibration_id} was fitted to the scores of another estimator.",
+            remedy="Fit a new one from the same table: its scores are computed anew.",
+        )
+    if len({each.scan for each in examined}) < len(examined):
+        raise CalibrationError("One examination occurs twice.", remedy="Name each examination once.")
 
     key = calibrate.one_key(examined)
     if not source.key.same_scanner(key) or source.key.changes(key):

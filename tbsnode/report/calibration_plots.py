@@ -29,7 +29,8 @@ from tbsnode.report.layout import (
     register_fonts,
     shortened,
 )
-from tbsnode.tbs.calibration_fit import CUT_OFFS, FitStatistics, Pair
+from tbsnode.tbs.calibration import ScannerKey
+from tbsnode.tbs.calibration_fit import CUT_OFFS, Approval, FitStatistics, Pair
 
 LINE = "#0072B2"  # Okabe and Ito's blue
 DOT = "#D55E00"  # and vermilion
@@ -84,7 +85,7 @@ def render(pairs: Sequence[Pair], numbers: FitStatistics, about: str = "", page_
     numbers : FitStatistics
         What the fit found, accepted or refused.
     about : str
-        A line below the title: the scanner, who approves it, SIMULATED.
+        A line below the title, see the function `about`.
     page_size : str
         ``"A4"`` or ``"letter"``.
 
@@ -125,6 +126,19 @@ def render(pairs: Sequence[Pair], numbers: FitStatistics, about: str = "", page_
     canvas.showPage()
     canvas.save()
     return buffer.getvalue()
+
+
+def about(key: ScannerKey, approval: Approval) -> str:
+    """Return the line below the title: the scanner, who approves and when."""
+    row_mm, column_mm = key.pixel_spacing_mm
+    parts = [
+        f"{key.manufacturer} {key.model_name}",
+        *(key.device_serial_number, key.software_versions, key.input_class),
+        f"{row_mm:g} x {column_mm:g} mm",
+        f"{approval.approved_by}, {approval.approved_on.isoformat()}",
+        text.phrase("simulated") if approval.simulated else "",
+    ]
+    return " / ".join(part.strip() for part in parts if part.strip())
 
 
 def _head(canvas: Any, numbers: FitStatistics, about: str, size: Point) -> None:

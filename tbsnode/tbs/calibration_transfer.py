@@ -171,11 +171,14 @@ def check_extension(old_scores: Sequence[float], new_scores: Sequence[float]) ->
 
 
 def extended(calibration: Calibration, key: ScannerKey, approval: Approval) -> Calibration:
-    """Return the calibration for the scanner as it is after the change; its end stays the same."""
+    """Return the calibration for the scanner as it is after the change.
+
+    Its end stays the same, and so does its estimator: the line was fitted to the scores of that one, and
+    two exports that another scores alike say nothing about it.
+    """
     made = replace(
         calibration,
         key=key,
-        estimator=approval.estimator,
         approved_by=approval.approved_by,
         approved_on=approval.approved_on,
         based_on=calibration.calibration_id,

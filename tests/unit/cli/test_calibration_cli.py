@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import csv
+from datetime import date
 from pathlib import Path
 from typing import Any
 
+import pypdf
 import pytest
 
+from tbsnode.cli import options
 from tbsnode.dicom import acquisition
+from tbsnode.pipeline import calibrate
+from tbsnode.tbs.calibration import Calibration, Kind
+from tests import paired
 
 STUDIES = 34
 
@@ -74,7 +80,9 @@ def test_a_calibration_from_images_to_a_value(
     record = made["calibration"]
     assert record["slope"] == pytest.approx(1.1, abs=0.002)
     assert (record["pairs"], record["allows_category"]) == (len(scores), False)
-    assert plots.read_bytes().startswith(b"%PDF-")
+    shown = pypdf.PdfReader(plots).pages[0].extract_text()
+    assert "Dr. Example" in shown
+    assert f"{len(scores)} pairs" in shown
     listed = run("calibration", "list", *where)
     assert record["calibration_id"] in listed.stdout
     shown = run("calibration", "show", record["calibration_id"], *where)
@@ -110,10 +118,42 @@ def test_an_extension_after_a_change(
     )
     assert made["calibration"]["based_on"] == fitted["calibration_id"]
     assert made["details"]["extension"]["largest_difference"] == 0.0
+    twice = write(tmp_path / "twice.csv", ("before", "after"), [rows[0]] * 2)
+    done = run("calibration", "extend", fitted["calibration_id"], twice, "--approved-by", "Dr. E", *where)
+    assert done.exit_code == 30
+    assert "One examination occurs twice." in done.stderr
     few = write(tmp_path / "few.csv", ("before", "after"), rows[:9])
     done = run("calibration", "extend", fitted["calibration_id"], few, "--approved-by", "Dr. E", *where)
     assert done.exit_code == 30
     assert "TOO_FEW" in done.stdout
+
+
+def test_an_extension_does_not_carry_a_line_to_another_estimator(
+    run: Any, site_config: Path, tmp_path: Path, scores: dict[str, float]
+) -> None:
+    """Two exports scored alike by a new estimator say nothing of the one that the line was fitted to."""
+    older = (
+        Calibration(
+            kind=Kind.PAIRED,
+            key=paired.KEY,
+            intercept=-0.2,
+            slope=1.1,
+            see=0.02,
+            pairs=60,
+            estimator="{}",
+            approved_by="Dr. Example",
+            approved_on=date(2026, 1, 1),
+            valid_until=date(2028, 1, 1),
+        )
+    ).named()
+    with options.site(site_config) as site:
+        assert calibrate.store(site, older, {})
+    uid = next(iter(scores))
+    table = write(tmp_path / "exams.csv", ("before", "after"), [(uid, uid)])
+    where = ("--config", site_config)
+    done = run("calibration", "extend", older.calibration_id, table, "--approved-by", "Dr. E", *where)
+    assert done.exit_code == 30
+    assert "another estimator" in done.stderr
 
 
 def test_a_precision_study(

@@ -81,6 +81,17 @@ def test_says_what_was_fitted(pairs, numbers):
         assert words in said
 
 
+def test_the_page_names_the_scanner_and_who_approves():
+    assert calibration_plots.about(paired.KEY, paired.APPROVAL) == (
+        "Example Densitometer 1 / 77 / 1.0 / DISPLAY / 0.25 x 0.25 mm / Dr. Example, 2026-11-01"
+    )
+    simulated = replace(paired.APPROVAL, simulated=True)
+    unnamed = replace(paired.KEY, manufacturer="", model_name="", device_serial_number=" ")
+    said = calibration_plots.about(unnamed, simulated)
+    assert said.startswith("1.0 / DISPLAY")
+    assert "SIMULATED" in said
+
+
 def test_a_refused_fit_is_shown_too():
     turned = paired.pairs(40, 8, paired.Truth(intercept=2.7, slope=-1.1))
     assert dots(calibration_plots.render(turned, numbers_of(turned))) == 160

@@ -142,6 +142,14 @@ def test_an_extension_compares_as_many_as_there_were() -> None:
         transferring.check_extension([1.2] * 10, [1.2])
 
 
+def test_an_extension_keeps_the_estimator_and_the_end(source: calibration.Calibration) -> None:
+    after = replace(paired.KEY, software_versions="2.0")
+    later = replace(paired.APPROVAL, estimator="{}", approved_on=date(2027, 5, 1))
+    made = transferring.extended(source, after, later)
+    assert (made.estimator, made.valid_until) == (source.estimator, source.valid_until)
+    assert (made.approved_on, made.see) == (date(2027, 5, 1), source.see)
+
+
 def test_what_is_simulated_stays_so(source: calibration.Calibration) -> None:
     simulated = replace(source, simulated=True)
     after = replace(paired.KEY, software_versions="2.0")
