@@ -7,10 +7,13 @@ from dataclasses import replace
 from datetime import date
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from tbsnode import text
 from tbsnode.reasons import Code
 from tbsnode.tbs import calibration, calibration_json
-from tbsnode.tbs.calibration import Calibration, Covariate, Kind, Limits, Person
+from tbsnode.tbs.calibration import Calibration, Covariate, Kind, Limits, Person, ScannerKey
 from tbsnode.tbs.parameters import Parameters
 from tbsnode.tbs.result import ImageStatistics
 from tests.paired import KEY
@@ -76,6 +79,29 @@ def test_outside_the_range_the_value_stands_without_a_category(
     assert dict(finding.values)["covariate"] == covariate
 
 
+def test_the_ends_of_a_range_are_inside() -> None:
+    for bmi in (20.0, 33.0):
+        assert calibration.apply(LINE, 1.25, replace(PERSON, bmi=bmi), STATISTICS).findings == ()
+
+
+def test_a_range_says_its_numbers() -> None:
+    (finding,) = calibration.apply(LINE, 1.25, replace(PERSON, bmi=35.5), STATISTICS).findings
+    assert dict(finding.values) == {"covariate": "bmi", "value": 35.5, "low": 20.0, "high": 33.0}
+    assert "bmi: 35.5; calibrated from 20 to 33." in text.sentence(finding)
+
+
+def test_a_covariate_that_is_modeled_and_missing_means_no_value() -> None:
+    modeled = replace(LINE, covariates=(Covariate(name="bmi", slope=0.01, center=27.0),))
+    applied = calibration.apply(modeled, 1.25, replace(PERSON, bmi=None), STATISTICS)
+    assert (applied.tbs, applied.see, applied.category_allowed) == (None, None, False)
+    assert codes(applied.findings) == [Code.OUTSIDE_CALIBRATION_RANGE]
+
+
+@pytest.mark.parametrize("score", [float("nan"), float("inf"), -1e308])
+def test_a_score_that_is_no_number_has_no_value(score: float) -> None:
+    assert calibration.apply(LINE, score, PERSON, STATISTICS).tbs is None
+
+
 @pytest.mark.parametrize("score", [0.81, 1.74])
 def test_a_value_outside_what_people_have_is_none(score: float) -> None:
     applied = calibration.apply(LINE, score, PERSON, STATISTICS)
@@ -117,6 +143,20 @@ def test_a_change_of_the_scanner_suspends(key: object, detail: str) -> None:
 
 def test_a_spacing_from_whole_millimeters_is_the_same() -> None:
     assert choose(LINE, key=replace(KEY, pixel_spacing_mm=(0.2508, 0.2495))).calibration is LINE
+
+
+def test_what_is_told_is_the_calibration_that_is_nearest_to_holding() -> None:
+    """The newest is of another software; the older one only has ended."""
+    ended = replace(LINE, valid_until=date(2026, 11, 23)).named()
+    other = replace(LINE, key=replace(KEY, software_versions="2.0")).named()
+    assert codes(choose(ended, other).findings) == [Code.CALIBRATION_EXPIRED]
+    assert choose(LINE, other).calibration is LINE
+
+
+def test_a_reference_of_another_software_does_not_hold() -> None:
+    key = replace(KEY, software_versions="2.0")
+    adults = replace(LINE, kind=Kind.REFERENCE, key=key, reference_scores=(1.0, 1.1, 1.2)).named()
+    assert choose(LINE, adults).reference is None
 
 
 def test_another_estimator_suspends() -> None:
@@ -162,6 +202,50 @@ def test_json_and_back_is_the_same() -> None:
         reference_scores=(1.1, 1.2),
     ).named()
     assert calibration_json.from_json(json.loads(json.dumps(calibration.to_json(whole)))) == whole
+
+
+FLOATS = st.floats(allow_nan=False, allow_infinity=False)
+NAMES = st.text(max_size=20)
+KEYS = st.builds(
+    ScannerKey,
+    manufacturer=NAMES,
+    model_name=NAMES,
+    device_serial_number=NAMES,
+    software_versions=NAMES,
+    input_class=st.sampled_from(["RAW", "IMAGE", "DISPLAY"]),
+    pixel_spacing_mm=st.tuples(FLOATS, FLOATS),
+)
+ANY = st.builds(
+    Calibration,
+    kind=st.sampled_from(Kind),
+    key=KEYS,
+    intercept=FLOATS,
+    slope=FLOATS,
+    covariates=st.lists(st.builds(Covariate, name=NAMES, slope=FLOATS, center=FLOATS), max_size=3).map(tuple),
+    see=FLOATS,
+    pairs=st.integers(0, 10**6),
+    per_category=st.tuples(*[st.integers(0, 10**6)] * 3),
+    allows_category=st.booleans(),
+    limits=st.lists(st.builds(Limits, covariate=NAMES, low=FLOATS, high=FLOATS), max_size=3).map(tuple),
+    estimator=NAMES,
+    reference_software=NAMES,
+    approved_by=NAMES,
+    approved_on=st.dates(),
+    valid_until=st.dates(),
+    suspended=st.booleans(),
+    simulated=st.booleans(),
+    based_on=NAMES,
+    reference_scores=st.lists(FLOATS, max_size=5).map(tuple),
+)
+
+
+@given(ANY)
+@settings(max_examples=60, deadline=None)
+def test_any_calibration_survives_json_bit_for_bit(made: Calibration) -> None:
+    made = made.named()
+    back = calibration_json.from_json(json.loads(json.dumps(calibration.to_json(made))))
+    assert repr(back) == repr(made)  # 0.0 and -0.0 are equal, but not the same
+    assert back.named() == made
 
 
 def test_the_name_follows_the_content() -> None:
