@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from tbsnode.tbs.field import Image, Mask
 from tbsnode.tbs.parameters import Parameters
 from tbsnode.tbs.result import LABELS, Vertebra
 from tbsnode.tbs.segmentation import Segmentation
+from tbsnode.tbs.uncertainty import ScoredRegion, repeatability
+from tbsnode.tbs.variogram import Variogram
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -30,12 +32,20 @@ class Source:
         Axis, edges, discs.
     parameters : Parameters
         Region and estimator.
+    blocked : ndarray of shape (M, N), optional
+        True under drawn lines, labels and captions: such pixels are in no mask and in no pair.
     """
 
     image: Image
     pixel_spacing_mm: tuple[float, float]
     found: Segmentation
     parameters: Parameters
+    blocked: Mask | None = None
+
+    def mask(self, ring: region.Ring) -> Mask:
+        """Return the pixels that a ring contains and that show the patient."""
+        inside = region.mask(ring, (self.image.shape[0], self.image.shape[1]))
+        return inside if self.blocked is None else inside & ~self.blocked
 
 
 def disc_line(source: Source, index: int) -> region.Line:
@@ -90,7 +100,7 @@ def draw(source: Source, first: int) -> tuple[Level, ...]:
     for offset, label in enumerate(LABELS):
         upper, lower = disc_line(source, first + offset), disc_line(source, first + offset + 1)
         outline = region.outline(column, edges, upper, lower, source.parameters)
-        mask = region.mask(outline.ring, (source.image.shape[0], source.image.shape[1]))
+        mask = source.mask(outline.ring)
         drawn.append(Level(label=label, upper=upper, lower=lower, outline=outline, mask=mask))
     return tuple(drawn)
 
@@ -161,5 +171,30 @@ def area_mm2(source: Source, mask: Mask) -> float:
 
 def _triples(values: score.RegionScore, largest_mm: float) -> tuple[tuple[float, float, int], ...]:
     lags = values.variogram
-    rows = zip(lags.lag_mm.tolist(), lags.value.tolist(), lags.pairs.tolist(), strict=True)
-    return tuple((lag, value, int(pairs)) for lag, value, pairs in rows if lag <= largest_mm + 1e-6)
+    stop = int(np.searchsorted(lags.lag_mm, largest_mm + 1e-6, side="right"))
+    columns = (lags.lag_mm[:stop].tolist(), lags.value[:stop].tolist(), lags.pairs[:stop].tolist())
+    return tuple(zip(*columns, strict=True))
+
+
+def with_standard_errors(
+    source: Source, drawn: Sequence[Level], vertebrae: Sequence[Vertebra]
+) -> tuple[tuple[Vertebra, ...], float | None]:
+    """Add to each score its repeatability standard error, and return that of the mean beside them."""
+    regions = [
+        ScoredRegion(level.mask, level.outline.ring, _variogram(vertebra)) if vertebra.variogram else None
+        for level, vertebra in zip(drawn, vertebrae, strict=True)
+    ]
+    errors = repeatability(
+        source.image,
+        regions,
+        [vertebra.included for vertebra in vertebrae],
+        pixel_spacing_mm=source.pixel_spacing_mm,
+        parameters=source.parameters,
+    )
+    pairs = zip(vertebrae, errors.levels, strict=True)
+    return tuple(replace(vertebra, standard_error=error) for vertebra, error in pairs), errors.score
+
+
+def _variogram(vertebra: Vertebra) -> Variogram:
+    lag_mm, value, pairs = zip(*vertebra.variogram, strict=True)
+    return Variogram(np.array(lag_mm), np.array(value), np.array(pairs, dtype=np.int64))

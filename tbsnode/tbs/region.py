@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
-from skimage.draw import polygon2mask
 
 from tbsnode.tbs import anatomy
 from tbsnode.tbs.axis import Column
 from tbsnode.tbs.edges import Edges
 from tbsnode.tbs.field import Image, Mask
 from tbsnode.tbs.parameters import Parameters
+from tbsnode.tbs.polygon import polygon_mask
 
 Ring = tuple[tuple[float, float], ...]
 
@@ -109,8 +109,7 @@ def mask(ring: Ring, shape: tuple[int, int]) -> Mask:
     """Return the pixels of the stored matrix whose centers a ring contains."""
     if not ring:
         return np.zeros(shape, dtype=np.bool_)
-    inside = polygon2mask(shape, np.array(ring))  # type: ignore[no-untyped-call]
-    return np.asarray(inside, dtype=np.bool_)
+    return polygon_mask(np.array(ring), shape)
 
 
 def _drawn_in(edge: Image, by_mm: float) -> Image:

@@ -127,6 +127,45 @@ def texture_slope(variogram: Variogram, parameters: Parameters) -> Slope:
     return Slope(slope, r2, int(used.pairs[within].sum()))
 
 
+def slope_weights(variogram: Variogram, parameters: Parameters) -> Floats:
+    """Return how the texture slope depends on each lag: it is the sum of these times ln V.
+
+    Parameters
+    ----------
+    variogram : Variogram
+        V(r), as `texture_slope` takes it.
+    parameters : Parameters
+        Range, radii, bandwidth, fewest pairs and largest lag.
+
+    Returns
+    -------
+    ndarray of shape (K,)
+        One weight for each lag of `variogram`, 0 where a lag is left out.
+
+    Raises
+    ------
+    TextureError
+        `NO_TEXTURE`: where `texture_slope` refuses.
+
+    Examples
+    --------
+    >>> lag_mm = np.arange(0.5, 7.25, 0.25)
+    >>> power_law = Variogram(lag_mm, 40 * lag_mm**1.3, np.full(lag_mm.size, 1000))
+    >>> weights = slope_weights(power_law, Parameters())
+    >>> round(float((weights * np.log(power_law.value)).sum()), 9)
+    1.3
+    """
+    chosen = _chosen(variogram, parameters.min_pairs, 0.0, parameters.variogram_max_mm)
+    used = Variogram(variogram.lag_mm[chosen], variogram.value[chosen], variogram.pairs[chosen])
+    log_radius = np.linspace(np.log(parameters.lag_min_mm), np.log(parameters.lag_max_mm), parameters.radii)
+    weight, apart, mean_away, spread = _local_weights(used, log_radius, parameters.bandwidth)
+    fitted = weight * (1.0 - apart * (mean_away / spread)[:, np.newaxis])
+    off = log_radius - log_radius.mean()
+    result = np.zeros(variogram.lag_mm.size)
+    result[chosen] = (off[:, np.newaxis] * fitted).sum(axis=0) / (off * off).sum()
+    return result
+
+
 def unweighted_slope(variogram: Variogram, *, lag_min_mm: float, lag_max_mm: float, min_pairs: int) -> Slope:
     r"""Fit the ordinary least-squares line of ln V on ln r through all lags of a range.
 
@@ -262,17 +301,33 @@ def _within(lag_mm: Floats, lag_min_mm: float, lag_max_mm: float) -> NDArray[np.
 
 def _usable(variogram: Variogram, min_pairs: int, *, lag_min_mm: float = 0.0, lag_max_mm: float) -> Variogram:
     """Keep the lags of a range that have enough pairs and a logarithm."""
-    kept = _within(variogram.lag_mm, lag_min_mm, lag_max_mm)
-    kept &= (variogram.pairs >= min_pairs) & (variogram.value > 0)
+    kept = _chosen(variogram, min_pairs, lag_min_mm, lag_max_mm)
     return Variogram(variogram.lag_mm[kept], variogram.value[kept], variogram.pairs[kept])
+
+
+def _chosen(variogram: Variogram, min_pairs: int, lag_min_mm: float, lag_max_mm: float) -> NDArray[np.bool_]:
+    """Tell the lags of a range that have enough pairs and a logarithm."""
+    within = _within(variogram.lag_mm, lag_min_mm, lag_max_mm)
+    return np.asarray(within & (variogram.pairs >= min_pairs) & (variogram.value > 0))
 
 
 def _local_fits(used: Variogram, log_radius: Floats, bandwidth: float) -> Floats:
     """Return the locally fitted ln V at each radius; refuse if one of them is not determined."""
+    weight, apart, mean_away, spread = _local_weights(used, log_radius, bandwidth)
+    log_value = np.log(used.value)
+    mean_value = (weight * log_value).sum(axis=1)
+    local_slope = (weight * apart * (log_value - mean_value[:, np.newaxis])).sum(axis=1) / spread
+    fitted: Floats = mean_value - local_slope * mean_away
+    return fitted
+
+
+def _local_weights(
+    used: Variogram, log_radius: Floats, bandwidth: float
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Return weights of the lags around each radius, places less their mean, the mean, the variance."""
     if used.lag_mm.size < _MIN_LINE_LAGS:
         raise _too_few_lags(used.lag_mm.size)
-    log_lag, log_value = np.log(used.lag_mm), np.log(used.value)
-    away = (log_lag - log_radius[:, np.newaxis]) / bandwidth
+    away = (np.log(used.lag_mm) - log_radius[:, np.newaxis]) / bandwidth
     outside = np.maximum(away.min(axis=1), -away.max(axis=1))
     reached = (outside <= _REACH_OUTSIDE) & (np.abs(away).min(axis=1) <= _REACH_INSIDE)
     if not reached.all():
@@ -280,14 +335,12 @@ def _local_fits(used: Variogram, log_radius: Floats, bandwidth: float) -> Floats
     weight = used.pairs.astype(np.float64) * np.exp(-0.5 * away**2)
     weight = weight / weight.sum(axis=1, keepdims=True)
     # Sums, not matrix products: BLAS may add in another order on another number of threads.
-    mean_away, mean_value = (weight * away).sum(axis=1), (weight * log_value).sum(axis=1)
+    mean_away = (weight * away).sum(axis=1)
     apart = away - mean_away[:, np.newaxis]
     spread = (weight * apart**2).sum(axis=1)
     if spread.min() < _MIN_SPREAD:
         raise _too_few_lags(used.lag_mm.size)
-    local_slope = (weight * apart * (log_value - mean_value[:, np.newaxis])).sum(axis=1) / spread
-    fitted: Floats = mean_value - local_slope * mean_away
-    return fitted
+    return weight, apart, mean_away, spread
 
 
 def _line(x: Floats, y: Floats) -> tuple[float, float]:

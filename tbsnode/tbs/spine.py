@@ -83,6 +83,7 @@ def measure(picture: Picture, parameters: Parameters | None = None) -> SpineMeas
     names = labeling.label(found)
     source = levels.Source(picture.pixels, picture.pixel_spacing_mm, found, chosen)
     drawn, vertebrae = _measure_levels(source, names.first)
+    vertebrae, standard_error = levels.with_standard_errors(source, drawn, vertebrae)
     included = [v for v in vertebrae if v.included]
     if len(included) < 2:
         values = (("count", len(included)),)
@@ -96,6 +97,7 @@ def measure(picture: Picture, parameters: Parameters | None = None) -> SpineMeas
         vertebrae=vertebrae,
         score=score,
         native_score=None if None in natives else _mean(natives),
+        standard_error=standard_error,
         label_confidence=round(names.confidence, 4),
         alternative=_alternative(source, names),
         disc_lines=levels.disc_lines(source, names.first),

@@ -153,6 +153,45 @@ def experimental_variogram(
         return _cleaned(variogram, largest=float(np.abs(image).max()))
 
 
+def lag_plane(
+    variogram: Variogram,
+    of_lag: Floats,
+    shape: tuple[int, int],
+    pixel_spacing_mm: tuple[float, float],
+) -> Floats:
+    """Lay out values that belong to lags over all offsets of a periodic plane.
+
+    Parameters
+    ----------
+    variogram : Variogram
+        Whose lags are meant.
+    of_lag : ndarray of shape (K,)
+        A value for each lag; lags that are 0 take no room.
+    shape : tuple of int
+        Of the plane: at least twice the longest lag that counts, in pixels.
+    pixel_spacing_mm : tuple of float
+        Distance of rows, then of columns [mm], as the variogram was computed with.
+
+    Returns
+    -------
+    ndarray of shape `shape`
+        The value of each offset and of its opposite, offset 0 first; 0 where there is none.
+    """
+    plane = np.zeros(shape)
+    used = np.flatnonzero(of_lag)
+    if used.size == 0:
+        return plane
+    half = ((shape[0] + 1) // 2, (shape[1] + 1) // 2)
+    offsets = _offsets(half, pixel_spacing_mm, float(variogram.lag_mm[used[-1]]))
+    place = np.searchsorted(variogram.lag_mm, offsets.lag_mm - LAG_TOLERANCE_MM)
+    place = np.minimum(place, variogram.lag_mm.size - 1)
+    same = np.abs(variogram.lag_mm[place] - offsets.lag_mm) <= LAG_TOLERANCE_MM
+    value = np.where(same, of_lag[place], 0.0)[offsets.lag]
+    plane[offsets.row, offsets.column] = value
+    plane[-offsets.row, -offsets.column] = value
+    return plane
+
+
 def _no_texture(name: str, value: float) -> TextureError:
     """Return the refusal, with the one number that explains it."""
     return TextureError(Finding(Code.NO_TEXTURE, values=((name, value),)))
