@@ -17,6 +17,13 @@ SEVERITY_RANK = {
 }
 LONGEST_FIELD = 80  # characters of one header field; DICOM allows 64, and our words stand beside it
 LONGEST_DATE = 20
+# what keeps a calibrated scanner from a value; the last one only where what is modeled is missing
+WITHHELD = (
+    Code.CALIBRATION_SUSPENDED,
+    Code.CALIBRATION_EXPIRED,
+    Code.TBS_OUT_OF_RANGE,
+    Code.OUTSIDE_CALIBRATION_RANGE,
+)
 
 
 def conclusion(report: Report, *, language: str = "en") -> str:
@@ -28,7 +35,10 @@ def conclusion(report: Report, *, language: str = "en") -> str:
         return text.phrase("conclusion_refused", language=language, code=analysis.reason.code.value)
     levels = text.join(analysis.included, language=language)
     if analysis.tbs is None:
-        return text.phrase("conclusion_uncalibrated", language=language, levels=levels)
+        withheld = withholding(report)
+        if withheld is None:
+            return text.phrase("conclusion_uncalibrated", language=language, levels=levels)
+        return text.phrase("conclusion_withheld", language=language, levels=levels, code=withheld.code.value)
     return text.phrase(
         "conclusion_tbs",
         language=language,
@@ -36,6 +46,14 @@ def conclusion(report: Report, *, language: str = "en") -> str:
         levels=levels,
         calibration=analysis.calibration or text.phrase("not_stated", language=language),
     )
+
+
+def withholding(report: Report) -> Finding | None:
+    """Return what keeps a calibrated scanner from a value; None where it has one, or no calibration."""
+    if report.analysis.tbs is not None:
+        return None
+    findings = report.analysis.findings
+    return next((f for code in WITHHELD for f in findings if f.code is code), None)
 
 
 def all_findings(report: Report) -> tuple[Finding, ...]:

@@ -5,12 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from tbsnode import text
-from tbsnode.reasons import Code
 from tbsnode.report import facts
 from tbsnode.report.layout import Sheet, boxed, paragraph, statement
-
-# what keeps a calibrated scanner from a value; each has its own headline
-_WITHHELD = (Code.CALIBRATION_SUSPENDED, Code.CALIBRATION_EXPIRED, Code.TBS_OUT_OF_RANGE)
 
 
 def result_box(sheet: Sheet) -> Any:
@@ -24,13 +20,11 @@ def result_box(sheet: Sheet) -> Any:
 
 
 def _absence(sheet: Sheet) -> list[Any]:
-    codes = {finding.code for finding in sheet.report.analysis.findings}
-    withheld = next((code for code in _WITHHELD if code in codes), None)
-    key = f"tbs_unavailable_{withheld.value}" if withheld else "tbs_unavailable"
+    withheld = facts.withholding(sheet.report)
+    key = f"tbs_unavailable_{withheld.code.value}" if withheld else "tbs_unavailable"
     parts = [paragraph(sheet.say(key), "box")]
     if withheld is not None:
-        finding = next(f for f in sheet.report.analysis.findings if f.code is withheld)
-        return [*parts, statement(sheet.sentence(finding), "boxtext")]
+        return [*parts, statement(sheet.sentence(withheld), "boxtext")]
     conclusion = facts.conclusion(sheet.report, language=sheet.language)
     return [*parts, statement(conclusion, "boxtext"), statement(sheet.say("tbs_how_to_get_it"), "boxtext")]
 

@@ -22,6 +22,7 @@ PHRASES: dict[str, str] = {
     "tbs_unavailable_CALIBRATION_SUSPENDED": "TBS not available: calibration suspended",
     "tbs_unavailable_CALIBRATION_EXPIRED": "TBS not available: calibration no longer valid",
     "tbs_unavailable_TBS_OUT_OF_RANGE": "TBS not available: value out of range",
+    "tbs_unavailable_OUTSIDE_CALIBRATION_RANGE": "TBS not available: the calibration needs what is not known",
     "tbs_value": "TBS {tbs}",
     "tbs_value_see": "TBS {tbs} +- {see}",
     "tbs_simulated": "TBS from a SIMULATED calibration: not for care",
@@ -73,6 +74,7 @@ PHRASES: dict[str, str] = {
     "conclusion_tbs": "TBS is {tbs} from {levels} (calibration {calibration}).",
     "conclusion_uncalibrated": "The texture of {levels} was measured, and no TBS is given because the "
     "scanner is not calibrated.",
+    "conclusion_withheld": "The texture of {levels} was measured, and no TBS is given ({code}).",
     "conclusion_refused": "No texture score is given ({code}).",
     "conclusion_no_reason": "No texture score is given.",
     # page furniture

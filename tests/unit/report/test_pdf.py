@@ -115,6 +115,7 @@ def test_a_borderline_value_names_both_classes_and_no_single_one(make_report, ma
         (Code.CALIBRATION_SUSPENDED, "TBS not available: calibration suspended"),
         (Code.CALIBRATION_EXPIRED, "TBS not available: calibration no longer valid"),
         (Code.TBS_OUT_OF_RANGE, "TBS not available: value out of range"),
+        (Code.OUTSIDE_CALIBRATION_RANGE, "TBS not available: the calibration needs what is not known"),
         (Code.SCANNER_UNCALIBRATED, "TBS not available: scanner not calibrated"),
     ],
 )
@@ -354,6 +355,10 @@ def test_the_conclusion_is_one_sentence(make_report, make_analysis, refusal, unc
     assert conclusion(uncalibrated) == (
         "The texture of L1, L2, L3 and L4 was measured, and no TBS is given "
         "because the scanner is not calibrated."
+    )
+    suspended = make_report(make_analysis(findings=(Finding(Code.CALIBRATION_SUSPENDED),)))
+    assert conclusion(suspended) == (
+        "The texture of L1, L2, L3 and L4 was measured, and no TBS is given (CALIBRATION_SUSPENDED)."
     )
     assert conclusion(refusal) == "No texture score is given (NO_PIXEL_SPACING)."
     calibrated = make_report(make_analysis(tbs=1.2, calibration="CAL-7"))
