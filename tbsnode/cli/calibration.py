@@ -332,7 +332,6 @@ def _say(made: Fit, *, stored: bool, dry_run: bool) -> None:
 
 
 def _numbers(numbers: FitStatistics) -> list[tuple[str, str]]:
-    low, high = numbers.limits_of_agreement
     normal, partial, degraded = numbers.per_category
     return [
         ("pairs", f"{numbers.pairs} ({normal} normal, {partial} partially degraded, {degraded} degraded)"),
@@ -342,7 +341,9 @@ def _numbers(numbers: FitStatistics) -> list[tuple[str, str]]:
         ("standard error of estimate", f"{numbers.see:.4f}"),
         ("R2", f"{numbers.r2:.3f}"),
         ("degraded called normal", f"{100 * numbers.degraded_called_normal:.1f} %"),
-        ("bias, limits of agreement", f"{numbers.bias:.4f}, {low:.3f} to {high:.3f}"),
+        ("bias, agreement", "{:.4f}, {:.3f} to {:.3f}".format(numbers.bias, *numbers.limits_of_agreement)),
+        ("ratio of error variances", f"{numbers.error_ratio:.3g}"),
+        *((f"modeled {c.name}", f"{c.slope:+.4f} a unit, from {c.center:.1f}") for c in numbers.covariates),
         *((f"residual on {name}", f"p = {p:.3f}") for name, p in numbers.covariate_p),
     ]
 

@@ -102,6 +102,7 @@ def test_a_line_that_falls_is_refused_with_its_numbers(
     assert done.exit_code == 30
     assert "NEGATIVE_SLOPE: the value does not rise with the texture slope (slope -1." in done.stdout
     assert "standard error of estimate" in done.stdout
+    assert "ratio of error variances" in done.stdout
 
 
 def test_an_extension_after_a_change(
