@@ -29,6 +29,7 @@ from tbsnode.tbs.variogram import Variogram, lag_plane
 LINE_MM = 0.06
 LINE_END_MM = 0.2
 EDGE_MM = 0.06
+_PHASES = 16  # positions of the pixel grid over a pixel
 MARGIN_MM = 2.0  # around a region, so that its border can be integrated over
 
 Floats = NDArray[np.float64]
@@ -275,9 +276,25 @@ def _along_ring(
     ]
     outward_right = turn * length[:, 0] > 0
     edges = [float(right[~flat & one].sum()) * EDGE_MM for one in (outward_right, ~outward_right)]
-    # A center falls inside or outside as it happens: each row or column ends up to half a pixel off.
-    raster = float(np.square(np.where(flat, down * step[0], right * step[1])).sum()) / 12.0
+    raster = sum(
+        _raster_variance(down[end] * step[0], place[end, 0] / step[0])
+        for end in (flat & ~outward_down, flat & outward_down)
+    )
+    raster += sum(
+        _raster_variance(right[one] * step[1], place[one, 1] / step[1])
+        for one in (~flat & outward_right, ~flat & ~outward_right)
+    )
     return _Influence(random + raster + sum(edge * edge for edge in edges), lines[0], lines[1])
+
+
+def _raster_variance(weight: Floats, place: Floats) -> float:
+    """Return what the grid of pixels does to one side of a ring.
+
+    A center is inside or outside: the side runs up to half a pixel off, and where it follows a row of
+    pixels, it is off all along. Averaged over where the grid may lie.
+    """
+    off = (place[:, None] + np.arange(_PHASES) / _PHASES) % 1.0 - 0.5
+    return float(np.square((weight[:, None] * off).sum(axis=0)).mean())
 
 
 def _sampled(plane: Floats, place: Floats) -> Floats:
