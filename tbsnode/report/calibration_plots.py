@@ -131,13 +131,13 @@ def render(pairs: Sequence[Pair], numbers: FitStatistics, about: str = "", page_
 def about(key: ScannerKey, approval: Approval) -> str:
     """Return the line below the title: the scanner, who approves and when."""
     row_mm, column_mm = key.pixel_spacing_mm
-    parts = [
+    parts = (
+        text.phrase("simulated") if approval.simulated else "",  # first: a long line is cut at its end
         f"{key.manufacturer} {key.model_name}",
         *(key.device_serial_number, key.software_versions, key.input_class),
         f"{row_mm:g} x {column_mm:g} mm",
         f"{approval.approved_by}, {approval.approved_on.isoformat()}",
-        text.phrase("simulated") if approval.simulated else "",
-    ]
+    )
     return " / ".join(part.strip() for part in parts if part.strip())
 
 
@@ -182,7 +182,11 @@ def _panels(canvas: Any, panels: Sequence[_Panel], size: Point) -> None:
 def _all(pairs: Sequence[Pair], numbers: FitStatistics) -> list[_Panel]:
     score, tbs = (np.array([getattr(pair, name) for pair in pairs]) for name in ("score", "tbs"))
     predicted = np.asarray(numbers.predicted, dtype=np.float64)
-    found = [_scatter(score, tbs, numbers), _agreement(tbs, predicted, numbers)]
+    modeled = np.zeros(len(pairs))
+    for each in numbers.covariates:
+        value = np.array([pair.person.value(each.name) for pair in pairs], dtype=np.float64)
+        modeled += each.slope * (value - each.center)
+    found = [_scatter(score, tbs - modeled, numbers), _agreement(tbs, predicted, numbers)]
     for name in ("bmi", "age_years"):
         panel = _residuals(name, [getattr(pair, name) for pair in pairs], tbs - predicted, numbers)
         if panel is not None:
@@ -191,9 +195,13 @@ def _all(pairs: Sequence[Pair], numbers: FitStatistics) -> list[_Panel]:
 
 
 def _scatter(score: Vector, tbs: Vector, numbers: FitStatistics) -> _Panel:
-    """Show all pairs, the line, and the band that holds 95 % of what is around it."""
+    """Show all pairs, the line, and the band that holds 95 % of what is around it.
+
+    What is modeled besides the slope is taken off `tbs`, or the line would not be that of the points.
+    """
     ends = (float(score.min()), float(score.max()))
     half = NORMAL_95 * numbers.see
+    upward = "calibration_axis_tbs_adjusted" if numbers.covariates else "calibration_axis_tbs"
 
     def at(offset: float) -> tuple[Point, Point]:
         first, last = ((x, numbers.intercept + numbers.slope * x + offset) for x in ends)
@@ -201,7 +209,7 @@ def _scatter(score: Vector, tbs: Vector, numbers: FitStatistics) -> _Panel:
 
     return _Panel(
         title=text.phrase("calibration_plot_line"),
-        labels=(text.phrase("calibration_axis_slope"), text.phrase("calibration_axis_tbs")),
+        labels=(text.phrase("calibration_axis_slope"), text.phrase(upward)),
         x=score,
         y=tbs,
         curves=(_Curve(ends=at(0.0)), *(_Curve(ends=at(side), dash=(4, 3)) for side in (-half, half))),

@@ -46,6 +46,7 @@ PHRASES: dict[str, str] = {
     "calibration_plot_age_years": "Residuals and age",
     "calibration_axis_slope": "texture slope",
     "calibration_axis_tbs": "TBS of licensed software",
+    "calibration_axis_tbs_adjusted": "TBS of licensed software, less what is modeled",
     "calibration_axis_residual": "TBS less its prediction from the other pairs",
     "calibration_axis_mean": "mean of prediction and TBS",
     "calibration_axis_difference": "prediction less TBS",

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import numpy as np
 import pypdf
 import pytest
 from hypothesis import given
@@ -81,6 +82,17 @@ def test_says_what_was_fitted(pairs, numbers):
         assert words in said
 
 
+def test_what_is_modeled_is_taken_off_the_points_around_the_line():
+    pairs = paired.pairs(90, 13, paired.Truth(bmi_slope=0.02))
+    numbers = numbers_of(pairs)
+    assert [each.name for each in numbers.covariates] == ["bmi"]
+    scatter = calibration_plots._all(pairs, numbers)[0]
+    left = scatter.y - numbers.intercept - numbers.slope * scatter.x
+    assert abs(left).max() < 4 * numbers.see
+    assert abs(np.array([pair.tbs for pair in pairs]) - scatter.y).max() > 4 * numbers.see
+    assert "less what is modeled" in page(calibration_plots.render(pairs, numbers)).extract_text()
+
+
 def test_the_page_names_the_scanner_and_who_approves():
     assert calibration_plots.about(paired.KEY, paired.APPROVAL) == (
         "Example Densitometer 1 / 77 / 1.0 / DISPLAY / 0.25 x 0.25 mm / Dr. Example, 2026-11-01"
@@ -88,8 +100,8 @@ def test_the_page_names_the_scanner_and_who_approves():
     simulated = replace(paired.APPROVAL, simulated=True)
     unnamed = replace(paired.KEY, manufacturer="", model_name="", device_serial_number=" ")
     said = calibration_plots.about(unnamed, simulated)
-    assert said.startswith("1.0 / DISPLAY")
-    assert "SIMULATED" in said
+    assert said.startswith("SIMULATED")
+    assert " / 1.0 / DISPLAY / " in said
 
 
 def test_a_refused_fit_is_shown_too():
