@@ -37,8 +37,8 @@ def polygon_mask(ring: Floats, shape: tuple[int, int]) -> Mask:
     [[1, 0, 0], [1, 1, 0], [1, 1, 1]]
     """
     mask = np.zeros(shape, dtype=np.bool_)
-    low = np.maximum(np.ceil(ring.min(axis=0)), 0).astype(np.intp)
-    high = np.minimum(np.floor(ring.max(axis=0)), np.array(shape) - 1).astype(np.intp)
+    low = np.maximum(ring.min(axis=0), 0.0).astype(np.intp)
+    high = np.minimum(np.ceil(ring.max(axis=0)), np.array(shape) - 1).astype(np.intp)
     if np.any(high < low):
         return mask
     rows, columns = (np.arange(a, b + 1, dtype=np.float64) for a, b in zip(low, high, strict=True))
