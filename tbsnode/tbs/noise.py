@@ -82,6 +82,11 @@ def estimate_noise(image: Floats, region: Mask, pixel_spacing_mm: tuple[float, f
     >>> round(found.variance), max(found.width_px) < 0.3
     (9, True)
     """
+    rows, columns = np.flatnonzero(region.any(axis=1)), np.flatnonzero(region.any(axis=0))
+    if rows.size == 0:
+        return None
+    box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    image, region = image[box], region[box]
     down, across = (max(1, round(STEP_MM / step)) for step in pixel_spacing_mm)
     both = _difference_variance(image, region, down, across)
     taller = _difference_variance(image, region, 2 * down, across)
