@@ -190,6 +190,7 @@ def with_standard_errors(
         [vertebra.included for vertebra in vertebrae],
         pixel_spacing_mm=source.pixel_spacing_mm,
         parameters=source.parameters,
+        blocked=source.blocked,
     )
     pairs = zip(vertebrae, errors.levels, strict=True)
     return tuple(replace(vertebra, standard_error=error) for vertebra, error in pairs), errors.score

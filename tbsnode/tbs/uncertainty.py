@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
+from scipy import fft, ndimage
 
 from tbsnode.errors import TextureError
 from tbsnode.tbs.noise import Noise, estimate_noise
@@ -92,6 +92,7 @@ def repeatability(
     *,
     pixel_spacing_mm: tuple[float, float],
     parameters: Parameters,
+    blocked: Mask | None = None,
 ) -> Repeatability:
     r"""Estimate the standard error of each level's score and of their mean.
 
@@ -107,6 +108,9 @@ def repeatability(
         Distance of rows, then of columns.
     parameters : Parameters
         Of the estimator.
+    blocked : ndarray of shape (M, N), optional
+        True where the picture does not show the patient; its nearest neighbor stands for such a pixel
+        where a border is moved onto it.
 
     Returns
     -------
@@ -137,6 +141,8 @@ def repeatability(
     noise = estimate_noise(image, np.any([region.mask for region in found], axis=0), pixel_spacing_mm)
     if noise is None:
         return Repeatability((None,) * len(regions), None)
+    if blocked is not None and blocked.any():
+        image = _filled(image, blocked)
     influences = [
         None if region is None else _influence(image, region, noise, pixel_spacing_mm, parameters)
         for region in regions
@@ -147,6 +153,14 @@ def repeatability(
     if number == 0 or sum(one is not None for one in counted) < number:
         return Repeatability(errors, None)
     return Repeatability(errors, math.sqrt(_variance_of_sum(counted)) / number)
+
+
+def _filled(image: Floats, blocked: Mask) -> Floats:
+    """Put the nearest pixel that shows the patient in place of each one that does not."""
+    if blocked.all():
+        return image
+    nearest = ndimage.distance_transform_edt(blocked, return_distances=False, return_indices=True)
+    return np.asarray(image[tuple(nearest)])
 
 
 def _variance_of_sum(counted: Sequence[_Influence | None]) -> float:

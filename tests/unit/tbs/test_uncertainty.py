@@ -180,6 +180,19 @@ def test_a_level_left_out_counts_for_itself_only():
     assert found.score == pytest.approx(found.levels[0])
 
 
+def test_drawn_lines_on_the_border_do_not_pass_for_bone():
+    free = region(TEXTURE)
+    blocked = np.zeros(TEXTURE.shape, dtype=bool)
+    blocked[13:16, 10:86] = True
+    mask = free.mask & ~blocked
+    lined = np.where(blocked, 1e4, TEXTURE)
+    clean = ScoredRegion(mask, RING, score_region(lined, mask, pixel_spacing_mm=STEP).variogram)
+    found = repeatability(
+        lined, [clean], [True], pixel_spacing_mm=STEP, parameters=PARAMETERS, blocked=blocked
+    )
+    assert found.levels[0] == pytest.approx(error_of(TEXTURE).levels[0], rel=0.3)
+
+
 def repeats(scanner: str, body: phantom.Spine, seed: int, count: int) -> list[SpineMeasurement]:
     rng = np.random.default_rng(seed)
     found = []
