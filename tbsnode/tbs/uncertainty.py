@@ -196,8 +196,8 @@ def _influence(
         for of_lag in (by_pairs / value, by_pairs)
     ]
     on_level, on_member, noise_factor = _gradients(image[box], region.mask[box], kernels)
-    random = _noise_variance(on_level, noise_factor, noise, int(np.count_nonzero(region.mask)))
-    return _along_ring(on_member, np.array(region.ring) - corner, pixel_spacing_mm, random)
+    of_noise = _noise_variance(on_level, noise_factor, noise, int(np.count_nonzero(region.mask)))
+    return _along_ring(on_member, np.array(region.ring) - corner, pixel_spacing_mm, of_noise)
 
 
 def _box(mask: Mask, pixel_spacing_mm: tuple[float, float]) -> tuple[slice, slice]:
@@ -265,7 +265,7 @@ def _noise_variance(on_level: Floats, quadratic: Floats, noise: Noise, pixels: i
 
 
 def _along_ring(
-    on_member: Floats, ring: Floats, pixel_spacing_mm: tuple[float, float], random: float
+    on_member: Floats, ring: Floats, pixel_spacing_mm: tuple[float, float], of_noise: float
 ) -> _Influence:
     """Integrate the gradient on membership along the ring: what moving each part of it does."""
     step = np.array(pixel_spacing_mm)
@@ -298,7 +298,7 @@ def _along_ring(
         _raster_variance(right[one] * step[1], place[one, 1] / step[1])
         for one in (~flat & outward_right, ~flat & ~outward_right)
     )
-    return _Influence(random + raster + sum(edge * edge for edge in edges), lines[0], lines[1])
+    return _Influence(of_noise + raster + sum(edge * edge for edge in edges), lines[0], lines[1])
 
 
 def _raster_variance(weight: Floats, place: Floats) -> float:
