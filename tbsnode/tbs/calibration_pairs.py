@@ -64,7 +64,8 @@ def testable(pairs: Sequence[Pair]) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
     Of both only such that vary; sex varies where there are at least `FEWEST_OF_A_SEX` of each.
     """
-    whole, partly = [], []
+    whole: list[str] = []
+    partly: list[str] = []
     for name in COVARIATES:
         values = table(pairs, [name])[:, 0]
         known = values[np.isfinite(values)]

@@ -30,7 +30,7 @@ RIB_SLOPES = np.arange(0.15, 1.35, 0.1)
 RIB_CONTRAST = 0.05  # of the step from soft tissue to column; a rib has 0.24
 RIB_PARTS = 2
 RIB_NOISE = 5.0  # robust deviations of all lines tried
-RIB_ROOT = -0.5  # levels below the T12/L1 disc at which the lowest rib leaves the column
+RIB_ROOT = -0.5  # levels below the T12/L1 disc where the lowest rib leaves the column
 SAME_MM = 12.0  # left and right of one thing; further apart they are two
 CHAIN_STRONG = 0.8  # evidence for each disc below which the chain itself is doubted
 UPSIDE_DOWN_WEIGHT = 1.8  # more than any one sign may weigh
@@ -40,7 +40,7 @@ ASSUMED_MAX = 0.5  # confidence where neither crest nor rib is seen
 # One sign cannot know how many lumbar vertebrae there are: crests alone count up from below, ribs
 # alone down from above, and with four or six both are a level off. Below `anatomy.LABELS_CERTAIN`.
 ONE_SIGN_MAX = 0.7
-THORACIC_RIBS = 3  # ribs on both sides; a lumbar field shows those of T12 and perhaps T11
+THORACIC_RIBS = 5  # on both sides; a lumbar field shows two or three lines, of T12, T11 and a process
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,9 +316,8 @@ def is_thoracic(found: Segmentation) -> bool:
     """Tell a view of the chest or the thoracic spine: ribs leave the column at level after level."""
     step = float(np.median(found.edges.bone - found.edges.soft))
     half = float(np.median(found.edges.half_width))
-    return all(
-        len(_rib_peaks(found.column, sign, half, step, whole=True)) >= THORACIC_RIBS for sign in (-1.0, 1.0)
-    )
+    sides = (_rib_peaks(found.column, sign, half, step, whole=True) for sign in (-1.0, 1.0))
+    return all(len(peaks) >= THORACIC_RIBS for peaks in sides)
 
 
 def _rib_root(column: Column, sign: float, half_mm: float, step: float) -> float | None:
@@ -351,8 +350,9 @@ def _rib_peaks(
         parts.append(np.where(number >= 0.6 * part.size, mean, 0.0))
     mean = np.min(parts, axis=0)  # a rib is bright along all of its length
     best = np.max(mean, axis=0)
-    noise = 1.4826 * float(np.median(np.abs(mean - np.median(mean)))) + 1e-9
-    limit = max(RIB_CONTRAST * step, RIB_NOISE * noise, 0.6 * float(np.max(best, initial=0.0)))
+    # where there are ribs everywhere, most lines are on one, and the spread of lines is no noise
+    noise = 0.0 if whole else 1.4826 * float(np.median(np.abs(mean - np.median(mean))))
+    limit = max(RIB_CONTRAST * step, RIB_NOISE * noise, 0.6 * float(np.max(best, initial=0.0)), 1e-9)
     peaks = np.flatnonzero((best >= limit) & (best >= ndimage.maximum_filter1d(best, 11)))
     return [float(roots[peak] * anatomy.GRID_MM) for peak in peaks]
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tbsnode.errors import SegmentationError
 from tbsnode.reasons import Code, Finding
-from tbsnode.tbs import anatomy, exclusion, field, labeling, levels, quality, segmentation
+from tbsnode.tbs import anatomy, exclusion, field, labeling, levels, picture_quality, quality, segmentation
 from tbsnode.tbs.parameters import Parameters
 from tbsnode.tbs.result import Alternative, SpineMeasurement, Vertebra
 
@@ -72,12 +72,7 @@ def measure(picture: Picture, parameters: Parameters | None = None) -> SpineMeas
     clipped = quality.saturation_level(picture.pixels, scanned, picture.stored_maximum)
     found = _segment(picture, scanned, clipped)
     clipped = None if found.inverted else clipped
-    if labeling.is_upside_down(found):
-        raise SegmentationError(Finding(Code.UPSIDE_DOWN))
-    if not labeling.is_from_front(found):
-        raise SegmentationError(Finding(Code.WRONG_VIEW))
-    if labeling.is_thoracic(found):
-        raise SegmentationError(Finding(Code.WRONG_VIEW))
+    _check_view(found)
     if picture.spacing_needs_check:
         _check_size(found, picture.pixel_spacing_mm)
     names = labeling.label(found)
@@ -89,9 +84,9 @@ def measure(picture: Picture, parameters: Parameters | None = None) -> SpineMeas
         values = (("count", len(included)),)
         raise SegmentationError(Finding(Code.FEWER_THAN_TWO_VERTEBRAE, values=values))
     score = _mean([v.score for v in included])
-    scored = [level.mask for level, v in zip(drawn, vertebrae, strict=True) if v.included]
-    pixels = picture.pixels[np.any(scored, axis=0)]
-    doubts = quality.texture_findings(pixels, score, clipped, chosen.min_gray_levels)
+    scored = np.any([level.mask for level, v in zip(drawn, vertebrae, strict=True) if v.included], axis=0)
+    doubts = quality.texture_findings(picture.pixels[scored], score, clipped, chosen.min_gray_levels)
+    seen = picture_quality.judge(source, scored, clipped, included)
     natives = [v.native_score for v in included]
     return SpineMeasurement(
         vertebrae=vertebrae,
@@ -102,13 +97,23 @@ def measure(picture: Picture, parameters: Parameters | None = None) -> SpineMeas
         alternative=_alternative(source, names),
         disc_lines=levels.disc_lines(source, names.first),
         votes=names.votes,
+        statistics=seen.statistics,
         findings=(
             *_picture_findings(found, names),
             *doubts,
+            *seen.findings,
             *quality.resampling_findings(vertebrae, picture.pixel_spacing_mm),
             *quality.level_findings(vertebrae),
         ),
     )
+
+
+def _check_view(found: segmentation.Segmentation) -> None:
+    """Refuse a column that is upside down, from the side, or of the chest."""
+    if labeling.is_upside_down(found):
+        raise SegmentationError(Finding(Code.UPSIDE_DOWN))
+    if not labeling.is_from_front(found) or labeling.is_thoracic(found):
+        raise SegmentationError(Finding(Code.WRONG_VIEW))
 
 
 def _measure_levels(
