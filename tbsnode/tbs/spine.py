@@ -80,9 +80,7 @@ def measure(picture: Picture, parameters: Parameters | None = None) -> SpineMeas
     drawn, vertebrae = _measure_levels(source, names.first)
     vertebrae, standard_error = levels.with_standard_errors(source, drawn, vertebrae)
     included = [v for v in vertebrae if v.included]
-    if len(included) < 2:
-        values = (("count", len(included)),)
-        raise SegmentationError(Finding(Code.FEWER_THAN_TWO_VERTEBRAE, values=values))
+    _require_two(included)
     score = _mean([v.score for v in included])
     scored = np.any([level.mask for level, v in zip(drawn, vertebrae, strict=True) if v.included], axis=0)
     doubts = quality.texture_findings(picture.pixels[scored], score, clipped, chosen.min_gray_levels)
@@ -106,6 +104,12 @@ def measure(picture: Picture, parameters: Parameters | None = None) -> SpineMeas
             *quality.level_findings(vertebrae),
         ),
     )
+
+
+def _require_two(included: list[Vertebra]) -> None:
+    if len(included) < 2:
+        values = (("count", len(included)),)
+        raise SegmentationError(Finding(Code.FEWER_THAN_TWO_VERTEBRAE, values=values))
 
 
 def _check_view(found: segmentation.Segmentation) -> None:

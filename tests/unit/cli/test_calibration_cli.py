@@ -16,7 +16,7 @@ from tbsnode.pipeline import calibrate
 from tbsnode.tbs.calibration import Calibration, Kind
 from tests import paired
 
-STUDIES = 34
+STUDIES = 32
 
 
 @pytest.fixture(scope="module")
