@@ -88,8 +88,6 @@ def test_a_calibration_from_images_to_a_value(
     shown = run("calibration", "show", record["calibration_id"], *where)
     assert "Dr. Example" in shown.stdout
     assert "range of the pairs" in shown.stdout
-    again = run(*arguments)
-    assert "stored already" in again.stdout
     assert run("calibration", "retire", record["calibration_id"], "--reason", "test", *where).exit_code == 0
     assert run("calibration", "retire", record["calibration_id"], "--reason", "test", *where).exit_code == 30
 
@@ -207,7 +205,8 @@ def test_a_value_that_is_no_number(
 def test_the_same_scan_twice_counts_once(
     run: Any, site_config: Path, tmp_path: Path, scores: dict[str, float]
 ) -> None:
-    rows = [(uid, "1.2") for uid in (*scores, next(iter(scores)))]
+    first = next(iter(scores))
+    rows = [(first, "1.2"), (first, "1.2")]
     table = write(tmp_path / "twice.csv", ("uid", "tbs"), rows)
     done = run("calibration", "fit", table, "--approved-by", "X", "--config", site_config)
     assert done.exit_code == 30
