@@ -6,16 +6,27 @@ up and the right size, which level is which, what is the texture of each, what i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tbsnode.errors import SegmentationError
 from tbsnode.reasons import Code, Finding
-from tbsnode.tbs import anatomy, exclusion, field, labeling, levels, picture_quality, quality, segmentation
+from tbsnode.tbs import (
+    anatomy,
+    exclusion,
+    field,
+    ink,
+    labeling,
+    levels,
+    picture_quality,
+    quality,
+    scanner_regions,
+    segmentation,
+)
 from tbsnode.tbs.parameters import Parameters
-from tbsnode.tbs.result import Alternative, SpineMeasurement, Vertebra
+from tbsnode.tbs.result import Alternative, ScannerRegions, SpineMeasurement, Vertebra
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
@@ -34,6 +45,10 @@ class Picture:
         Largest value the stored bits can hold, on the scale of `pixels`.
     spacing_needs_check : bool
         True where the spacing was derived and must fit a human spine to be used.
+    blocked : ndarray of shape (M, N), optional
+        True under drawn lines, labels and captions: such pixels are in no mask and in no pair.
+    regions : ScannerRegions or None
+        The scanner's own regions, where they can be read: the first choice of where to measure.
     """
 
     pixels: NDArray[np.float64]
@@ -41,6 +56,8 @@ class Picture:
     padding_value: float | None = None
     stored_maximum: float = float("inf")
     spacing_needs_check: bool = False
+    blocked: NDArray[np.bool_] | None = None
+    regions: ScannerRegions | None = None
 
 
 def measure(picture: Picture, parameters: Parameters | None = None) -> SpineMeasurement:
@@ -68,6 +85,8 @@ def measure(picture: Picture, parameters: Parameters | None = None) -> SpineMeas
     """
     chosen = parameters or Parameters()
     _check_frame(picture)
+    if picture.blocked is not None:
+        picture = replace(picture, pixels=ink.filled(picture.pixels, picture.blocked))
     scanned = field.scanned_field(picture.pixels, picture.padding_value)
     clipped = quality.saturation_level(picture.pixels, scanned, picture.stored_maximum)
     found = _segment(picture, scanned, clipped)
@@ -76,8 +95,15 @@ def measure(picture: Picture, parameters: Parameters | None = None) -> SpineMeas
     if picture.spacing_needs_check:
         _check_size(found, picture.pixel_spacing_mm)
     names = labeling.label(found)
-    source = levels.Source(picture.pixels, picture.pixel_spacing_mm, found, chosen)
-    drawn, vertebrae = _measure_levels(source, names.first)
+    judged = scanner_regions.judge(
+        found,
+        names,
+        picture.regions,
+        picture.pixel_spacing_mm,
+        scale_free=picture.spacing_needs_check,
+    )
+    source = levels.Source(picture.pixels, picture.pixel_spacing_mm, judged.found, chosen, picture.blocked)
+    drawn, vertebrae = _measure_levels(source, judged.first)
     vertebrae, standard_error = levels.with_standard_errors(source, drawn, vertebrae)
     included = [v for v in vertebrae if v.included]
     _require_two(included)
@@ -91,13 +117,14 @@ def measure(picture: Picture, parameters: Parameters | None = None) -> SpineMeas
         score=score,
         native_score=None if None in natives else _mean(natives),
         standard_error=standard_error,
-        label_confidence=round(names.confidence, 4),
-        alternative=_alternative(source, names),
-        disc_lines=levels.disc_lines(source, names.first),
-        votes=names.votes,
+        label_confidence=round(judged.confidence, 4),
+        alternative=_alternative(source, judged),
+        disc_lines=levels.disc_lines(source, judged.first),
+        votes=judged.votes,
         statistics=seen.statistics,
+        region_source=judged.region_source,
         findings=(
-            *_picture_findings(found, names),
+            *_picture_findings(found, names, judged),
             *doubts,
             *seen.findings,
             *quality.resampling_findings(vertebrae, picture.pixel_spacing_mm),
@@ -193,24 +220,28 @@ def _check_size(found: segmentation.Segmentation, pixel_spacing_mm: tuple[float,
         raise SegmentationError(Finding(Code.IMPLAUSIBLE_PIXEL_SPACING, values=values))
 
 
-def _picture_findings(found: segmentation.Segmentation, names: labeling.Labeling) -> tuple[Finding, ...]:
+def _picture_findings(
+    found: segmentation.Segmentation, names: labeling.Labeling, judged: scanner_regions.Judged
+) -> tuple[Finding, ...]:
     doubts = []
     if found.inverted:
         doubts.append(Finding(Code.INVERTED_GRAYSCALE))
     if abs(found.tilt_deg) > anatomy.TILT_WARN_DEG:
         doubts.append(Finding(Code.TILTED_SPINE, values=(("tilt_degrees", round(abs(found.tilt_deg), 1)),)))
-    confidence = (("confidence", round(names.confidence, 2)),)
+    confidence = (("confidence", round(judged.confidence, 2)),)
     if names.assumed:
         doubts.append(Finding(Code.LEVELS_ASSUMED, values=confidence))
-    if names.confidence < anatomy.LABELS_CERTAIN:
+    if judged.confidence < anatomy.LABELS_CERTAIN:
         doubts.append(Finding(Code.LEVELS_UNCERTAIN, values=confidence))
+    if judged.disagrees:
+        doubts.append(Finding(Code.LEVELS_DISAGREE_WITH_SCANNER, values=judged.difference))
     return tuple(doubts)
 
 
-def _alternative(source: levels.Source, names: labeling.Labeling) -> Alternative | None:
+def _alternative(source: levels.Source, judged: scanner_regions.Judged) -> Alternative | None:
     """Say what the second-best labeling would give, where the labels are uncertain."""
-    if names.confidence >= anatomy.LABELS_CERTAIN:
+    if judged.confidence >= anatomy.LABELS_CERTAIN:
         return None
-    other = _measure_levels(source, names.first + names.shift)[1]
+    other = _measure_levels(source, judged.first + judged.shift)[1]
     included = [v.score for v in other if v.included]
-    return Alternative(shift=names.shift, score=_mean(included) if len(included) >= 2 else None)
+    return Alternative(shift=judged.shift, score=_mean(included) if len(included) >= 2 else None)
