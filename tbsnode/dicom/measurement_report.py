@@ -154,7 +154,10 @@ def _level(report: Report, vertebra: Vertebra) -> Dataset:
         items.append(content.number(codes.AREA, vertebra.area_mm2 / 100, codes.SQUARE_CENTIMETERS))
     if vertebra.region:
         outline = content.closed_polyline(
-            codes.IMAGE_REGION, vertebra.region, report.source, _frame(report.analysis)
+            codes.IMAGE_REGION,
+            report.analysis.stored_region(vertebra),
+            report.source,
+            _frame(report.analysis),
         )
         items.append(outline)
     if vertebra.excluded is not None:

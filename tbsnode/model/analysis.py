@@ -86,6 +86,10 @@ class Analysis:
         """Labels that count in the total."""
         return tuple(v.label for v in self.vertebrae if v.included)
 
+    def stored_region(self, vertebra: Vertebra) -> tuple[tuple[float, float], ...]:
+        """Return a level's ring on the matrix that the instance stores: for a page, on the page."""
+        return vertebra.region if self.page is None else self.page.on_page(vertebra.region)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -77,3 +78,22 @@ class PageOrigin:
     scale: int
     inverted: bool
     found_by: str
+
+    def on_page(self, ring: Iterable[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
+        """Turn places on the cut-out picture into places on the page, pixel centers at integers.
+
+        Parameters
+        ----------
+        ring : iterable of (row, column) pairs
+            On the picture.
+
+        Examples
+        --------
+        >>> PageOrigin(row=300, column=90, scale=2, inverted=False, found_by="content").on_page([(0.0, 1.0)])
+        ((300.5, 92.5),)
+        """
+        middle = (self.scale - 1) / 2
+        return tuple(
+            (self.row + self.scale * row + middle, self.column + self.scale * column + middle)
+            for row, column in ring
+        )

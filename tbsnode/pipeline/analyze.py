@@ -166,6 +166,8 @@ def _measure(image: DensitometryImage, parameters: Parameters) -> SpineMeasureme
         padding_value=image.padding_value,
         stored_maximum=image.stored_maximum,
         spacing_needs_check=image.spacing_needs_check,
+        blocked=image.blocked,
+        regions=image.regions,
     )
     return spine.measure(picture, parameters)
 
@@ -234,6 +236,8 @@ def _outcome(
         pixel_spacing_mm=image.pixel_spacing_mm,
         spacing_source=image.spacing_source,
         findings=image.findings,
+        densitometry=image.results,
+        page=image.page,
     )
 
 

@@ -86,7 +86,7 @@ def as_json(analysis: Analysis, file: str = "") -> dict[str, Any]:
         "alternative": None
         if alternative is None
         else {"shift": alternative.shift, "score": _rounded(alternative.score)},
-        "vertebrae": [_vertebra(v) for v in analysis.vertebrae],
+        "vertebrae": [_vertebra(analysis, v) for v in analysis.vertebrae],
         "score": _rounded(analysis.score),
         "standard_error": _rounded(analysis.standard_error),
         "native_score": _rounded(analysis.native_score),
@@ -197,7 +197,7 @@ def as_csv(results: Iterable[tuple[str, Analysis]]) -> str:
     return buffer.getvalue()
 
 
-def _vertebra(vertebra: Vertebra) -> dict[str, Any]:
+def _vertebra(analysis: Analysis, vertebra: Vertebra) -> dict[str, Any]:
     return {
         "label": vertebra.label,
         "included": vertebra.included,
@@ -208,7 +208,7 @@ def _vertebra(vertebra: Vertebra) -> dict[str, Any]:
         "pairs": int(vertebra.pairs),
         "area_mm2": _rounded(vertebra.area_mm2),
         # never rounded: a pixel center may lie on the outline
-        "region": [[float(row), float(column)] for row, column in vertebra.region],
+        "region": [[float(row), float(column)] for row, column in analysis.stored_region(vertebra)],
     }
 
 
