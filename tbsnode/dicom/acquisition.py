@@ -23,12 +23,15 @@ from tbsnode.dicom.scanner_headers import (
     add_private_results,
     capture_header,
     display_copy_header,
+    protocol_page_header,
     script_lines,
     simulated_uid,
 )
 from tbsnode.dicom.sop_classes import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN
 from tbsnode.phantom import forearm, hip, lateral, page, whole_body
 from tbsnode.phantom.drawing import Drawing
+from tbsnode.phantom.page_layout import WHITE_PAGE, Layout
+from tbsnode.phantom.page_picture import native_gray
 from tbsnode.phantom.scanners import (
     COARSE_DISPLAY,
     FINE_DISPLAY,
@@ -40,7 +43,7 @@ from tbsnode.phantom.scanners import (
 )
 from tbsnode.phantom.spine import Spine, draw
 
-__all__ = ["KINDS", "Options", "PatientTags", "picture", "study"]
+__all__ = ["KINDS", "Options", "PatientTags", "drawn_page", "picture", "study"]
 
 WHOLE_BODY = replace(
     FINE_DISPLAY,
@@ -78,6 +81,8 @@ class Options:
         AccessionNumber; one code of ProcedureCodeSequence, "" for none.
     protocol : str
         ProtocolName instead of the kind's own.
+    page : Layout
+        What a report page looks like (`page` and `page_picture` only).
     attributes : tuple of (keyword, value) pairs
         Written last, over everything; a value of None deletes the attribute.
     """
@@ -94,6 +99,7 @@ class Options:
     accession_number: str = ""
     procedure_code: str = ""
     protocol: str = ""
+    page: Layout = WHITE_PAGE
     attributes: tuple[tuple[str, str | float | tuple[float, ...] | None], ...] = ()
 
 
@@ -113,12 +119,14 @@ KINDS: dict[str, _Kind] = {
     "raw_oblong": _Kind("AP Lumbar Spine", LINEAR_16_OBLONG, _spine),
     "display": _Kind("AP Spine", FINE_DISPLAY, _spine),
     "page": _Kind("AP Lumbar Spine", LINEAR_16, _spine),
+    "page_picture": _Kind("AP Spine", LINEAR_16, _spine),
     "hip": _Kind("Left Femur", FINE_DISPLAY, lambda _, seed: hip.draw(seed)),
     "forearm": _Kind("Left Forearm", FINE_DISPLAY, lambda _, seed: forearm.draw(seed)),
     "lateral": _Kind("LVA", FINE_DISPLAY, lambda _, seed: lateral.draw(seed)),
     "whole_body": _Kind("Total Body", WHOLE_BODY, lambda _, seed: whole_body.draw(seed)),
 }
 _CAPTURES = ("raw", "raw_oblong", "page")
+_PAGES = ("page", "page_picture")
 
 
 def study(
@@ -137,7 +145,8 @@ def study(
     kind : str
         A key of `KINDS`: ``"raw"`` (16-bit grayscale Secondary Capture with PixelSpacing),
         ``"raw_oblong"`` (the same with oblong pixels), ``"display"`` (8-bit Computed Radiography
-        without spacing), ``"page"`` (an RGB report page), or a picture that is no AP spine.
+        without spacing), ``"page"`` (a report page), ``"page_picture"`` (what that page shows, as a
+        display copy with PixelSpacing), or a picture that is no AP spine.
     patient : PatientTags
         Who.
     seed : int
@@ -161,7 +170,6 @@ def study(
         If there is no such kind.
     """
     key = study_key or f"{patient.patient_id}/{kind}/{seed}"
-    scanned = picture(kind, seed=seed, options=options)
     instances = []
     for copy in range(options.copies):
         event = Event(
@@ -169,12 +177,12 @@ def study(
             instance_key=f"{kind}/{seed}/{copy}",
             date=study_date,
             time=options.study_time,
-            protocol=options.protocol or KINDS[kind].protocol,
+            protocol=_protocol(kind, options),
             accession_number=options.accession_number,
             procedure_code=options.procedure_code,
             number=copy + 1,
         )
-        ds = _instance(kind, patient, event, scanned, _drawing(kind, seed, options))
+        ds = _instance(kind, patient, event, seed, options)
         for keyword, value in options.attributes:
             _overwrite(ds, keyword, value)
         instances.append(_part10(ds, options.transfer_syntax or _usual_syntax(kind)))
@@ -192,10 +200,51 @@ def picture(kind: str, *, seed: int, options: Options = Options()) -> ScannedIma
     Returns
     -------
     ScannedImage
-        For ``"page"`` the picture on the page, before it is drawn into it.
+        For ``"page"`` the picture on the page, before it is drawn into it; for ``"page_picture"``
+        in the gray levels that the page shows, bone bright.
     """
-    scanner = options.scanner or (COARSE_DISPLAY if options.small else KINDS[kind].scanner)
-    return _scanned(_drawing(kind, seed, options), scanner, seed, (options.noise, options.movement_mm))
+    usual = options.page.scanner if kind in _PAGES else KINDS[kind].scanner
+    scanner = options.scanner or (COARSE_DISPLAY if options.small else usual)
+    spoiled = (options.noise, options.movement_mm)
+    scanned = _scanned(_drawing(kind, seed, options), scanner, seed, spoiled)
+    return replace(scanned, pixels=native_gray(scanned)) if kind == "page_picture" else scanned
+
+
+def drawn_page(
+    *, patient: PatientTags, seed: int, study_date: str = "20250314", options: Options = Options()
+) -> page.Page:
+    """Return the report page that ``study("page", ...)`` would put into its instances, with its truth.
+
+    Parameters
+    ----------
+    patient, seed, study_date, options
+        As for `study`.
+
+    Returns
+    -------
+    Page
+        The pixels, and what is where on them.
+    """
+    date = patient.birth_date
+    header = (
+        f"NAME: {patient.name.split('=', maxsplit=1)[0].replace('^', ', ')}",
+        f"PATIENT ID: {patient.patient_id}",
+        f"DOB: {date[:4]}-{date[4:6]}-{date[6:]}  SEX: {patient.sex}",
+        f"SCAN: {_protocol('page', options)}  {study_date}",
+    )
+    shown = options.page.pictures
+    spine = _drawing("page", seed, options)
+    if spine.truth is None:
+        raise ValueError("a report page needs a spine")
+    scanner = options.scanner or options.page.scanner
+    femur = _scanned(hip.draw(seed), scanner, seed, (options.noise, 0.0)) if "hip" in shown else None
+    return page.report_page(
+        picture("page", seed=seed, options=options) if "spine" in shown else femur,
+        None if shown == "hip" else spine.truth,
+        header,
+        layout=options.page,
+        companion=femur if "spine" in shown else None,
+    )
 
 
 @lru_cache(maxsize=4)
@@ -207,44 +256,68 @@ def _drawing(kind: str, seed: int, options: Options) -> Drawing:
     return KINDS[kind].draw(options, seed if options.anatomy_seed is None else options.anatomy_seed)
 
 
+def _protocol(kind: str, options: Options) -> str:
+    """Return the name of the scan: the operator's, or the usual one of such pages, or of the kind."""
+    if options.protocol:
+        return options.protocol
+    if kind == "page" and options.page.pictures == "hip":
+        return "Left Femur" if options.page.named_by == "protocol" else "Left Hip"
+    if kind == "page" and options.page.named_by == "protocol":
+        return "AP Spine"
+    return KINDS[kind].protocol
+
+
 def _usual_syntax(kind: str) -> str:
     return EXPLICIT_VR_LITTLE_ENDIAN if kind in _CAPTURES else IMPLICIT_VR_LITTLE_ENDIAN
 
 
-def _instance(
-    kind: str, patient: PatientTags, event: Event, scanned: ScannedImage, drawing: Drawing
-) -> Dataset:
+def _instance(kind: str, patient: PatientTags, event: Event, seed: int, options: Options) -> Dataset:
     """Return one data set of a kind."""
-    if kind not in _CAPTURES:
-        ds = display_copy_header(patient, event, scanned.field_mm)
-        _add_pixels(ds, scanned.pixels)
-    elif kind == "page":
-        ds = _page(patient, event, scanned, drawing)
-    else:
+    if kind == "page":
+        return _page(patient, event, seed, options)
+    scanned = picture(kind, seed=seed, options=options)
+    if kind in _CAPTURES:
         ds = capture_header(patient, event)
         ds.ImageType = ["ORIGINAL", "PRIMARY"]
         ds.BurnedInAnnotation = "NO"
+    else:
+        ds = display_copy_header(patient, event, scanned.field_mm)
+    if kind == "page_picture":  # of the scanner that printed the page
+        printed = _page_header(patient, event, options.page)
+        for keyword in ("Manufacturer", "ManufacturerModelName", "SoftwareVersions"):
+            setattr(ds, keyword, printed[keyword].value)
+    if kind == "page_picture" or kind in _CAPTURES:
         ds.PixelSpacing = [f"{spacing:.6g}" for spacing in scanned.pixel_spacing_mm]
-        _add_pixels(ds, scanned.pixels)
+    _add_pixels(ds, scanned.pixels)
     return ds
 
 
-def _page(patient: PatientTags, event: Event, scanned: ScannedImage, drawing: Drawing) -> Dataset:
-    """Return a report page: empty PixelSpacing, identity in the pixels, results in private text."""
-    if drawing.truth is None:
-        raise ValueError("a report page needs a spine")
-    date = patient.birth_date
-    header = (
-        f"NAME: {patient.name.split('=', maxsplit=1)[0].replace('^', ', ')}",
-        f"PATIENT ID: {patient.patient_id}",
-        f"DOB: {date[:4]}-{date[4:6]}-{date[6:]}  SEX: {patient.sex}",
-        f"SCAN: {event.protocol}  {event.date}",
-    )
-    drawn = page.report_page(scanned, drawing.truth, header)
+def _page(patient: PatientTags, event: Event, seed: int, options: Options) -> Dataset:
+    """Return a report page: identity in the pixels, results in private text if the layout says so."""
+    drawn = drawn_page(patient=patient, seed=seed, study_date=event.date, options=options)
+    layout = options.page
+    ds = _page_header(patient, event, layout)
+    if layout.script:
+        box = None
+        if layout.script_box and layout.pictures != "none":
+            left, top, wide, high = (
+                value + error for value, error in zip(drawn.picture, layout.script_box_error, strict=True)
+            )
+            box = (left, top, wide, high)
+        text = script_lines(patient, event, drawn.table, box)
+        add_private_results(ds, text[: round(layout.script_part * len(text))])
+    _add_pixels(ds, drawn.pixels)
+    return ds
+
+
+def _page_header(patient: PatientTags, event: Event, layout: Layout) -> Dataset:
+    if layout.named_by == "protocol":
+        return protocol_page_header(patient, event)
     ds = capture_header(patient, event)
     ds.PixelSpacing = None  # present and empty, as received
-    add_private_results(ds, script_lines(patient, event, drawn.table, drawn.picture))
-    _add_pixels(ds, drawn.pixels)
+    if layout.pictures == "hip":
+        ds.BodyPartExamined = "HIP"
+        ds.Laterality = "L"
     return ds
 
 

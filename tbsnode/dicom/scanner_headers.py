@@ -19,6 +19,17 @@ from tbsnode.dicom.sop_classes import SECONDARY_CAPTURE
 COMPUTED_RADIOGRAPHY = "1.2.840.10008.5.1.4.1.1.1"
 DETACHED_STUDY = "1.2.840.10008.3.1.2.3.1"
 PRIVATE_CREATOR = "HOLOGIC"
+# Heads of the printed table, and the markup that stands for them in private text.
+_SCRIPT_HEADS = {
+    "REGION": "Region",
+    "AREA": "Area[cm<sup><small>2</small></sup>]",
+    "BMC": "BMC[g]",
+    "BMD": "BMD[g/cm<sup><small>2</small></sup>]",
+    "T-SCORE": "T -<br>Score",
+    "Z-SCORE": "Z -<br>Score",
+    "YOUNG-ADULT": "Young-Adult<br>T-Score",
+    "AGE-MATCHED": "Age-Matched<br>Z-Score",
+}
 # Names under which the 2.25 UIDs of simulated acquisitions are derived (RFC 9562, version 5).
 _NAMESPACE = uuid.UUID("6f0d3c52-6f3e-5a43-9d53-0f5f7c2b8a11")
 
@@ -184,11 +195,41 @@ def capture_header(patient: PatientTags, event: Event) -> Dataset:
     return ds
 
 
+def protocol_page_header(patient: PatientTags, event: Event) -> Dataset:
+    """Return the header of a Secondary Capture page that only its protocol describes.
+
+    Parameters
+    ----------
+    patient : PatientTags
+        Who.
+    event : Event
+        When and what.
+
+    Returns
+    -------
+    pydicom.Dataset
+        Without pixels; PixelSpacing is absent, BodyPartExamined empty, no private text.
+    """
+    ds = capture_header(patient, event)
+    ds.Manufacturer = "GE Healthcare"
+    ds.ManufacturerModelName = "Lunar Prodigy"
+    ds.SoftwareVersions = "16.20.059"
+    ds.StudyDescription = "DXA Exam"
+    ds.SeriesDescription = "DXA Report"
+    ds.StudyID = "NONE"
+    ds.BodyPartExamined = ""
+    ds.ProtocolName = event.protocol
+    ds.PerformedProcedureStepDescription = event.protocol
+    for absent in ("PatientOrientation", "ImageAndFluoroscopyAreaDoseProduct"):
+        delattr(ds, absent)
+    return ds
+
+
 def script_lines(
     patient: PatientTags,
     event: Event,
     table: tuple[tuple[str, ...], ...],
-    picture: tuple[int, int, int, int],
+    picture: tuple[int, int, int, int] | None,
 ) -> str:
     """Return the lines in which a report page repeats in private text what it shows.
 
@@ -200,28 +241,23 @@ def script_lines(
         What.
     table : tuple of tuples of str
         The printed results, header first.
-    picture : (int, int, int, int)
-        Left, top, width and height of the picture on the page [pixels].
+    picture : (int, int, int, int) or None
+        Left, top, width and height of the picture on the page [pixels]; None: not stated.
 
     Returns
     -------
     str
         One assignment a line.
     """
-    heads = (
-        "Region",
-        "Area[cm<sup><small>2</small></sup>]",
-        "BMC[g]",
-        "BMD[g/cm<sup><small>2</small></sup>]",
-    )
-    rows = [heads, *table[1:]]
+    rows = [tuple(_SCRIPT_HEADS[head] for head in table[0]), *table[1:]]
     lines = [
         f'ResultsTable[{row:2d}][{column:2d}] = "{cell}";'
         for row, cells in enumerate(rows)
         for column, cell in enumerate(cells)
     ]
     names = ("ImageXPos", "ImageYPos", "ImageXSize", "ImageYSize")
-    lines += [f"{name} = {value};" for name, value in zip(names, picture, strict=True)]
+    if picture is not None:
+        lines += [f"{name} = {value};" for name, value in zip(names, picture, strict=True)]
     lines += [
         f'PatientName = "{patient.name.split("=", maxsplit=1)[0].replace("^", ", ")}";',
         f'PatientSex = "{patient.sex}";',

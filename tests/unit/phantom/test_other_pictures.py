@@ -6,7 +6,9 @@ import pytest
 from tbsnode.phantom import forearm, hip, lateral, whole_body
 from tbsnode.phantom.drawing import Drawing
 from tbsnode.phantom.letters import text_mask
-from tbsnode.phantom.page import BLACK, YELLOW, report_page, results_table
+from tbsnode.phantom.page import report_page
+from tbsnode.phantom.page_layout import BLACK, YELLOW
+from tbsnode.phantom.page_table import results_table
 from tbsnode.phantom.scanners import LINEAR_16, scan
 from tbsnode.phantom.skeleton import Oval, Rod, draw_parts
 from tbsnode.phantom.spine import Spine, draw
@@ -90,7 +92,7 @@ def test_table_adds_up() -> None:
     truth = draw(Spine(), 1).truth
     assert truth is not None
     head, *rows, total = results_table(truth)
-    assert head == ("REGION", "AREA", "BMC", "BMD")
+    assert head == ("REGION", "AREA", "BMC", "BMD", "T-SCORE", "Z-SCORE")
     assert [row[0] for row in rows] == ["L1", "L2", "L3", "L4"]
     assert float(total[1]) == pytest.approx(sum(float(row[1]) for row in rows), abs=0.03)
     assert float(total[3]) == pytest.approx(float(total[2]) / float(total[1]), abs=0.002)
