@@ -21,10 +21,12 @@ from tbsnode.pipeline.interpret import Interpreting, interpreted
 from tbsnode.reasons import Code, Finding, Severity
 from tbsnode.tbs import quality, spine
 from tbsnode.tbs.parameters import Parameters
+from tbsnode.tbs.result import LABELS, ScannerRegions
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tbsnode.model import ScannerResults
     from tbsnode.pipeline.site import HintRule
     from tbsnode.tbs.result import SpineMeasurement
 
@@ -121,7 +123,9 @@ def failed(settings: AnalysisSettings) -> Analysis:
     return _empty(None, AnalysisStatus.ERROR, settings)
 
 
-def analyze_image(image: DensitometryImage, settings: AnalysisSettings) -> Analysis:
+def analyze_image(
+    image: DensitometryImage, settings: AnalysisSettings, stated: ScannerResults | None = None
+) -> Analysis:
     """Measure one picture, or say why no number may be given.
 
     Parameters
@@ -130,6 +134,8 @@ def analyze_image(image: DensitometryImage, settings: AnalysisSettings) -> Analy
         As `dicom.image` read it.
     settings : AnalysisSettings
         Parameters and version.
+    stated : ScannerResults, optional
+        The scanner's results of the examination, for a picture that states none itself.
 
     Returns
     -------
@@ -138,6 +144,7 @@ def analyze_image(image: DensitometryImage, settings: AnalysisSettings) -> Analy
     """
     if image.identity.claim is Claim.OTHER:
         return _outcome(image, settings, Finding(Code.NOT_AP_SPINE), AnalysisStatus.NOT_APPLICABLE)
+    image = _with_results(image, stated)
     who = image.identity.demographics
     patient = quality.patient_findings(
         age_years=who.age_years,
@@ -156,6 +163,22 @@ def analyze_image(image: DensitometryImage, settings: AnalysisSettings) -> Analy
     if forbidding is not None:
         return _outcome(image, settings, forbidding, AnalysisStatus.REFUSED)
     return _scored(image, settings, measured, patient)
+
+
+def _with_results(image: DensitometryImage, stated: ScannerResults | None) -> DensitometryImage:
+    """Give a picture the scanner's results, and their areas and heights as judge of its levels."""
+    results = image.results or stated
+    if results is None:
+        return image
+    regions = image.regions
+    if regions is None:
+        levels = [each for each in results.sites if each.site in LABELS]
+        regions = ScannerRegions(
+            areas_mm2=tuple((each.site, 100.0 * each.area_cm2) for each in levels if each.area_cm2),
+            heights_mm=tuple((each.site, each.height_mm) for each in levels if each.height_mm),
+            source="results table",
+        )
+    return replace(image, results=results, regions=regions)
 
 
 def _measure(image: DensitometryImage, parameters: Parameters) -> SpineMeasurement:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from tbsnode.dicom import image as dicom_image
 from tbsnode.errors import InstanceError
-from tbsnode.model import Analysis, AnalysisStatus, Claim, DensitometryImage, StudyState
+from tbsnode.model import Analysis, AnalysisStatus, Claim, DensitometryImage, InputClass, StudyState
 from tbsnode.pipeline.analyze import AnalysisSettings, analyze_image
 from tbsnode.pipeline.interpret import Interpreting
 from tbsnode.reasons import Code, Finding
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
     from tbsnode.pipeline.site import Policy, Site
     from tbsnode.store.records import InstanceRow, StudyRow
+
+
+_BETTER = (InputClass.DISPLAY, InputClass.IMAGE, InputClass.RAW)  # a copy does not replace what it shows
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -139,8 +142,21 @@ def settings_of(site: Site, on: date) -> AnalysisSettings:
 def _analyze(site: Site, study: StudyRow, current: Sequence[InstanceRow]) -> list[Spine]:
     """Analyze each distinct picture of the study once; scanners send copies under other UIDs."""
     settings = settings_of(site, datetime.fromtimestamp(study.content_at or 0.0, UTC).date())
+    pictures = _pictures(site, settings, current)
+    # what one instance of the examination states, as a report page does, holds for its other pictures
+    stated = next((image.results for _, image in pictures if image.results is not None), None)
+    return [
+        Spine(instance=row, image=image, analysis=analyze_image(image, settings, stated))
+        for row, image in pictures
+    ]
+
+
+def _pictures(
+    site: Site, settings: AnalysisSettings, current: Sequence[InstanceRow]
+) -> list[tuple[InstanceRow, DensitometryImage]]:
+    """Read each distinct picture that may be a spine."""
     seen: set[str] = set()
-    spines = []
+    pictures = []
     for row in current:
         if not row.identity.is_image or row.identity.claim is Claim.OTHER:
             continue
@@ -151,11 +167,10 @@ def _analyze(site: Site, study: StudyRow, current: Sequence[InstanceRow]) -> lis
         except InstanceError:
             continue  # not an image after all; intake kept it as received
         for image in images:
-            if image.image_sha256 in seen:
-                continue
-            seen.add(image.image_sha256)
-            spines.append(Spine(instance=row, image=image, analysis=analyze_image(image, settings)))
-    return spines
+            if image.image_sha256 not in seen:
+                seen.add(image.image_sha256)
+                pictures.append((row, image))
+    return pictures
 
 
 def _choose(answers: Sequence[Spine]) -> tuple[Spine, tuple[Spine, ...]]:
@@ -172,11 +187,12 @@ def _choose(answers: Sequence[Spine]) -> tuple[Spine, tuple[Spine, ...]]:
     return reported, others
 
 
-def _order(spine: Spine) -> tuple[str, int, int, int, str]:
-    """Acquisition order; the UID breaks ties so that a rerun chooses the same."""
-    identity = spine.instance.identity
+def _order(spine: Spine) -> tuple[str, int, int, int, int, str]:
+    """Order acquisitions, of one the better pixels; the UID breaks ties, so that a rerun chooses the same."""
+    identity, input_class = spine.instance.identity, spine.image.input_class
     return (
         identity.acquisition_date_time,
+        _BETTER.index(input_class) if input_class in _BETTER else -1,
         _number(identity.series_number),
         _number(identity.instance_number),
         spine.image.frame,

@@ -76,8 +76,6 @@ def judge(
     names: Labeling,
     regions: ScannerRegions | None,
     pixel_spacing_mm: tuple[float, float],
-    *,
-    scale_free: bool = False,
 ) -> Judged:
     """Hold our levels against the scanner's own, and take its regions where they can be read.
 
@@ -91,8 +89,6 @@ def judge(
         The scanner's.
     pixel_spacing_mm : tuple of float
         Of the stored matrix, rows then columns.
-    scale_free : bool
-        True where the spacing itself was derived from the areas: then only their pattern counts.
     """
     ours = Judged(
         found=found, first=names.first, shift=names.shift, confidence=names.confidence, votes=names.votes
@@ -102,7 +98,7 @@ def judge(
     lines = _lines(found.column, regions)
     if lines:
         return _taken_over(found, names, lines, regions)
-    misfits = _misfits(found, names.first, regions, pixel_spacing_mm, scale_free=scale_free)
+    misfits = _misfits(found, names.first, regions, pixel_spacing_mm)
     if 0 not in misfits or len(misfits) < 2:
         return ours
     best = min(misfits, key=lambda shift: (misfits[shift], abs(shift)))
@@ -290,10 +286,12 @@ def _misfits(
     first: int,
     regions: ScannerRegions,
     pixel_spacing_mm: tuple[float, float],
-    *,
-    scale_free: bool,
 ) -> dict[int, float]:
-    """Return how badly areas and heights fit our levels, and those one vertebra up and down."""
+    """Return how badly areas and heights fit our levels, and those one vertebra up and down.
+
+    Only their pattern over the levels counts: where bone ends is another vendor's decision, and a
+    common factor of 5 % is as large as the growth from one vertebra to the next.
+    """
     areas, heights = dict(regions.areas_mm2), dict(regions.heights_mm)
     misfits = {}
     for shift in (-1, 0, 1):
@@ -305,7 +303,7 @@ def _misfits(
                 if stated.get(label, 0.0) > 0 and _whole(found, first + shift + place)
             ]
             if len(own) >= LEVELS_MIN:
-                ratios += [value - np.mean(own) * scale_free for value in own]
+                ratios += [value - np.mean(own) for value in own]
         if ratios:
             misfits[shift] = float(np.sqrt(np.mean(np.square(ratios))))
     return misfits

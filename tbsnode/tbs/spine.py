@@ -95,13 +95,7 @@ def measure(picture: Picture, parameters: Parameters | None = None) -> SpineMeas
     if picture.spacing_needs_check:
         _check_size(found, picture.pixel_spacing_mm)
     names = labeling.label(found)
-    judged = scanner_regions.judge(
-        found,
-        names,
-        picture.regions,
-        picture.pixel_spacing_mm,
-        scale_free=picture.spacing_needs_check,
-    )
+    judged = scanner_regions.judge(found, names, picture.regions, picture.pixel_spacing_mm)
     source = levels.Source(picture.pixels, picture.pixel_spacing_mm, judged.found, chosen, picture.blocked)
     drawn, vertebrae = _measure_levels(source, judged.first)
     vertebrae, standard_error = levels.with_standard_errors(source, drawn, vertebrae)
