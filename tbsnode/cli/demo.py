@@ -1,8 +1,8 @@
 """``tbsnode demo``: a simulated scanner, this node, and a simulated PACS, all on this machine.
 
-The node is the real one, in processes of its own; only scanner and PACS are played here. Four studies
-show the four ways a study can end: scored from raw pixels, scored from a display copy, not applicable,
-and refused with a reason.
+The node is the real one, in processes of its own; only scanners and PACS are played here. Four studies
+show the four ways a study can end: TBS of a calibrated scanner, texture slope of one that is not, not
+applicable, and refused with a reason. The calibration is simulated, and every page says so.
 """
 
 from __future__ import annotations
@@ -29,9 +29,10 @@ from tbsnode.errors import ConfigError, ResourceError, TbsNodeError
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from tbsnode.model import Peer
+    from tbsnode.model import Outgoing, Peer
     from tbsnode.pipeline.site import Site
     from tbsnode.store.listing import ListedStudy
+    from tbsnode.tbs.calibration import Calibration
 
 _SCANNER = "DEMODXA"
 _NODE = "TBSDEMO"
@@ -68,18 +69,31 @@ port = {http_port}
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One study of the demonstration, and how it has to end."""
+    """One study of the demonstration, and how it has to end.
+
+    Attributes
+    ----------
+    kind, title : str
+        What `dicom.acquisition` calls it, and what people read.
+    status, reason : str
+        How the analysis ends; an empty reason: whatever it is.
+    reported : bool
+        Whether PDF and SR reach the PACS.
+    calibrated : bool
+        Whether the result has a TBS; it has none unless its scanner got the simulated calibration.
+    """
 
     kind: str
     title: str
     status: str
     reason: str = ""
     reported: bool = True
+    calibrated: bool = False
 
 
 CASES = (
-    Case("raw", "AP spine, 16-bit image", "scored"),
-    Case("display", "AP spine, 8-bit display copy", "scored"),
+    Case("raw", "AP spine, 16-bit image, calibrated scanner", "scored", calibrated=True),
+    Case("display", "AP spine, 8-bit display copy, another scanner", "scored"),
     Case("hip", "hip", "not_applicable", reported=False),
     Case("page", "report page (RGB)", "refused", "REPORT_PAGE"),
 )
@@ -93,6 +107,8 @@ class Outcome:
     status: str
     reason: str
     score: float | None
+    tbs: float | None
+    category: str
     pdf: Path | None
     sr: Path | None
 
@@ -101,7 +117,17 @@ class Outcome:
         """Whether it ended as it has to."""
         case = self.case
         ended = self.status == case.status and self.reason == (case.reason or self.reason)
-        return ended and all((path is not None) == case.reported for path in (self.pdf, self.sr))
+        valued = (self.tbs is not None) == case.calibrated
+        return ended and valued and all((path is not None) == case.reported for path in (self.pdf, self.sr))
+
+
+@dataclass(frozen=True, slots=True)
+class Acquired:
+    """One study as the simulated scanner stored it."""
+
+    case: Case
+    study_instance_uid: str
+    items: tuple[Outgoing, ...]
 
 
 Keep = Annotated[
@@ -115,9 +141,11 @@ Keep = Annotated[
 def demo(*, keep: Keep = None) -> None:
     """Play scanner and PACS around a real node on this machine, and show where PDF and SR are.
 
-    Takes less than a minute, needs no configuration and touches none. Exit 0 if all four studies
-    ended as they have to.
+    Takes less than a minute, needs no configuration and touches none. One scanner gets a simulated
+    calibration. Exit 0 if all four studies ended as they have to.
     """
+    from tbsnode import config, node
+
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the node is stopped, too
     folder = _folder(keep)
     started = time.monotonic()
@@ -126,9 +154,13 @@ def demo(*, keep: Keep = None) -> None:
         _node(folder, pacs.port) as node_port,
         output.progress() as shown,
     ):
-        uids = _send(folder, node_port, shown)
-        outcomes = _wait(folder, uids, pacs, shown)
-    _report(outcomes, folder, time.monotonic() - started)
+        acquired = _acquire(folder, shown)
+        with node.open_site(config.load(folder / "tbsnode.toml")) as site:
+            calibration = _calibrate(site, acquired)
+            _send(node_port, acquired, shown)
+            _wait(site, folder, acquired, shown)
+            outcomes = _outcomes(site, acquired, pacs)
+    _report(outcomes, calibration, folder, time.monotonic() - started)
     raise typer.Exit(0 if all(outcome.as_expected for outcome in outcomes) else 1)
 
 
@@ -219,24 +251,23 @@ def _node_peer(port: int) -> Peer:
     return Peer(name="node", ae_title=_NODE, host=_LOOPBACK, port=port, calling_ae_title=_SCANNER)
 
 
-def _send(folder: Path, port: int, shown: Progress) -> dict[str, Case]:
-    """Make and send each study in an association of its own; return the cases by study UID."""
+def _acquire(folder: Path, shown: Progress) -> list[Acquired]:
+    """Make each study as its scanner would store it."""
     from tbsnode.dicom import acquisition, identity
     from tbsnode.model import Outgoing
-    from tbsnode.net import scu
 
-    uids: dict[str, Case] = {}
+    acquired = []
     today = date.today().strftime("%Y%m%d")  # noqa: DTZ011  a scanner writes local dates
-    for number, case in enumerate(shown.track(CASES, description="Scanning and sending"), start=1):
+    for number, case in enumerate(shown.track(CASES, description="Scanning"), start=1):
         patient = acquisition.PatientTags(patient_id=f"DEMO-{number}", name=f"Demo^{case.kind.title()}")
-        items = []
+        items, uid = [], ""
         instances = acquisition.study(case.kind, patient=patient, seed=number, study_date=today)
         for index, part10 in enumerate(instances):
             path = folder / "scanner" / f"{case.kind}-{index}.dcm"
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(part10)
             header = identity.read_identity(path)
-            uids[header.study_instance_uid] = case
+            uid = header.study_instance_uid
             items.append(
                 Outgoing(
                     path=path,
@@ -245,30 +276,42 @@ def _send(folder: Path, port: int, shown: Progress) -> dict[str, Case]:
                     transfer_syntax_uid=header.transfer_syntax_uid,
                 )
             )
-        outcomes = scu.send(_node_peer(port), items)
+        acquired.append(Acquired(case=case, study_instance_uid=uid, items=tuple(items)))
+    return acquired
+
+
+def _calibrate(site: Site, acquired: list[Acquired]) -> Calibration:
+    """Calibrate the scanner of the one case that says it is calibrated."""
+    from tbsnode.cli import simulated_calibration
+
+    (path,) = (item.path for each in acquired if each.case.calibrated for item in each.items)
+    return simulated_calibration.install(site, path)
+
+
+def _send(port: int, acquired: list[Acquired], shown: Progress) -> None:
+    """Send each study in an association of its own."""
+    from tbsnode.net import scu
+
+    for each in shown.track(acquired, description="Sending"):
+        outcomes = scu.send(_node_peer(port), each.items)
         if any(outcome.category != "success" for outcome in outcomes):
-            raise TbsNodeError(f"The node did not take the study {case.title}: {outcomes[0].text}")
-    return uids
+            raise TbsNodeError(f"The node did not take the study {each.case.title}: {outcomes[0].text}")
 
 
 # ---- the results -----------------------------------------------------------------------------------
 
 
-def _wait(folder: Path, uids: dict[str, Case], pacs: simulated_pacs.Pacs, shown: Progress) -> list[Outcome]:
+def _wait(site: Site, folder: Path, acquired: list[Acquired], shown: Progress) -> None:
     """Wait until each study has ended and what it gave is in the PACS."""
-    from tbsnode import config, node
+    task = shown.add_task("Waiting for results", total=len(acquired))
+    wanted = {each.study_instance_uid for each in acquired}
 
-    task = shown.add_task("Waiting for results", total=len(uids))
-    with node.open_site(config.load(folder / "tbsnode.toml")) as site:
-        ended: dict[str, ListedStudy] = {}
+    def all_ended() -> bool:
+        ended = {listed.study.study_instance_uid for listed in _ended(site)}
+        shown.update(task, completed=len(ended))
+        return wanted <= ended
 
-        def all_ended() -> bool:
-            ended.update({listed.study.study_instance_uid: listed for listed in _ended(site)})
-            shown.update(task, completed=len(ended))
-            return set(uids) <= set(ended)
-
-        _await(all_ended, _RESULTS_S, "Not all results came", folder)
-    return [_outcome(ended[uid], case, pacs) for uid, case in uids.items()]
+    _await(all_ended, _RESULTS_S, "Not all results came", folder)
 
 
 def _ended(site: Site) -> Iterator[ListedStudy]:
@@ -285,6 +328,11 @@ def _ended(site: Site) -> Iterator[ListedStudy]:
         yield listed
 
 
+def _outcomes(site: Site, acquired: list[Acquired], pacs: simulated_pacs.Pacs) -> list[Outcome]:
+    ended = {listed.study.study_instance_uid: listed for listed in _ended(site)}
+    return [_outcome(ended[each.study_instance_uid], each.case, pacs) for each in acquired]
+
+
 def _outcome(listed: ListedStudy, case: Case, pacs: simulated_pacs.Pacs) -> Outcome:
     uid, result = listed.study.study_instance_uid, listed.result
     return Outcome(
@@ -292,24 +340,38 @@ def _outcome(listed: ListedStudy, case: Case, pacs: simulated_pacs.Pacs) -> Outc
         status=result.status.value if result is not None else listed.study.state.value,
         reason=(result.reason if result is not None else "") or listed.study.reason,
         score=result.score if result is not None else None,
+        tbs=result.tbs if result is not None else None,
+        category=result.category if result is not None else "",
         pdf=pacs.find(uid, "pdf"),
         sr=pacs.find(uid, "sr"),
     )
 
 
-def _report(outcomes: list[Outcome], folder: Path, seconds: float) -> None:
+def came_back(outcome: Outcome, see: float) -> str:
+    """Say what a study gave, in a few words; `see` is the calibration's standard error of estimate."""
+    from tbsnode import text
+
+    if outcome.tbs is not None:
+        value = text.phrase("tbs_value_see", tbs=f"{outcome.tbs:.3f}", see=f"{see:.3f}")
+        known = text.phrase(f"class_{outcome.category}") if outcome.category else "no single texture class"
+        return f"SIMULATED {value}, {known}"
+    if outcome.score is not None:
+        return f"texture slope {outcome.score:.3f}; {text.phrase('tbs_unavailable')}"
+    return f"{outcome.status.replace('_', ' ')}: {outcome.reason}"
+
+
+def _report(outcomes: list[Outcome], calibration: Calibration, folder: Path, seconds: float) -> None:
     def place(path: Path | None) -> str:
         return "nothing sent" if path is None else str(path)
 
-    def came_back(outcome: Outcome) -> str:
-        if outcome.score is not None:
-            return f"texture slope {outcome.score:.3f}"
-        return f"{outcome.status.replace('_', ' ')}: {outcome.reason}"
-
     for outcome in outcomes:
         mark = "" if outcome.as_expected else "   NOT AS EXPECTED"
-        typer.echo(f"{outcome.case.title}: {came_back(outcome)}{mark}")
+        typer.echo(f"{outcome.case.title}: {came_back(outcome, calibration.see)}{mark}")
         typer.echo(f"    PDF  {place(outcome.pdf)}\n    SR   {place(outcome.sr)}")
+    typer.echo(
+        f"Calibration {calibration.calibration_id}: {calibration.pairs} SIMULATED pairs, no patient and no "
+        "licensed software behind them."
+    )
     good = sum(outcome.as_expected for outcome in outcomes)
     typer.echo(
         f"{good} of {len(outcomes)} studies ended as they have to, in {seconds:.0f} s. "

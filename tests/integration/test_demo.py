@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,6 +11,11 @@ import time
 from pathlib import Path
 
 import pytest
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pypdf import PdfReader
+
+from tbsnode.cli.demo import CASES
 
 DEMO = [sys.executable, "-m", "tbsnode", "demo", "--keep"]
 
@@ -27,16 +33,84 @@ def processes_of(folder: Path) -> list[str]:
     return found
 
 
-@pytest.mark.slow
-def test_demo_ends_as_it_has_to_and_leaves_nothing_running(tmp_path: Path) -> None:
-    folder = tmp_path / "demo"
+@pytest.fixture(scope="module")
+def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The folder of one demonstration and what it printed."""
+    folder = tmp_path_factory.mktemp("played") / "demo"
     done = subprocess.run([*DEMO, str(folder)], capture_output=True, text=True, check=False, timeout=240)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "4 of 4 studies ended as they have to" in done.stdout
-    assert len(list(folder.glob("pacs/*/*.pdf"))) == 3
-    assert len(list(folder.glob("pacs/*/sr-*.dcm"))) == 3
+    return folder, done.stdout
+
+
+def study_of(played: tuple[Path, str], kind: str) -> Path:
+    """Folder of the PACS with the results of a case."""
+    folder, _ = played
+    header = dcmread(folder / "scanner" / f"{kind}-0.dcm", stop_before_pixels=True)
+    return folder / "pacs" / str(header.StudyInstanceUID)
+
+
+def pages(study: Path) -> list[str]:
+    (path,) = study.glob("*.pdf")
+    return [page.extract_text() for page in PdfReader(path).pages]
+
+
+def numbers(study: Path, code: str) -> list[Dataset]:
+    """NUM content items of a concept in the SR of a study."""
+    (path,) = study.glob("sr-*.dcm")
+    found: list[Dataset] = []
+
+    def walk(item: Dataset) -> None:
+        for below in item.get("ContentSequence", []):
+            if below.ValueType == "NUM" and below.ConceptNameCodeSequence[0].CodeValue == code:
+                found.append(below)
+            walk(below)
+
+    walk(dcmread(path))
+    return found
+
+
+@pytest.mark.slow
+def test_demo_ends_as_it_has_to_and_leaves_nothing_running(played: tuple[Path, str]) -> None:
+    folder, said = played
+    reported = sum(case.reported for case in CASES)
+    assert f"{len(CASES)} of {len(CASES)} studies ended as they have to" in said
+    assert len(list(folder.glob("pacs/*/*.pdf"))) == reported
+    assert len(list(folder.glob("pacs/*/sr-*.dcm"))) == reported
     assert "Demo^" not in (folder / "node.log").read_text(encoding="utf-8")
     assert processes_of(folder) == []
+
+
+@pytest.mark.slow
+def test_the_calibrated_scanner_gets_a_tbs_marked_simulated(played: tuple[Path, str]) -> None:
+    said = re.search(r"calibrated scanner: SIMULATED (TBS (\d\.\d{3}) \+- 0\.0\d\d), (.*)\n", played[1])
+    assert said, played[1]
+    study = study_of(played, "raw")
+    assert said[1] in pages(study)[0]
+    assert "TBS from a SIMULATED calibration: not for care" in pages(study)[0]
+    (value,) = numbers(study, "TBS")
+    assert float(value.MeasuredValueSequence[0].NumericValue) == pytest.approx(float(said[2]), abs=5e-4)
+    (path,) = study.glob("sr-*.dcm")
+    coded = dcmread(path).to_json()
+    assert "SIMULATED - demonstration data, no patient" in coded
+    assert "This image comes from a simulated scanner." in coded
+
+
+@pytest.mark.slow
+def test_the_display_copy_of_another_scanner_stays_uncalibrated(played: tuple[Path, str]) -> None:
+    study = study_of(played, "display")
+    assert "TBS not available: scanner not calibrated" in pages(study)[0]
+    assert not any(re.search(r"\bTBS\b[^.\n]{0,30}?\d\.\d|microarchitecture", page) for page in pages(study))
+    (value,) = numbers(study, "TBS")
+    assert not value.MeasuredValueSequence
+    assert value.NumericValueQualifierCodeSequence[0].CodeValue == "114007"
+    assert re.search(r"another scanner: texture slope \d\.\d{3}; TBS not available", played[1])
+
+
+@pytest.mark.slow
+def test_every_page_says_simulated(played: tuple[Path, str]) -> None:
+    shown = [page for pdf in played[0].glob("pacs/*/*.pdf") for page in pages(pdf.parent)]
+    assert len(shown) >= sum(case.reported for case in CASES)
+    assert all("SIMULATED - demonstration data, no patient" in page for page in shown)
 
 
 @pytest.mark.slow
