@@ -203,10 +203,8 @@ def picture(kind: str, *, seed: int, options: Options = Options()) -> ScannedIma
         For ``"page"`` the picture on the page, before it is drawn into it; for ``"page_picture"``
         in the gray levels that the page shows, bone bright.
     """
-    usual = options.page.scanner if kind in _PAGES else KINDS[kind].scanner
-    scanner = options.scanner or (COARSE_DISPLAY if options.small else usual)
     spoiled = (options.noise, options.movement_mm)
-    scanned = _scanned(_drawing(kind, seed, options), scanner, seed, spoiled)
+    scanned = _scanned(_drawing(kind, seed, options), _scanner(kind, options), seed, spoiled)
     return replace(scanned, pixels=native_gray(scanned)) if kind == "page_picture" else scanned
 
 
@@ -236,8 +234,9 @@ def drawn_page(
     spine = _drawing("page", seed, options)
     if spine.truth is None:
         raise ValueError("a report page needs a spine")
-    scanner = options.scanner or options.page.scanner
-    femur = _scanned(hip.draw(seed), scanner, seed, (options.noise, 0.0)) if "hip" in shown else None
+    femur = None
+    if "hip" in shown:
+        femur = _scanned(hip.draw(seed), _scanner("page", options), seed, (options.noise, 0.0))
     return page.report_page(
         picture("page", seed=seed, options=options) if "spine" in shown else femur,
         None if shown == "hip" else spine.truth,
@@ -254,6 +253,11 @@ def _scanned(drawing: Drawing, scanner: Scanner, seed: int, spoiled: tuple[float
 
 def _drawing(kind: str, seed: int, options: Options) -> Drawing:
     return KINDS[kind].draw(options, seed if options.anatomy_seed is None else options.anatomy_seed)
+
+
+def _scanner(kind: str, options: Options) -> Scanner:
+    usual = options.page.scanner if kind in _PAGES else KINDS[kind].scanner
+    return options.scanner or (COARSE_DISPLAY if options.small else usual)
 
 
 def _protocol(kind: str, options: Options) -> str:

@@ -10,7 +10,17 @@ from numpy.typing import NDArray
 
 from tbsnode.phantom.drawing import Truth
 from tbsnode.phantom.page_ink import Canvas, write
-from tbsnode.phantom.page_layout import BLACK, BLUE, GREEN, RED, WHITE_PAGE, YELLOW, Color, Layout
+from tbsnode.phantom.page_layout import (
+    BLACK,
+    BLUE,
+    GREEN,
+    NOT_DIAGNOSTIC,
+    RED,
+    WHITE_PAGE,
+    YELLOW,
+    Color,
+    Layout,
+)
 from tbsnode.phantom.page_picture import (
     Box,
     LineOnPage,
@@ -35,6 +45,7 @@ PICTURE_LEFT_PX = 90
 CAPTION_PX = 90  # below a picture
 GAP_PX = 34  # between picture and table
 ROW_PX = 28
+LETTER_PX = 12
 CHART_SHAPE = (300, 420)
 NO_BOX: Box = (0, 0, 0, 0)
 
@@ -233,7 +244,8 @@ def _room(wide: int, boxes: Sequence[Box], layout: Layout) -> tuple[int, int]:
     """Return top and left of the free place that is `wide` pixels wide."""
     if not boxes:
         return HEAD_PX, MARGIN_PX
-    start, end = min(box[0] for box in boxes), max(box[0] + box[2] for box in boxes)
+    start = min(box[0] for box in boxes)
+    end = max(box[0] + max(box[2], LETTER_PX * len(NOT_DIAGNOSTIC)) for box in boxes)
     if layout.place.endswith("left") and end + GAP_PX + wide <= layout.shape[1]:
         return HEAD_PX + 20, end + GAP_PX
     if layout.place.endswith("right") and 20 + wide + GAP_PX + 32 <= start:

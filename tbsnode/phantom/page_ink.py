@@ -113,7 +113,7 @@ def _cover_dots(
     cover: NDArray[np.float64], start: NDArray[np.float64], end: NDArray[np.float64], width_px: int
 ) -> None:
     count = int(np.abs(end - start).max() * 1.5) + 2
-    dots = np.round(np.linspace(start, end, count)).astype(int)
+    dots = np.floor(np.linspace(start, end, count) + 0.5).astype(int)
     for down in range(width_px):
         for right in range(width_px):
             cover[dots[:, 0] + down, dots[:, 1] + right] = 1.0

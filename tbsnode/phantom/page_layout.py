@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from tbsnode.phantom.scanners import COARSE_DISPLAY, LINEAR_16, Scanner
+from tbsnode.phantom.scanners import COARSE_DISPLAY, FINE_DISPLAY, LINEAR_16, Scanner
 
 Color = tuple[int, int, int]
 Place = Literal["upper left", "upper right", "lower left", "lower right"]
@@ -145,3 +145,36 @@ INVERTED_PAGE = Layout(
 GRAY_PAGE = replace(WHITE_PAGE, name="gray page", colored=False)
 PLAIN_PAGE = replace(WHITE_PAGE, name="page without lines", lines=False, labels="none")
 LAYOUTS = (WHITE_PAGE, INVERTED_PAGE, GRAY_PAGE, PLAIN_PAGE)
+
+_TALL = (1964, 1200)
+# What is seen less often: each differs from its family in what its name says.
+VARIANTS = (
+    replace(WHITE_PAGE, name="wide white page", shape=(1760, 1440)),
+    replace(WHITE_PAGE, name="one screen pixel each", zoom=1),
+    replace(WHITE_PAGE, name="three screen pixels each", zoom=3, shape=_TALL),
+    replace(WHITE_PAGE, name="interpolated picture", smooth_zoom=1.7),
+    replace(WHITE_PAGE, name="broad antialiased ink", line_width_px=2, antialiased=True),
+    replace(WHITE_PAGE, name="white lines", line_color=WHITE),
+    replace(WHITE_PAGE, name="no frame, labels outside", frame_px=0, labels="outside"),
+    replace(WHITE_PAGE, name="caption over the picture", caption="over"),
+    replace(WHITE_PAGE, name="lower right corner", place="lower right"),
+    replace(WHITE_PAGE, name="decimal comma, no scores", decimal_comma=True, scores=False),
+    replace(WHITE_PAGE, name="stated place is the frame", script_box_error=(-2, -2, 4, 4)),
+    replace(WHITE_PAGE, name="stated place is shifted", script_box_error=(3, -2, 0, 0)),
+    replace(WHITE_PAGE, name="place not stated", script_box=False),
+    replace(WHITE_PAGE, name="no private text", script=False),
+    replace(WHITE_PAGE, name="private text cut off", script_part=0.5),
+    replace(WHITE_PAGE, name="table of another patient", area_factor=1.5),
+    replace(WHITE_PAGE, name="spine and hip", pictures="spine and hip", shape=_TALL),
+    replace(WHITE_PAGE, name="hip", pictures="hip"),
+    replace(WHITE_PAGE, name="no picture", pictures="none"),
+    replace(INVERTED_PAGE, name="inverted, antialiased", antialiased=True),
+    replace(INVERTED_PAGE, name="inverted, no frame", frame_px=0),
+    replace(INVERTED_PAGE, name="inverted, one screen pixel each, broad ink", zoom=1, line_width_px=2),
+    replace(INVERTED_PAGE, name="inverted, interpolated", smooth_zoom=1.6),
+    replace(INVERTED_PAGE, name="inverted, gray", colored=False),
+    replace(INVERTED_PAGE, name="inverted, without lines", lines=False, labels="none"),
+    replace(INVERTED_PAGE, name="inverted, fine picture", zoom=1, scanner=FINE_DISPLAY, shape=(1600, 1440)),
+    replace(INVERTED_PAGE, name="inverted, spine and hip", pictures="spine and hip", shape=(1650, 1280)),
+    replace(INVERTED_PAGE, name="inverted, hip", pictures="hip"),
+)

@@ -168,12 +168,12 @@ def draw_spine_ink(page: Canvas, placed: Placed, truth: Truth, layout: Layout) -
 
 def _sides(ring: Array, lines: tuple[LineOnPage, ...]) -> list[Array]:
     """Return the parts of a region's ring that are bone edge and not mid-disc line."""
-    on_line = np.zeros(len(ring), dtype=bool)
+    kept = np.ones(len(ring) - 1, dtype=bool)  # segments
     for line in lines:
         along = line.ends[1] - line.ends[0]
         normal = np.array([along[1], -along[0]]) / np.hypot(*along)
-        on_line |= np.abs((ring - line.ends[0]) @ normal) < ON_LINE_PX
-    kept = ~(on_line[:-1] & on_line[1:])  # segments
+        on_line = np.abs((ring - line.ends[0]) @ normal) < ON_LINE_PX
+        kept &= ~(on_line[:-1] & on_line[1:])
     borders = np.flatnonzero(np.diff(np.concatenate([[False], kept, [False]]).astype(int)))
     return [ring[start : end + 1] for start, end in zip(borders[::2], borders[1::2], strict=True)]
 

@@ -16,6 +16,7 @@ YOUNG_MEAN = {"L1": 0.96, "L2": 1.05, "L3": 1.08, "L4": 1.08}
 YOUNG_MEAN_OTHER = 1.05
 YOUNG_SD = 0.11
 AGE_LOSS_SD = 1.2  # of the phantom patient's age group
+WHOLE_FROM = 0.99  # `TrueLevel.visible` counts pixels, to a few thousandths
 HIP_RESULTS = (("NECK", 5.12, 0.742, 0.849, 0.111), ("TOTAL", 36.40, 0.861, 0.942, 0.122))
 
 
@@ -131,7 +132,8 @@ def _levels(truth: Truth, layout: Layout) -> list[_Result]:
 
 
 def _one(level: TrueLevel, area_factor: float) -> _Result:
-    area = level.area_mm2 * level.visible / 100.0 * area_factor
+    inside = 1.0 if level.visible > WHOLE_FROM else level.visible
+    area = level.area_mm2 * inside / 100.0 * area_factor
     return _Result(
         region=level.label,
         area=area,

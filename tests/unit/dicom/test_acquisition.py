@@ -3,16 +3,27 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
-from tbsnode.dicom.acquisition import KINDS, Options, PatientTags, picture, study
+from tbsnode.dicom.acquisition import KINDS, Options, PatientTags, drawn_page, picture, study
 from tbsnode.dicom.scanner_headers import age_string, simulated_uid
+from tbsnode.phantom.page import Page
+from tbsnode.phantom.page_layout import (
+    GRAY_PAGE,
+    INVERTED_PAGE,
+    LAYOUTS,
+    VARIANTS,
+    WHITE_PAGE,
+    Layout,
+)
 from tbsnode.phantom.scanners import LINEAR_16
 from tbsnode.phantom.spine import Spine
 from tests import peers
@@ -95,6 +106,106 @@ def test_page_is_rgb_with_empty_spacing_and_results_in_private_text() -> None:
     gray = (block[..., 0] == block[..., 1]) & (block[..., 1] == block[..., 2])
     assert 0.95 < gray.mean() < 1.0  # all but the colored lines
     assert 'ResultsTable[ 1][ 0] = "L1";' in text
+
+
+def page(layout: Layout) -> Dataset:
+    return one("page", options=Options(page=layout, anatomy_seed=1))
+
+
+def truth_of(layout: Layout) -> Page:
+    return drawn_page(patient=PATIENT, seed=1, options=Options(page=layout, anatomy_seed=1))
+
+
+def private_text(ds: Dataset) -> str:
+    return str(ds.private_block(0x0019, "HOLOGIC")[0x00].value)
+
+
+def test_private_text_repeats_the_printed_table_with_markup_in_its_heads() -> None:
+    text, table = private_text(page(WHITE_PAGE)), truth_of(WHITE_PAGE).table
+    assert 'ResultsTable[ 0][ 1] = "Area[cm<sup><small>2</small></sup>]";' in text
+    assert 'ResultsTable[ 0][ 4] = "T -<br>Score";' in text
+    assert 'ResultsTable[ 5][ 0] = "TOTAL";' in text
+    for row, cells in enumerate(table[1:], start=1):
+        for column, cell in enumerate(cells):
+            assert f'ResultsTable[{row:2d}][{column:2d}] = "{cell}";' in text
+
+
+def test_private_text_differs_as_its_layout_says() -> None:
+    def text(**changes: Any) -> str:
+        return private_text(page(replace(WHITE_PAGE, **changes)))
+
+    usual = text()
+    assert "ImageXPos = 90;" in usual
+    assert "ImageYSize = 788;" in usual
+    shifted = text(script_box_error=(3, -2, 0, 4))
+    for line in ("ImageXPos = 93;", "ImageYPos = 298;", "ImageXSize = 548;", "ImageYSize = 792;"):
+        assert line in shifted
+    assert "ImageXPos" not in text(script_box=False)
+    half = text(script_part=0.5)
+    assert usual.startswith(half.rstrip())
+    assert len(half) == pytest.approx(len(usual) / 2, abs=2)
+    assert '"T -<br>Score"' not in text(scores=False)
+    assert '"11,4' in text(decimal_comma=True)
+    assert 'ResultsTable[ 1][ 1] = "17.18";' in text(area_factor=1.5)
+    assert "ImageXPos" not in text(pictures="none")
+
+
+def test_inverted_page_has_no_private_text_and_only_a_protocol() -> None:
+    ds = page(INVERTED_PAGE)
+    assert ds.SOPClassUID == "1.2.840.10008.5.1.4.1.1.7"
+    assert (ds.Modality, ds.Manufacturer, ds.ProtocolName) == ("OT", "GE Healthcare", "AP Spine")
+    assert ds["BodyPartExamined"].is_empty
+    assert "PixelSpacing" not in ds
+    assert not any(element.tag.is_private for element in ds)
+    assert ds.PhotometricInterpretation == "RGB"
+    assert np.array_equal(ds.pixel_array, truth_of(INVERTED_PAGE).pixels)
+
+
+def test_gray_page_is_one_sample() -> None:
+    ds = page(GRAY_PAGE)
+    assert (ds.PhotometricInterpretation, ds.SamplesPerPixel, ds.BitsStored) == ("MONOCHROME2", 1, 8)
+    assert ds.pixel_array.shape == (1400, 1200)
+
+
+@pytest.mark.parametrize(
+    ("layout", "body_part", "protocol"),
+    [(WHITE_PAGE, "HIP", "Left Hip"), (INVERTED_PAGE, "", "Left Femur")],
+)
+def test_page_of_a_hip_says_so(layout: Layout, body_part: str, protocol: str) -> None:
+    ds = page(replace(layout, pictures="hip"))
+    assert (ds.BodyPartExamined or "", ds.SeriesDescription in {protocol, "DXA Report"}) == (body_part, True)
+    assert ds.get("ProtocolName", protocol) == protocol
+
+
+@pytest.mark.parametrize("layout", [WHITE_PAGE, INVERTED_PAGE], ids=lambda layout: layout.name)
+def test_page_picture_is_what_the_page_shows_as_a_display_copy(layout: Layout) -> None:
+    ds, truth = one("page_picture", options=Options(page=layout, anatomy_seed=1)), truth_of(layout)
+    assert (ds.PhotometricInterpretation, ds.SamplesPerPixel, ds.BitsStored) == ("MONOCHROME2", 1, 8)
+    assert np.array_equal(ds.pixel_array, truth.gray)
+    assert ds.PixelSpacing == list(truth.pixel_spacing_mm)
+    assert ds.Manufacturer == page(layout).Manufacturer
+    left, top, wide, high = truth.picture
+    shown = truth.pixels[top : top + high : 2, left : left + wide : 2, 0]
+    bright = 255 - ds.pixel_array if layout.inverted else ds.pixel_array
+    assert np.array_equal(bright[~truth.ink[::2, ::2]], shown[~truth.ink[::2, ::2]])
+
+
+@pytest.mark.parametrize("layout", LAYOUTS + VARIANTS, ids=lambda layout: layout.name)
+def test_every_layout_makes_an_instance_that_can_be_read(layout: Layout) -> None:
+    ds = page(layout)
+    assert ds.pixel_array.shape[:2] == layout.shape
+    assert any(element.tag.is_private for element in ds) == layout.script
+
+
+def test_page_of_other_layouts_is_the_same_in_another_process() -> None:
+    program = (
+        "import hashlib; from tbsnode.dicom.acquisition import *; "
+        "from tbsnode.phantom.page_layout import INVERTED_PAGE; o = Options(page=INVERTED_PAGE); "
+        "print(hashlib.sha256(study('page', patient=PatientTags(), seed=1, options=o)[0]).hexdigest())"
+    )
+    other = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    own = study("page", patient=PATIENT, seed=1, options=Options(page=INVERTED_PAGE))[0]
+    assert other.stdout.strip() == hashlib.sha256(own).hexdigest()
 
 
 @pytest.mark.parametrize(
