@@ -57,6 +57,9 @@ FALSE_RIB = 0.4  # the same where only one side shows it [design]
 # L1 to L4 over their mean: three people on two scanners [iDXA, GE]; weak, so it may mislead often
 PITCH_GROWTH = (0.918, 0.949, 1.070, 1.063)
 PITCH_GROWTH_SD = 0.045
+# widths of L1 to L4 over their mean: the same three people and cadavers [iDXA, GE, Panjabi]
+WIDTH_GROWTH = (0.922, 0.964, 1.018, 1.096)
+WIDTH_GROWTH_SD = 0.03
 # bone of L1 over that of L2 and L3: 0.90-0.99 in means of men and women, single people 0.77-0.97
 DENSITY_L1 = 0.91
 DENSITY_L1_SD = 0.08

@@ -14,33 +14,20 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
-from tbsnode.tbs import anatomy
-from tbsnode.tbs.axis import Column
-from tbsnode.tbs.field import Image, Mask
+from tbsnode.tbs import anatomy, landmarks
 from tbsnode.tbs.result import Vote
 from tbsnode.tbs.segmentation import Segmentation
 
 LEVELS = 4  # L1 to L4 lie between five discs
-CREST_SHARE = 0.25  # of the side that must be bone at the lower border for a crest to be there
-CREST_TOP_SHARE = 0.10  # where less of the side is bone, the crest has ended
-CREST_BONE = 0.25  # of the step from soft tissue to column; the iliac wing has 0.44
-RIB_SLOPES = np.arange(0.15, 1.35, 0.1)
-RIB_CONTRAST = 0.05  # of the step from soft tissue to column; a rib has 0.24
-RIB_PARTS = 2
-RIB_NOISE = 5.0  # robust deviations of all lines tried
 RIB_ROOT = -0.5  # levels below the T12/L1 disc where the lowest rib leaves the column
 SAME_MM = 12.0  # left and right of one thing; further apart they are two
 CHAIN_STRONG = 0.8  # evidence for each disc below which the chain itself is doubted
-UPSIDE_DOWN_WEIGHT = 1.8  # more than any one sign may weigh
 CONTRADICTION = 0.65  # levels; a sign further away would rather have another label
-SPINOUS_PART = (0.60, 0.95)  # of a level, where its spinous process is; the lower end is disc
 ASSUMED_MAX = 0.5  # confidence where neither crest nor rib is seen
 # One sign cannot know how many lumbar vertebrae there are: crests alone count up from below, ribs
 # alone down from above, and with four or six both are a level off. Below `anatomy.LABELS_CERTAIN`.
 ONE_SIGN_MAX = 0.7
-THORACIC_RIBS = 5  # on both sides; a lumbar field shows two or three lines, of T12, T11 and a process
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +89,7 @@ def label(found: Segmentation) -> Labeling:
     found : Segmentation
         Axis, edges and discs; at least four discs.
     """
-    crests, ribs = crest_tops(found), rib_roots(found)
+    crests, ribs = landmarks.crest_tops(found), landmarks.rib_roots(found)
     signs = Signs(_highest(crests), _agree(crests), _lowest(ribs), _agree(ribs))
     discs = np.array(found.chain.s_mm)
     candidates = np.arange(-1, discs.size - LEVELS + 1)
@@ -172,6 +159,7 @@ def _ratings(found: Segmentation, signs: Signs, first: int) -> dict[str, float |
         "ribs": ribs,
         "field": field,
         "pitch": _pitch_rating(found, first),
+        "shape": _shape_rating(found, first),
         "density": _density_rating(found, first),
     }
 
@@ -183,6 +171,19 @@ def _pitch_rating(found: Segmentation, first: int) -> float | None:
         return None
     miss = pitches / pitches.mean() - np.array(anatomy.PITCH_GROWTH)
     return _normal(float(np.sqrt(np.mean(miss**2))), anatomy.PITCH_GROWTH_SD, anatomy.WEAK_CUE)
+
+
+def _shape_rating(found: Segmentation, first: int) -> float | None:
+    """Rate how the bodies widen: L4 is clearly the widest of the four, and L5 is wider still."""
+    if first < 0 or first + LEVELS >= len(found.chain.s_mm):
+        return None
+    width = found.edges.left + found.edges.right
+    discs = np.array(found.chain.s_mm[first : first + LEVELS + 1]) / anatomy.GRID_MM
+    bodies = [
+        np.median(width[round(a + 0.2 * (b - a)) : round(b - 0.2 * (b - a))]) for a, b in pairwise(discs)
+    ]
+    miss = np.array(bodies) / np.mean(bodies) - np.array(anatomy.WIDTH_GROWTH)
+    return _normal(float(np.sqrt(np.mean(miss**2))), anatomy.WIDTH_GROWTH_SD, anatomy.WEAK_CUE)
 
 
 def _density_rating(found: Segmentation, first: int) -> float | None:
@@ -238,163 +239,3 @@ def _lowest(sides: tuple[float | None, float | None]) -> float | None:
     if len(seen) == 2 and abs(seen[0] - seen[1]) > SAME_MM:
         return max(seen)
     return _both(sides)
-
-
-def crest_tops(found: Segmentation, *, reverse: bool = False) -> tuple[float | None, float | None]:
-    """Find the top of the iliac crest at the left and right of the column.
-
-    Parameters
-    ----------
-    found : Segmentation
-        Axis and edges.
-    reverse : bool
-        Look for crests at the upper border, as in a picture that is upside down.
-
-    Returns
-    -------
-    tuple of float or None
-        Place along the axis [mm]; None where no bone reaches the border beside the column.
-    """
-    column, half = found.column, float(np.median(found.edges.half_width))
-    step = float(np.median(found.edges.bone - found.edges.soft))
-    sides: list[float | None] = []
-    for sign in (-1.0, 1.0):
-        u = column.u_mm * sign
-        band = (u > 1.5 * half) & (u < min(3.6 * half, anatomy.SIDE_MM))
-        image, valid = column.image[:, band], column.valid[:, band]
-        if reverse:
-            image, valid = image[::-1], valid[::-1]
-        place = _crest_top(ndimage.gaussian_filter(image, 1.5), valid, CREST_BONE * step)
-        if place is not None:
-            place_mm = place * anatomy.GRID_MM
-            sides.append(column.length_mm - place_mm if reverse else place_mm)
-        else:
-            sides.append(None)
-    return sides[0], sides[1]
-
-
-def _crest_top(image: Image, valid: Mask, step: float) -> int | None:
-    """Follow bone beside the column upward from the lower border."""
-    rows = image.shape[0]
-    number = np.count_nonzero(valid, axis=1)
-    usable = number >= round(8.0 / anatomy.GRID_MM)
-    middle = slice(round(0.25 * rows), round(0.6 * rows))
-    if np.count_nonzero(usable) < 0.5 * rows or not valid[middle].any():
-        return None
-    soft = float(np.median(image[middle][valid[middle]]))
-    last = int(np.flatnonzero(usable)[-1])
-    lowest = slice(max(0, last - 24), last + 1)
-    crest = float(np.percentile(image[lowest][valid[lowest]], 75.0))
-    if crest < soft + step:
-        return None
-    limit = soft + max(step, 0.5 * (crest - soft))
-    share = np.count_nonzero((image > limit) & valid, axis=1) / np.maximum(number, 1)
-    share = ndimage.uniform_filter1d(np.where(usable, share, 0.0), 7, mode="nearest")
-    if np.mean(share[lowest]) < CREST_SHARE:
-        return None
-    above = np.flatnonzero(share[:last] < CREST_TOP_SHARE)
-    top = int(above[-1]) + 1 if above.size else 0
-    return top if top > 0.55 * rows else None
-
-
-def rib_roots(found: Segmentation) -> tuple[float | None, float | None]:
-    """Find where the lowest rib leaves the column at the left and right.
-
-    Returns
-    -------
-    tuple of float or None
-        Place along the axis [mm] where the line of the rib meets the column's edge.
-    """
-    column, half = found.column, float(np.median(found.edges.half_width))
-    step = float(np.median(found.edges.bone - found.edges.soft))
-    left = _rib_root(column, -1.0, half, step)
-    right = _rib_root(column, 1.0, half, step)
-    return left, right
-
-
-def is_thoracic(found: Segmentation) -> bool:
-    """Tell a view of the chest or the thoracic spine: ribs leave the column at level after level."""
-    step = float(np.median(found.edges.bone - found.edges.soft))
-    half = float(np.median(found.edges.half_width))
-    sides = (_rib_peaks(found.column, sign, half, step, whole=True) for sign in (-1.0, 1.0))
-    return all(len(peaks) >= THORACIC_RIBS for peaks in sides)
-
-
-def _rib_root(column: Column, sign: float, half_mm: float, step: float) -> float | None:
-    """Return the lowest rib of a side."""
-    peaks = _rib_peaks(column, sign, half_mm, step)
-    return peaks[-1] if peaks else None
-
-
-def _rib_peaks(
-    column: Column, sign: float, half_mm: float, step: float, *, whole: bool = False
-) -> list[float]:
-    """Try lines that run outward and down; keep those that are clearly brighter than around."""
-    u = column.u_mm * sign
-    order = np.flatnonzero((u > 2.0 * half_mm) & (u < 3.5 * half_mm))[::4]
-    rows = column.image.shape[0] if whole else round(0.75 * column.image.shape[0])
-    image = ndimage.uniform_filter1d(column.image[:rows], round(4.0 / anatomy.GRID_MM) | 1, axis=0)
-    ridge = (image - ndimage.uniform_filter1d(image, round(16.0 / anatomy.GRID_MM) | 1, axis=0))[:, order]
-    clear = ndimage.minimum_filter1d(column.valid[:rows], 9, axis=0)[:, order]
-    roots = np.arange(-60, rows - 40 if whole else round(0.4 * column.image.shape[0]), 2)
-    across = (u[order] - half_mm) / anatomy.GRID_MM
-    place = np.round(roots[None, :, None] + RIB_SLOPES[:, None, None] * across).astype(np.intp)
-    inside = (place >= 0) & (place < rows)
-    at = np.clip(place, 0, rows - 1)
-    counted = inside & clear[at, np.arange(order.size)]
-    along = np.where(counted, ridge[at, np.arange(order.size)], 0.0)
-    parts = []
-    for part in np.array_split(np.arange(order.size), RIB_PARTS):
-        number = np.count_nonzero(counted[..., part], axis=2)
-        mean = np.sum(along[..., part], axis=2) / np.maximum(number, 1)
-        parts.append(np.where(number >= 0.6 * part.size, mean, 0.0))
-    mean = np.min(parts, axis=0)  # a rib is bright along all of its length
-    best = np.max(mean, axis=0)
-    # where there are ribs everywhere, most lines are on one, and the spread of lines is no noise
-    noise = 0.0 if whole else 1.4826 * float(np.median(np.abs(mean - np.median(mean))))
-    limit = max(RIB_CONTRAST * step, RIB_NOISE * noise, 0.6 * float(np.max(best, initial=0.0)), 1e-9)
-    peaks = np.flatnonzero((best >= limit) & (best >= ndimage.maximum_filter1d(best, 11)))
-    return [float(roots[peak] * anatomy.GRID_MM) for peak in peaks]
-
-
-def is_upside_down(found: Segmentation) -> bool:
-    """Weigh the signs of a picture whose head is at the lower border.
-
-    The window between the laminae lies in the lower half of the levels, the column narrows and the
-    levels shrink downward, and crests are at the upper border only (ribs there may pass for them).
-    Each sign speaks as loud as it is clear, none alone is enough.
-    """
-    pitches, width = np.array(found.chain.pitches_mm), found.edges.half_width
-    growth = float(np.polyfit(np.arange(pitches.size), pitches / pitches.mean(), 1)[0])
-    crests = int(_both(crest_tops(found, reverse=True)) is not None) - int(
-        _both(crest_tops(found)) is not None
-    )
-    signs = (
-        (_center_step(found), 1.0, 1.6),
-        (1.0 - float(width[-1] / width[0]), 0.15, 1.2),
-        (-growth, 0.05, 1.0),
-        (float(crests), 1.0, 1.0),
-    )
-    weight = sum(float(np.clip(sign / unit, -limit, limit)) for sign, unit, limit in signs)
-    return weight > UPSIDE_DOWN_WEIGHT
-
-
-def is_from_front(found: Segmentation) -> bool:
-    """Tell if the middle of the levels has what only a view from the front has there.
-
-    From the front the window between the laminae lies in the upper half of a level and the spinous
-    process further down. From the side both stand behind the column: the middle is body, then disc,
-    and so is that of any other row of blocks. Asked only of a picture that is the right way up.
-    """
-    return _center_step(found, SPINOUS_PART) < 0.0
-
-
-def _center_step(found: Segmentation, lower: tuple[float, float] = (0.52, 0.78)) -> float:
-    """Compare the middle of the column in the upper and a lower part of the levels."""
-    steps = []
-    for top, pitch in zip(found.chain.s_mm, found.chain.pitches_mm, strict=False):
-        rows = (top + pitch * np.array([0.22, 0.48, *lower])) / anatomy.GRID_MM
-        a, b, c, d = rows.round().astype(int)
-        center = found.profile.bands["center"]
-        steps.append(float(np.mean(center[a:b]) - np.mean(center[c:d])))
-    return float(np.median(steps))

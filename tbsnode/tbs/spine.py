@@ -24,6 +24,7 @@ from tbsnode.tbs import (
     quality,
     scanner_regions,
     segmentation,
+    view,
 )
 from tbsnode.tbs.parameters import Parameters
 from tbsnode.tbs.result import Alternative, ScannerRegions, SpineMeasurement, Vertebra
@@ -135,9 +136,9 @@ def _require_two(included: list[Vertebra]) -> None:
 
 def _check_view(found: segmentation.Segmentation) -> None:
     """Refuse a column that is upside down, from the side, or of the chest."""
-    if labeling.is_upside_down(found):
+    if view.is_upside_down(found):
         raise SegmentationError(Finding(Code.UPSIDE_DOWN))
-    if not labeling.is_from_front(found) or labeling.is_thoracic(found):
+    if not view.is_from_front(found) or view.is_thoracic(found):
         raise SegmentationError(Finding(Code.WRONG_VIEW))
 
 

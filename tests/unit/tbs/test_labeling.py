@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tbsnode.phantom.spine import MALE, SMALL_FEMALE, Spine
-from tbsnode.tbs import anatomy, labeling
+from tbsnode.tbs import anatomy, labeling, landmarks, view
 from tbsnode.tbs.axis import Column
 from tests import spines
 
@@ -28,8 +28,8 @@ def test_crests_and_ribs_are_where_they_are(phantom: Spine) -> None:
     found = spines.segmented(phantom, "coarse")
     image, truth = spines.scanned(phantom, "coarse")
     lowest = np.array([truth.disc_line("L4/L5").left_mm, truth.disc_line("L4/L5").right_mm]).mean(axis=0)
-    crests = [place for place in labeling.crest_tops(found) if place is not None]
-    ribs = [place for place in labeling.rib_roots(found) if place is not None]
+    crests = [place for place in landmarks.crest_tops(found) if place is not None]
+    ribs = [place for place in landmarks.rib_roots(found) if place is not None]
     assert crests
     assert ribs
     for place in crests:
@@ -43,8 +43,8 @@ def test_crests_and_ribs_are_where_they_are(phantom: Spine) -> None:
 
 def test_no_crests_and_no_ribs_are_not_invented() -> None:
     found = spines.segmented(Spine(ribs=False, crests=False), "coarse")
-    assert labeling.crest_tops(found) == (None, None)
-    assert labeling.rib_roots(found) == (None, None)
+    assert landmarks.crest_tops(found) == (None, None)
+    assert landmarks.rib_roots(found) == (None, None)
 
 
 def test_a_chain_with_a_strong_rival_lowers_the_confidence() -> None:
@@ -59,7 +59,7 @@ def test_a_chain_with_a_strong_rival_lowers_the_confidence() -> None:
 @pytest.mark.parametrize("scanner", ["fine", "coarse", "linear", "oblong"])
 def test_the_right_way_up_is_not_doubted(scanner: str) -> None:
     for phantom in (Spine(), MALE, SMALL_FEMALE, Spine(crests=False), Spine(laminectomy=("L2", "L3", "L4"))):
-        assert not labeling.is_upside_down(spines.segmented(phantom, scanner))
+        assert not view.is_upside_down(spines.segmented(phantom, scanner))
 
 
 def test_the_package_is_light_until_a_function_is_asked_for() -> None:
@@ -84,7 +84,7 @@ def test_a_rib_on_one_side_only_is_no_sure_sign() -> None:
     """With no crest beside it, the labels stay assumed."""
     found = spines.segmented(Spine(crests=False), "fine")
     left_only = replace(found, column=_without_right_side(found.column))
-    assert labeling.rib_roots(left_only)[1] is None
+    assert landmarks.rib_roots(left_only)[1] is None
     names = labeling.label(left_only)
     assert names.signs.rib_mm is not None
     assert not names.signs.rib_sure
@@ -98,7 +98,7 @@ def _without_right_side(column: Column) -> Column:
 
 def test_ribs_level_after_level_are_a_chest() -> None:
     found = spines.segmented(Spine(crests=False), "fine")
-    assert not labeling.is_thoracic(found)
+    assert not view.is_thoracic(found)
     image = found.column.image.copy()
     half, step = (
         float(np.median(found.edges.half_width)),
@@ -109,4 +109,4 @@ def test_ribs_level_after_level_are_a_chest() -> None:
     for root in np.arange(10.0, 170.0, 30.0):
         near = np.abs(rows - (root + 0.45 * across)[None, :]) < 3.0
         image += 0.3 * step * (near & (across > 0)[None, :])
-    assert labeling.is_thoracic(replace(found, column=replace(found.column, image=image)))
+    assert view.is_thoracic(replace(found, column=replace(found.column, image=image)))
