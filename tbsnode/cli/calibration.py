@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tbsnode.cli import options, output
+from tbsnode.cli import calibration_output, options, output
 from tbsnode.errors import CalibrationError
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from tbsnode.pipeline.analyze import AnalysisSettings
     from tbsnode.pipeline.calibrate import Line, Scored
     from tbsnode.pipeline.site import Site
-    from tbsnode.tbs.calibration import Calibration
-    from tbsnode.tbs.calibration_fit import Approval, Fit, FitStatistics, Refusal
+    from tbsnode.tbs.calibration import Calibration, ScannerKey
+    from tbsnode.tbs.calibration_fit import Approval, Fit
 
 app = typer.Typer(
     help="Calibrate scanners against licensed software.", no_args_is_help=True, rich_markup_mode=None
@@ -69,11 +69,12 @@ def fit(
     uid is a Study or SOP Instance UID of this node's archive, or the path of a file; tbs is the value of
     licensed software for the same scan and L1-L4. A scan counts once; all images must come from one
     scanner. At least 30 pairs give a value, 60 with 12 in each class a texture class.
+
+    Of the site's own adults (--kind reference, at least 100) each counts once, with the latest
+    examination; a column subject says who is who where the patient IDs do not.
     """
     from tbsnode.pipeline import calibrate
-    from tbsnode.pipeline.interpret import person_of
     from tbsnode.tbs import calibration_fit as fitting
-    from tbsnode.tbs import calibration_transfer as transferring
 
     columns = ("uid", "tbs") if wanted.kind is FitKind.PAIRED else ("uid",)
     lines = calibrate.read_table(table, columns)
@@ -89,11 +90,24 @@ def fit(
 
                 about = calibration_plots.about(key, approval)
                 wanted.plots.write_bytes(calibration_plots.render(pairs, made.statistics, about))
+            details = calibrate.details_of(made, examined)
         else:
-            scores = [each.analysis.score or 0.0 for each in examined]
-            ages = [person_of(each.analysis).age_years or 0.0 for each in examined]
-            made = transferring.fit_reference(scores, ages, key, approval)
-        _end(site, made, calibrate.details_of(made, examined), dry_run=dry_run, as_json=as_json)
+            made, details = _of_own_adults(examined, key, approval, quiet=as_json)
+        calibration_output.end(site, made, details, dry_run=dry_run, as_json=as_json)
+
+
+def _of_own_adults(
+    examined: list[Scored], key: ScannerKey, approval: Approval, *, quiet: bool
+) -> tuple[Fit, dict[str, Any]]:
+    """Count each adult once, say who is left out, and describe the slopes of the others."""
+    from tbsnode.pipeline import calibrate
+    from tbsnode.tbs.calibration_transfer import fit_reference
+
+    counted, left_out = calibrate.each_adult_once(examined)
+    if not quiet:
+        calibration_output.say_left_out(left_out)
+    made = fit_reference([calibrate.examination_of(each) for each in counted], key, approval)
+    return made, {**calibrate.details_of(made, counted), "left_out": list(left_out)}
 
 
 @app.command()
@@ -132,7 +146,9 @@ def transfer(
                 raise CalibrationError(f"Line {other.line.number}: no TBS.", remedy="Leave this line out.")
             twins.append(transferring.Twin(pair=calibrate.pair_of(one, value), days=_days(one, other)))
         made = transferring.fit_transfer(twins, source, calibrate.one_key(new), approval)
-        _end(site, made, calibrate.details_of(made, new, "calibrated"), dry_run=dry_run, as_json=as_json)
+        calibration_output.end(
+            site, made, calibrate.details_of(made, new, "calibrated"), dry_run=dry_run, as_json=as_json
+        )
 
 
 @app.command()
@@ -168,7 +184,7 @@ def extend(
         if not judged.refusals:
             made = transferring.extended(source, calibrate.one_key(after), approval)
         result = fitting.Fit(calibration=made, refusals=judged.refusals)
-        _end(site, result, {"extension": asdict(judged)}, dry_run=dry_run, as_json=as_json)
+        calibration_output.end(site, result, {"extension": asdict(judged)}, dry_run=dry_run, as_json=as_json)
 
 
 @app.command("list")
@@ -177,7 +193,7 @@ def list_calibrations(*, as_json: options.AsJson = False, config: options.Config
     from tbsnode.pipeline import calibrate
 
     with options.site(config) as site:
-        rows = [_row(each.calibration, each.state) for each in calibrate.listed(site)]
+        rows = [calibration_output.row(each.calibration, each.state) for each in calibrate.listed(site)]
     output.rows(rows, json_wanted=as_json, empty="No scanner is calibrated.")
 
 
@@ -195,7 +211,7 @@ def show(calibration_id: Name, *, as_json: options.AsJson = False, config: optio
         return
     hidden = ("limits", "estimator", "reference_scores")
     facts = [("state", row.state), ("reason", row.reason)]
-    facts += [(name, _plain(value)) for name, value in record.items() if name not in hidden]
+    facts += [(name, calibration_output.plain(value)) for name, value in record.items() if name not in hidden]
     output.table(
         ("calibration", ""), [(name.replace("_", " "), value) for name, value in facts if value != ""]
     )
@@ -205,7 +221,9 @@ def show(calibration_id: Name, *, as_json: options.AsJson = False, config: optio
     numbers = row.details.get("statistics")
     if numbers:
         typer.echo("\nfit")
-        shown = [(k.replace("_", " "), _plain(v)) for k, v in numbers.items() if k != "predicted"]
+        shown = [
+            (k.replace("_", " "), calibration_output.plain(v)) for k, v in numbers.items() if k != "predicted"
+        ]
         output.table(("number", "value"), shown)
 
 
@@ -286,115 +304,3 @@ def _days(one: Scored, other: Scored) -> float:
                 f"Line {each.line.number}: the study date is missing.", remedy="Leave this line out."
             ) from error
     return (days[0] - days[1]).days
-
-
-def _end(site: Site, made: Fit, details: dict[str, Any], *, dry_run: bool, as_json: bool) -> None:
-    """Show what came of a fit; store it unless it was refused or only tried."""
-    from tbsnode.pipeline import calibrate
-    from tbsnode.tbs.calibration import to_json
-
-    stored = False
-    if made.calibration is not None and not dry_run:
-        stored = calibrate.store(site, made.calibration, details)
-    if as_json:
-        output.as_json(
-            {
-                "calibration": to_json(made.calibration) if made.calibration else None,
-                "refusals": [{"code": each.code.value, **dict(each.values)} for each in made.refusals],
-                "details": details,
-                "stored": stored,
-            }
-        )
-    else:
-        _say(made, stored=stored, dry_run=dry_run)
-    if made.calibration is None:
-        raise typer.Exit(CalibrationError.exit_code)
-
-
-def _say(made: Fit, *, stored: bool, dry_run: bool) -> None:
-    if made.statistics is not None:
-        output.table(("number", "value"), _numbers(made.statistics))
-    if made.calibration is None:
-        typer.echo("Refused:")
-        for refusal in made.refusals:
-            typer.echo(f"  {_refusal(refusal)}")
-        return
-    made_id = made.calibration.calibration_id
-    if dry_run:
-        typer.echo(f"Would store {made_id}.")
-    elif not stored:
-        typer.echo(f"{made_id} is stored already.")
-    else:
-        typer.echo(f"Stored {made_id}; it holds until {made.calibration.valid_until}.")
-        typer.echo(
-            "New studies use it. `tbsnode study reprocess --scanner NAME` makes successors of older ones."
-        )
-
-
-def _numbers(numbers: FitStatistics) -> list[tuple[str, str]]:
-    normal, partial, degraded = numbers.per_category
-    return [
-        ("pairs", f"{numbers.pairs} ({normal} normal, {partial} partially degraded, {degraded} degraded)"),
-        ("line (Deming)", f"TBS = {numbers.intercept:.4f} + {numbers.slope:.4f} x slope"),
-        ("95 % of intercept", f"{numbers.intercept_95[0]:.3f} to {numbers.intercept_95[1]:.3f}"),
-        ("95 % of slope", f"{numbers.slope_95[0]:.3f} to {numbers.slope_95[1]:.3f}"),
-        ("standard error of estimate", f"{numbers.see:.4f}"),
-        ("R2", f"{numbers.r2:.3f}"),
-        ("degraded called normal", f"{100 * numbers.degraded_called_normal:.1f} %"),
-        ("bias, agreement", "{:.4f}, {:.3f} to {:.3f}".format(numbers.bias, *numbers.limits_of_agreement)),
-        ("ratio of error variances", f"{numbers.error_ratio:.3g}"),
-        *((f"modeled {c.name}", f"{c.slope:+.4f} a unit, from {c.center:.1f}") for c in numbers.covariates),
-        *((f"residual on {name}", f"p = {p:.3f}") for name, p in numbers.covariate_p),
-    ]
-
-
-def _refusal(refusal: Refusal) -> str:
-    from tbsnode import text
-
-    numbers = ", ".join(
-        f"{name.replace('_', ' ')} {value:.4g}" if isinstance(value, float | int) else f"{name} {value}"
-        for name, value in refusal.values
-    )
-    words = text.phrase(f"calibration_{refusal.code.value}")
-    return f"{refusal.code.value}: {words}" + (f" ({numbers})" if numbers else "")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listed:
-    """One line of `calibration list`."""
-
-    calibration_id: str
-    kind: str
-    state: str
-    scanner: str
-    input_class: str
-    pairs: int
-    see: float | None
-    allows_category: bool
-    approved_by: str
-    valid_until: str
-
-
-def _row(calibration: Calibration, state: str) -> Listed:
-    key = calibration.key
-    parts = (key.manufacturer, key.model_name, key.device_serial_number, key.software_versions)
-    return Listed(
-        calibration_id=calibration.calibration_id,
-        kind=calibration.kind.value,
-        state="suspended" if calibration.suspended and state == "active" else state,
-        scanner=" ".join(part for part in parts if part),
-        input_class=key.input_class,
-        pairs=calibration.pairs,
-        see=calibration.see or None,
-        allows_category=calibration.allows_category,
-        approved_by=calibration.approved_by,
-        valid_until=calibration.valid_until.isoformat(),
-    )
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {_plain(each)}" for name, each in value.items() if each != "")
-    if isinstance(value, list | tuple):
-        return ", ".join(_plain(each) for each in value)
-    return output.cell(value)

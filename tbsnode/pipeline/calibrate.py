@@ -19,6 +19,7 @@ from tbsnode.pipeline.interpret import person_of, scanner_key
 from tbsnode.store import audit, calibrations, catalogue, results
 from tbsnode.tbs import calibration, precision
 from tbsnode.tbs.calibration_fit import Fit, Pair
+from tbsnode.tbs.calibration_pairs import Examination, counted_once, of_two_subjects
 from tbsnode.tbs.result import LABELS
 
 if TYPE_CHECKING:
@@ -195,6 +196,59 @@ def pair_of(scored: Scored, tbs: float) -> Pair:
         statistics=scored.analysis.statistics,
         standard_error=scored.analysis.standard_error,
     )
+
+
+def examination_of(scored: Scored) -> Examination:
+    """Return an examination of the site's own people.
+
+    Whose it is says the column ``subject`` where there is one, else the patient ID of the header.
+    """
+    assert scored.analysis.score is not None
+    identity = scored.analysis.identity
+    assert identity is not None
+    who = identity.demographics
+    return Examination(
+        scan=scored.scan,
+        score=scored.analysis.score,
+        age_years=who.age_years,
+        subject=scored.line.cells.get("subject", "").strip() or who.patient_id,
+        taken_at=identity.study_date + identity.study_time if identity.study_date else "",
+    )
+
+
+def each_adult_once(examined: Sequence[Scored]) -> tuple[tuple[Scored, ...], tuple[dict[str, Any], ...]]:
+    """Choose the latest examination of everyone.
+
+    Returns
+    -------
+    tuple of (tuple of Scored, tuple of dict)
+        Those that count; and of each left out its ``line``, the ``counted_line`` that counts instead,
+        and whether both are the ``same`` scan or the same subject.
+
+    Raises
+    ------
+    CalibrationError
+        If one scan is said to be of two patients: one of them is wrong.
+    """
+    examinations = [examination_of(each) for each in examined]
+    torn = of_two_subjects(examinations)
+    if torn:
+        one = [place for place in torn if examinations[place].scan == examinations[torn[0]].scan]
+        lines = " and ".join(str(examined[place].line.number) for place in one)
+        raise CalibrationError(
+            f"Lines {lines} are one scan, said to be of different patients.",
+            remedy="Correct the patient, or leave the wrong line out.",
+        )
+    counts, repeats = counted_once(examinations)
+    left_out = tuple(
+        {
+            "line": examined[each.left_out].line.number,
+            "counted_line": examined[each.counted].line.number,
+            "same": each.same,
+        }
+        for each in repeats
+    )
+    return tuple(examined[place] for place in counts), left_out
 
 
 def details_of(fit: Fit, scored: Sequence[Scored], column: str = "tbs") -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""Pairs of a texture slope and a licensed value, and what they tell of the patients and pictures."""
+"""What calibrations are made from: pairs of slope and licensed value, and the site's own examinations.
+
+What the pairs tell of patients and pictures, and which of several examinations of one adult counts.
+"""
 
 from __future__ import annotations
 
@@ -51,6 +54,105 @@ class Pair:
     def person(self) -> Person:
         """The patient's covariates."""
         return Person(bmi=self.bmi, age_years=self.age_years, sex=self.sex)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examination:
+    """One scan of one of the site's own people, without a licensed value.
+
+    Attributes
+    ----------
+    scan : str
+        Names the scan; the same picture has the same name, wherever it was stored.
+    score : float
+        Mean texture slope.
+    age_years : float or None
+        At the examination.
+    subject : str
+        Whose; empty where it is not known: then every scan stands for somebody else.
+    taken_at : str
+        DICOM date and time, YYYYMMDDHHMMSS or its beginning; empty counts as the earliest.
+    """
+
+    scan: str
+    score: float
+    age_years: float | None
+    subject: str = ""
+    taken_at: str = ""
+
+    @property
+    def who(self) -> tuple[str, str]:
+        """What names the subject."""
+        return ("subject", self.subject) if self.subject else ("scan", self.scan)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repeat:
+    """An examination that is left out because another one of the same scan or subject counts.
+
+    Attributes
+    ----------
+    left_out, counted : int
+        Places in the sequence given.
+    same : str
+        ``"scan"`` or ``"subject"``.
+    """
+
+    left_out: int
+    counted: int
+    same: str
+
+
+def counted_once(examinations: Sequence[Examination]) -> tuple[tuple[int, ...], tuple[Repeat, ...]]:
+    """Choose one examination a subject, the latest; a scan that is there twice is one.
+
+    Parameters
+    ----------
+    examinations : sequence of Examination
+        In any order; which scans count does not depend on it.
+
+    Returns
+    -------
+    tuple of (tuple of int, tuple of Repeat)
+        Places that count, ascending; and those that do not, each with the one that counts instead.
+
+    Examples
+    --------
+    >>> def seen(scan, subject, year):
+    ...     return Examination(scan=scan, subject=subject, taken_at=year, score=1.2, age_years=60.0)
+    >>> counts, repeats = counted_once([seen("a", "P1", "2023"), seen("b", "P1", "2025"), seen("c", "", "")])
+    >>> counts
+    (1, 2)
+    >>> repeats
+    (Repeat(left_out=0, counted=1, same='subject'),)
+    """
+    by_scan: dict[str, int] = {}
+    for place, each in enumerate(examinations):
+        other = by_scan.setdefault(each.scan, place)
+        if each.subject and not examinations[other].subject:
+            by_scan[each.scan] = place  # the copy that says whose it is
+    latest: dict[tuple[str, str], int] = {}
+    for place in by_scan.values():
+        each = examinations[place]
+        other = latest.setdefault(each.who, place)
+        if (each.taken_at, each.scan) > (examinations[other].taken_at, examinations[other].scan):
+            latest[each.who] = place
+    counts = tuple(sorted(latest.values()))
+    repeats = []
+    for place, each in enumerate(examinations):
+        counted = latest[examinations[by_scan[each.scan]].who]
+        if place != counted:
+            same = "scan" if examinations[counted].scan == each.scan else "subject"
+            repeats.append(Repeat(left_out=place, counted=counted, same=same))
+    return counts, tuple(repeats)
+
+
+def of_two_subjects(examinations: Sequence[Examination]) -> tuple[int, ...]:
+    """Return the places of scans that are said to be of more than one subject."""
+    subjects: dict[str, set[str]] = {}
+    for each in examinations:
+        subjects.setdefault(each.scan, set()).update({each.subject} - {""})
+    return tuple(place for place, each in enumerate(examinations) if len(subjects[each.scan]) > 1)
 
 
 def table(pairs: Sequence[Pair], names: Sequence[str]) -> Vector:

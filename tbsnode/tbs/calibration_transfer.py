@@ -16,7 +16,7 @@ from tbsnode.tbs.calibration_fit import (
     Refused,
     fit_paired,
 )
-from tbsnode.tbs.calibration_pairs import Pair, ranges_known
+from tbsnode.tbs.calibration_pairs import Examination, Pair, counted_once, of_two_subjects, ranges_known
 
 TRANSFER_DAYS = 60
 EXTENSION_MIN = 10
@@ -188,17 +188,30 @@ def extended(calibration: Calibration, key: ScannerKey, approval: Approval) -> C
     return made.named()
 
 
-def fit_reference(
-    scores: Sequence[float], ages_years: Sequence[float], key: ScannerKey, approval: Approval
-) -> Fit:
+def fit_reference(examinations: Sequence[Examination], key: ScannerKey, approval: Approval) -> Fit:
     """Describe the slopes of the site's own adults; gives a percentile and Z of the slope only.
 
     Parameters
     ----------
-    scores, ages_years : sequence of float
-        One adult of at least 20 years each; younger ones are not counted.
+    examinations : sequence of Examination
+        At least 100 adults. Each counts once, with the latest examination (`counted_once`); who is
+        below 20 years, or of unknown age, does not count.
+    key : ScannerKey
+        The scanner that made all of them.
+    approval : Approval
+        Who vouches for it.
+
+    Returns
+    -------
+    Fit
+        Refused below 100 adults, and where one scan is said to be of two subjects.
     """
-    adults = [score for score, age in zip(scores, ages_years, strict=True) if age >= ADULT_YEARS]
+    torn = of_two_subjects(examinations)
+    if torn:
+        scans = len({examinations[place].scan for place in torn})
+        return Fit(calibration=None, refusals=(Refusal(Refused.DUPLICATE, (("scans", scans),)),))
+    chosen = [examinations[place] for place in counted_once(examinations)[0]]
+    adults = [each.score for each in chosen if each.age_years is not None and each.age_years >= ADULT_YEARS]
     if len(adults) < REFERENCE_ADULTS:
         values = (("pairs", len(adults)), ("needed", REFERENCE_ADULTS))
         return Fit(calibration=None, refusals=(Refusal(Refused.TOO_FEW, values),))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -211,6 +212,64 @@ def test_the_same_scan_twice_counts_once(
     done = run("calibration", "fit", table, "--approved-by", "X", "--config", site_config)
     assert done.exit_code == 30
     assert "DUPLICATE" in done.stdout
+
+
+def test_each_adult_counts_once_and_the_lines_left_out_are_named(
+    run: Any, run_json: Any, site_config: Path, tmp_path: Path, scores: dict[str, float]
+) -> None:
+    where = ("--kind", "reference", "--approved-by", "X", "--config", site_config)
+    first, second, third = list(scores)[:3]
+    copy = tmp_path / "copy.dcm"
+    copy.write_bytes(Path(first).read_bytes())
+    rows = [(first, ""), (second, "P9"), (copy, ""), (third, "P9")]
+    table = write(tmp_path / "adults.csv", ("uid", "subject"), rows)
+    done = run("calibration", "fit", table, *where)
+    assert done.exit_code == 30
+    assert "Line 4 is left out: the same scan as line 2." in done.stdout
+    # of the same day, the scan whose digest is greater counts, so that the order of lines does not matter
+    assert re.search(r"Line [35] is left out: the same patient as line [35]; the latest", done.stdout)
+    assert "TOO_FEW: too few examinations (pairs 2, needed 100)" in done.stdout
+    details = run_json("calibration", "fit", table, *where)["details"]
+    assert [each["same"] for each in details["left_out"]].count("subject") == 1
+    assert len(details["pairs"]) == 2
+
+
+def test_the_patient_id_says_who_is_who(
+    run: Any, site_config: Path, tmp_path: Path, scores: dict[str, float]
+) -> None:
+    rows = []
+    for number, date_ in enumerate(("20240101", "20261101", "20250101")):
+        patient = acquisition.PatientTags(patient_id="SAME")
+        (part10,) = acquisition.study(
+            "display",
+            patient=patient,
+            seed=500 + number,
+            study_date=date_,
+            options=acquisition.Options(small=True, anatomy_seed=0),
+        )
+        (tmp_path / f"{number}.dcm").write_bytes(part10)
+        rows.append((tmp_path / f"{number}.dcm",))
+    table = write(tmp_path / "adults.csv", ("uid",), rows)
+    done = run(
+        "calibration", "fit", table, "--kind", "reference", "--approved-by", "X", "--config", site_config
+    )
+    for line in (2, 4):
+        assert (
+            f"Line {line} is left out: the same patient as line 3; the latest examination counts"
+            in done.stdout
+        )
+
+
+def test_one_scan_of_two_patients_is_refused_with_its_lines(
+    run: Any, site_config: Path, tmp_path: Path, scores: dict[str, float]
+) -> None:
+    first = next(iter(scores))
+    table = write(tmp_path / "adults.csv", ("uid", "subject"), [(first, "A"), (first, "B")])
+    done = run(
+        "calibration", "fit", table, "--kind", "reference", "--approved-by", "X", "--config", site_config
+    )
+    assert done.exit_code == 30
+    assert "Lines 2 and 3 are one scan, said to be of different patients." in done.stderr
 
 
 def test_an_unknown_calibration(run: Any, site_config: Path) -> None:

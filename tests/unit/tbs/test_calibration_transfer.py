@@ -13,6 +13,7 @@ from tbsnode.tbs import calibration_fit as fitting
 from tbsnode.tbs import calibration_transfer as transferring
 from tbsnode.tbs.calibration import Kind, Person
 from tbsnode.tbs.calibration_fit import Refused
+from tbsnode.tbs.calibration_pairs import Examination, counted_once
 from tests import paired
 
 
@@ -25,6 +26,14 @@ def source() -> calibration.Calibration:
     made = fitting.fit_paired(paired.pairs(90, 1), paired.KEY, paired.APPROVAL).calibration
     assert made is not None
     return made
+
+
+def adults(scores: list[float]) -> list[Examination]:
+    """One examination each of as many women of 50 years."""
+    return [
+        Examination(scan=f"1.2.{i}", subject=f"P{i}", taken_at="20261101", score=score, age_years=50.0)
+        for i, score in enumerate(scores)
+    ]
 
 
 def twins(number: int, days: float = 14.0) -> list[transferring.Twin]:
@@ -90,7 +99,7 @@ def test_an_extended_calibration_is_that_of_the_new_software(source: calibration
 
 def test_a_reference_gives_percentile_and_z_and_nothing_else() -> None:
     scores = [1.0 + i / 100 for i in range(101)]
-    fit = transferring.fit_reference(scores, [50.0] * 101, paired.KEY, paired.APPROVAL)
+    fit = transferring.fit_reference(adults(scores), paired.KEY, paired.APPROVAL)
     assert fit.calibration is not None
     applied = calibration.apply(fit.calibration, 1.5, Person(bmi=27.0), None)
     assert (applied.tbs, applied.see, applied.category_allowed) == (None, None, False)
@@ -99,9 +108,59 @@ def test_a_reference_gives_percentile_and_z_and_nothing_else() -> None:
 
 
 def test_a_reference_needs_100_adults() -> None:
-    ages = [50.0] * 99 + [19.0] * 5
-    fit = transferring.fit_reference([1.2] * 104, ages, paired.KEY, paired.APPROVAL)
+    young = [replace(each, age_years=19.0) for each in adults([1.2] * 104)[99:104]]
+    unknown = replace(adults([1.2] * 105)[104], age_years=None)
+    fit = transferring.fit_reference([*adults([1.2] * 99), *young, unknown], paired.KEY, paired.APPROVAL)
     assert codes(fit) == [Refused.TOO_FEW]
+    assert dict(fit.refusals[0].values)["pairs"] == 99
+
+
+def test_a_reference_counts_each_adult_once_with_the_latest_examination() -> None:
+    once = adults([1.0 + i / 100 for i in range(100)])
+    earlier = [replace(each, scan=f"{each.scan}-old", score=9.0, taken_at="2020") for each in once]
+    made = transferring.fit_reference([*earlier, *once], paired.KEY, paired.APPROVAL).calibration
+    alone = transferring.fit_reference(once, paired.KEY, paired.APPROVAL).calibration
+    assert made is not None
+    assert made == alone
+    few = transferring.fit_reference([*once[:99], *earlier[:99]], paired.KEY, paired.APPROVAL)
+    assert codes(few) == [Refused.TOO_FEW]
+
+
+def test_a_reference_does_not_depend_on_the_order() -> None:
+    many = [*adults([1.0 + i / 100 for i in range(110)])]
+    many += [replace(each, scan=f"{each.scan}-again", score=2.0) for each in many[:20]]  # same day
+    made = transferring.fit_reference(many, paired.KEY, paired.APPROVAL)
+    assert made == transferring.fit_reference(many[::-1], paired.KEY, paired.APPROVAL)
+
+
+def test_one_scan_of_two_subjects_is_refused() -> None:
+    once = adults([1.0 + i / 100 for i in range(120)])
+    fit = transferring.fit_reference(
+        [*once, replace(once[0], subject="somebody else")], paired.KEY, paired.APPROVAL
+    )
+    assert codes(fit) == [Refused.DUPLICATE]
+
+
+def test_who_counts_by_hand() -> None:
+    def seen(scan: str, subject: str = "", taken_at: str = "") -> Examination:
+        return Examination(scan=scan, subject=subject, taken_at=taken_at, score=1.2, age_years=60.0)
+
+    assert counted_once([]) == ((), ())
+    # nobody knows who they are: each scan is somebody
+    assert counted_once([seen("a"), seen("b")]) == ((0, 1), ())
+    # a copy of a scan; the one that names its subject counts
+    counts, repeats = counted_once([seen("a"), seen("a", "P1"), seen("a", "P1")])
+    assert counts == (1,)
+    assert [(each.left_out, each.counted, each.same) for each in repeats] == [(0, 1, "scan"), (2, 1, "scan")]
+    # the copy of an earlier scan is left out for the later scan
+    counts, repeats = counted_once([seen("a", "P1", "2021"), seen("a", "", "2021"), seen("b", "P1", "2024")])
+    assert counts == (2,)
+    assert {(each.left_out, each.counted, each.same) for each in repeats} == {
+        (0, 2, "subject"),
+        (1, 2, "subject"),
+    }
+    # a date that is missing is the earliest
+    assert counted_once([seen("a", "P1", "2021"), seen("b", "P1")])[0] == (0,)
 
 
 @pytest.mark.parametrize(
