@@ -88,9 +88,10 @@ def estimate_noise(image: Floats, region: Mask, pixel_spacing_mm: tuple[float, f
     box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     image, region = image[box], region[box]
     down, across = (max(1, round(STEP_MM / step)) for step in pixel_spacing_mm)
-    both = _difference_variance(image, region, down, across)
-    taller = _difference_variance(image, region, 2 * down, across)
-    wider = _difference_variance(image, region, down, 2 * across)
+    rows_apart = _second_difference(image, region, down, 0)
+    both = _difference_variance(rows_apart, across)
+    wider = _difference_variance(rows_apart, 2 * across)
+    taller = _difference_variance(_second_difference(image, region, 2 * down, 0), across)
     if both is None or taller is None or wider is None:
         return None
     if both == 0.0:
@@ -100,27 +101,27 @@ def estimate_noise(image: Floats, region: Mask, pixel_spacing_mm: tuple[float, f
     return Noise(variance, (widths[0] * down, widths[1] * across))
 
 
-def _difference_variance(image: Floats, region: Mask, down: int, across: int) -> float | None:
+def _second_difference(image: Floats, whole: Mask, step: int, axis: int) -> tuple[Floats, Mask]:
+    """Return x(-step) - 2 x(0) + x(step) along an axis, and where all three count; empty if too short."""
+    length = max(image.shape[axis] - 2 * step, 0)
+    parts = [(np.s_[k * step : k * step + length], np.s_[:])[:: 1 - 2 * axis] for k in range(3)]
+    first, middle, last = (image[part] for part in parts)
+    difference = 2.0 * middle
+    np.subtract(first, difference, out=difference)
+    difference += last
+    return difference, whole[parts[0]] & whole[parts[1]] & whole[parts[2]]
+
+
+def _difference_variance(rows_apart: tuple[Floats, Mask], across: int) -> float | None:
     """Return the robust variance of the mixed second differences that lie in the region."""
-    height, width = image.shape
-    if height <= 2 * down or width <= 2 * across:
+    difference, whole = _second_difference(*rows_apart, across, 1)
+    squared = difference[whole]
+    if squared.size < _MIN_PLACES:
         return None
-    whole, difference = region, image
-    for axis, step in ((0, down), (1, across)):
-        parts = [
-            np.s_[k * step : difference.shape[axis] - (2 - k) * step]
-            if axis == 0
-            else np.s_[:, k * step : difference.shape[axis] - (2 - k) * step]
-            for k in range(3)
-        ]
-        first, middle, last = (difference[part] for part in parts)
-        whole = whole[parts[0]] & whole[parts[1]] & whole[parts[2]]
-        difference = first - 2.0 * middle + last
-    found = difference[whole]
-    if found.size < _MIN_PLACES:
-        return None
-    kept = int(_KEPT * found.size)
-    return float(np.partition(np.square(found), kept)[:kept].mean()) / _MEAN_OF_KEPT
+    np.square(squared, out=squared)
+    kept = int(_KEPT * squared.size)
+    squared.partition(kept)
+    return float(squared[:kept].mean()) / _MEAN_OF_KEPT
 
 
 def _width(ratio: float) -> float:

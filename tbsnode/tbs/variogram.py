@@ -165,8 +165,8 @@ def lag_plane(
     ----------
     variogram : Variogram
         Whose lags are meant.
-    of_lag : ndarray of shape (K,)
-        A value for each lag; lags that are 0 take no room.
+    of_lag : ndarray of shape (..., K)
+        A value for each lag, for one or several planes; lags that are 0 in all of them take no room.
     shape : tuple of int
         Of the plane: at least twice the longest lag that counts, in pixels.
     pixel_spacing_mm : tuple of float
@@ -174,11 +174,11 @@ def lag_plane(
 
     Returns
     -------
-    ndarray of shape `shape`
+    ndarray of shape (..., *shape)
         The value of each offset and of its opposite, offset 0 first; 0 where there is none.
     """
-    plane = np.zeros(shape)
-    used = np.flatnonzero(of_lag)
+    plane = np.zeros((*of_lag.shape[:-1], *shape))
+    used = np.flatnonzero(of_lag.reshape(-1, of_lag.shape[-1]).any(axis=0))
     if used.size == 0:
         return plane
     half = ((shape[0] + 1) // 2, (shape[1] + 1) // 2)
@@ -186,9 +186,9 @@ def lag_plane(
     place = np.searchsorted(variogram.lag_mm, offsets.lag_mm - LAG_TOLERANCE_MM)
     place = np.minimum(place, variogram.lag_mm.size - 1)
     same = np.abs(variogram.lag_mm[place] - offsets.lag_mm) <= LAG_TOLERANCE_MM
-    value = np.where(same, of_lag[place], 0.0)[offsets.lag]
-    plane[offsets.row, offsets.column] = value
-    plane[-offsets.row, -offsets.column] = value
+    value = np.where(same, of_lag[..., place], 0.0)[..., offsets.lag]
+    plane[..., offsets.row, offsets.column] = value
+    plane[..., -offsets.row, -offsets.column] = value
     return plane
 
 

@@ -48,7 +48,7 @@ def gradients() -> tuple[np.ndarray, np.ndarray, tuple[int, int]]:
     value = np.where(weights != 0, one.variogram.value, 1.0)
     by_pairs = weights / one.variogram.pairs
     shape = uncertainty._plane_shape(TEXTURE[box].shape, 7.0, STEP)
-    kernels = [lag_plane(one.variogram, k, shape, STEP) for k in (by_pairs / value, by_pairs)]
+    kernels = lag_plane(one.variogram, np.stack([by_pairs / value, by_pairs]), shape, STEP)
     on_level, on_member, _ = uncertainty._gradients(TEXTURE[box], one.mask[box], kernels)
     return on_level, on_member, (box[0].start, box[1].start)
 
