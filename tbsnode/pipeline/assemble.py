@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from tbsnode.dicom import image as dicom_image
+from tbsnode.dicom import results_report
 from tbsnode.errors import InstanceError
 from tbsnode.model import Analysis, AnalysisStatus, Claim, DensitometryImage, InputClass, StudyState
 from tbsnode.pipeline.analyze import AnalysisSettings, analyze_image
@@ -22,6 +23,7 @@ from tbsnode.store import calibrations
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from tbsnode.model import ScannerResults
     from tbsnode.pipeline.site import Policy, Site
     from tbsnode.store.records import InstanceRow, StudyRow
 
@@ -145,10 +147,25 @@ def _analyze(site: Site, study: StudyRow, current: Sequence[InstanceRow]) -> lis
     pictures = _pictures(site, settings, current)
     # what one instance of the examination states, as a report page does, holds for its other pictures
     stated = next((image.results for _, image in pictures if image.results is not None), None)
+    stated = stated or _reported(site, current)
     return [
         Spine(instance=row, image=image, analysis=analyze_image(image, settings, stated))
         for row, image in pictures
     ]
+
+
+def _reported(site: Site, current: Sequence[InstanceRow]) -> ScannerResults | None:
+    """Return the scanner's results of the first structured report that has some of the spine."""
+    for row in current:
+        if row.identity.is_image or row.identity.made_by_tbsnode:
+            continue
+        try:
+            results = results_report.read_results(site.archive.path(row.path))
+        except InstanceError:
+            continue
+        if results is not None and any(each.site.startswith("L") for each in results.sites):
+            return results
+    return None
 
 
 def _pictures(
