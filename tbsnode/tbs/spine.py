@@ -88,13 +88,7 @@ def measure(picture: Picture, parameters: Parameters | None = None) -> SpineMeas
     _check_frame(picture)
     if picture.blocked is not None:
         picture = replace(picture, pixels=ink.filled(picture.pixels, picture.blocked))
-    scanned = field.scanned_field(picture.pixels, picture.padding_value)
-    clipped = quality.saturation_level(picture.pixels, scanned, picture.stored_maximum)
-    found = _segment(picture, scanned, clipped)
-    clipped = None if found.inverted else clipped
-    _check_view(found)
-    if picture.spacing_needs_check:
-        _check_size(found, picture.pixel_spacing_mm)
+    found, clipped = _find(picture)
     names = labeling.label(found)
     judged = scanner_regions.judge(found, names, picture.regions, picture.pixel_spacing_mm)
     source = levels.Source(picture.pixels, picture.pixel_spacing_mm, judged.found, chosen, picture.blocked)
@@ -126,6 +120,17 @@ def measure(picture: Picture, parameters: Parameters | None = None) -> SpineMeas
             *quality.level_findings(vertebrae),
         ),
     )
+
+
+def _find(picture: Picture) -> tuple[segmentation.Segmentation, float | None]:
+    """Find the spine, see that it is one from the front, and say at which gray level it is clipped."""
+    scanned = field.scanned_field(picture.pixels, picture.padding_value)
+    clipped = quality.saturation_level(picture.pixels, scanned, picture.stored_maximum)
+    found = _segment(picture, scanned, clipped)
+    _check_view(found)
+    if picture.spacing_needs_check:
+        _check_size(found, picture.pixel_spacing_mm)
+    return found, None if found.inverted else clipped
 
 
 def _require_two(included: list[Vertebra]) -> None:
