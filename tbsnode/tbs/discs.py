@@ -113,7 +113,7 @@ def profiles(column: Column, half_width_mm: Image, foreign: Mask) -> Profiles:
             for side in (relative < 0, relative > 0)
         )
         arm = (low + high) / 2 * typical_mm / anatomy.GRID_MM
-        stack += [_gap(left, -k * arm, disc_mm) + _gap(right, k * arm, disc_mm) for k in SLOPES]
+        stack += _gaps(left, -SLOPES * arm, disc_mm) + _gaps(right, SLOPES * arm, disc_mm)
         lateral += (left + right) / (2 * len(anatomy.STRIPS))
     stack /= 2 * len(anatomy.STRIPS)
     stack -= SLOPE_COST * (np.abs(SLOPES) / anatomy.DISC_SLOPE_MAX)[:, None] ** 2
@@ -136,9 +136,14 @@ def _counted(inside: Mask, valid: Mask) -> Mask:
 
 def _band(column: Column, inside: Mask) -> Image:
     """Average each row over the valid pixels of a band; rows hardly seen are interpolated."""
-    counted = inside & column.valid
-    mean = np.sum(column.image, axis=1, where=counted) / np.maximum(np.count_nonzero(counted, axis=1), 1)
-    known = _counted(inside, column.valid)
+    across = np.flatnonzero(inside.any(axis=0))
+    if across.size == 0:
+        return np.zeros(inside.shape[0])
+    part = np.s_[:, across[0] : across[-1] + 1]
+    inside, valid = inside[part], column.valid[part]
+    counted = inside & valid
+    mean = np.sum(column.image[part], axis=1, where=counted) / np.maximum(np.count_nonzero(counted, axis=1), 1)
+    known = _counted(inside, valid)
     if known.any() and not known.all():
         places = np.arange(mean.size)
         mean = np.interp(places, places[known], mean[known])
@@ -161,21 +166,20 @@ def _standard(profile: Image, seen: Mask) -> Image:
     return np.where(seen, (profile - middle) / np.maximum(deviation, floor), 0.0)
 
 
-def _gap(profile: Image, shift: float, disc_mm: float) -> Image:
-    """Compare the rows of a disc with those just above and below it, moved by `shift` rows."""
+def _gaps(profile: Image, shifts: Image, disc_mm: float) -> Image:
+    """Compare the rows of a disc with those just above and below it, moved by each of `shifts` rows."""
     disc = round(0.6 * disc_mm / anatomy.GRID_MM) | 1
     flank = round(0.7 * disc_mm / anatomy.GRID_MM) | 1
     inner = ndimage.uniform_filter1d(profile, disc, mode="nearest")
     outer = ndimage.uniform_filter1d(profile, flank, mode="nearest")
     offset = (disc + flank) // 2 + 1
-    places = np.arange(profile.size) + shift
-
-    def at(values: Image, move: float) -> Image:
-        return np.asarray(np.interp(places + move, np.arange(values.size), values))
-
+    rows = np.arange(profile.size)
+    places = rows + shifts[:, None]
     # the darker flank counts: a body has two bright ends, a slope has one
-    above, below = at(outer, -offset), at(outer, offset)
-    return 0.5 * np.minimum(above, below) + 0.25 * (above + below) - at(inner, 0.0)
+    above, below = np.interp(places - offset, rows, outer), np.interp(places + offset, rows, outer)
+    return np.asarray(
+        0.5 * np.minimum(above, below) + 0.25 * (above + below) - np.interp(places, rows, inner)
+    )
 
 
 def levels_gain(profile: Profiles, pitches: Image) -> Image:
@@ -265,18 +269,20 @@ def _search(evidence: Image, gain: Image, pitches: Image) -> tuple[list[int] | N
     places, number = evidence.size, pitches.size
     score = np.full((places, number), -np.inf)
     origin = np.full((places, number), -1, dtype=np.intp)
-    which = np.arange(number)
-    for place in range(int(steps[0]), places):
-        above = place - steps
+    reach = int(steps[0])
+    for first in range(reach, places, reach):  # so many places depend on none of their own
+        above = np.arange(first, min(first + reach, places))[:, None] - steps
         inside = above >= 0
         up = np.where(inside, above, 0)
-        moved = score[up] - cost  # rows: this pitch, columns: the pitch above
-        pick = np.argmax(moved, axis=1)
-        chained = moved[which, pick]
+        moved = score[up] - cost  # places, this pitch, the pitch above
+        pick = np.argmax(moved, axis=2)
+        chained = np.take_along_axis(moved, pick[..., None], axis=2)[..., 0]
         fresh = evidence[up]
-        origin[place] = np.where(chained > fresh, pick, -1)
-        level = gain[which, up] - short
-        score[place] = np.where(inside, np.maximum(chained, fresh) + level + evidence[place], -np.inf)
+        block = np.s_[first : first + reach]
+        origin[block] = np.where(chained > fresh, pick, -1)
+        level = gain[np.arange(number), up] - short
+        own = evidence[block, None]
+        score[block] = np.where(inside, np.maximum(chained, fresh) + level + own, -np.inf)
     if not np.isfinite(score).any():
         return None, -np.inf
     place, pitch = (int(i) for i in np.unravel_index(int(np.argmax(score)), score.shape))
