@@ -10,7 +10,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -25,20 +25,62 @@ if TYPE_CHECKING:
 
     from tbsnode.model import Analysis
     from tbsnode.pipeline.analyze import AnalysisSettings
+    from tbsnode.tbs.calibration import Calibration
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
 _FEW = 4  # so many images are done before more processes have started
 
-CsvFile = Annotated[
-    Path | None, typer.Option("--csv", metavar="FILE", help="Write a table, one row an image.")
-]
-OutputFolder = Annotated[
-    Path | None,
-    typer.Option("--output", "-o", metavar="DIR", help="Write overlay, PDF and SR of each spine here."),
-]
 Jobs = Annotated[
     int | None, typer.Option("--jobs", "-j", min=1, metavar="N", help="Processes; default: one a core.")
 ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """What is written, and where."""
+
+    folder: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="DIR", help="Write overlay, PDF and SR of each spine here."),
+    ] = None
+    csv: Annotated[
+        Path | None, typer.Option("--csv", metavar="FILE", help="Write a table, one row an image.")
+    ] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Research:
+    """Provisional classes: only here, and only from a calibration."""
+
+    research: Annotated[
+        bool,
+        typer.Option(
+            "--research", help="Provisional texture classes, for research only; with --calibration."
+        ),
+    ] = False
+    calibration: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="As `calibration show --json` prints it; with --research."),
+    ] = None
+
+    def read(self) -> Calibration | None:
+        """Return the calibration of the file, None where no research was asked for."""
+        if self.research and self.calibration is None:
+            raise typer.BadParameter(
+                "Cut-offs belong to TBS and say nothing of a texture slope. Add --calibration FILE.",
+                param_hint="--research",
+            )
+        if self.calibration is None:
+            return None
+        if not self.research:
+            raise typer.BadParameter(
+                "Outside the node nobody vouches for a calibration: what it gives is provisional. "
+                "Add --research.",
+                param_hint="--calibration",
+            )
+        from tbsnode.pipeline import research
+
+        return research.read_calibration(self.calibration)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +90,7 @@ class Task:
     path: Path
     settings: AnalysisSettings
     folder: Path | None
+    research: Calibration | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +102,14 @@ class Done:
     written: tuple[Path, ...]
 
 
+@options.unfold
 def analyze(
     paths: inputs.Paths,
     *,
-    folder: OutputFolder = None,
+    to: Written,
     as_json: options.AsJson = False,
-    csv: CsvFile = None,
     jobs: Jobs = None,
+    wanted: Research,
     config: options.ConfigFile = None,
 ) -> None:
     """Measure images: a table, and with -o overlays and reports. Exit 1 where one was refused.
@@ -75,22 +119,23 @@ def analyze(
     """
     for name in _THREADS:  # before anything loads a math library, here and in the children
         os.environ[name] = "1"
+    calibration = wanted.read()
     found = inputs.files(paths)
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
+    if to.folder is not None:
+        to.folder.mkdir(parents=True, exist_ok=True)
     settings = _settings(config)
-    tasks = [Task(path, settings, folder) for path in found]
+    tasks = [Task(path, settings, to.folder, calibration) for path in found]
     with _results(tasks, _processes(jobs, len(tasks))) as results, output.progress() as shown:
         done = list(shown.track(results, total=len(tasks), description="Analyzing"))
     pairs = [(str(one.path), analysis) for one in done for analysis in one.analyses]
-    if csv is not None:
+    if to.csv is not None:
         from tbsnode.report import table
 
-        csv.write_text(table.as_csv(pairs), encoding="utf-8")
+        to.csv.write_text(table.as_csv(pairs), encoding="utf-8")
     _print(pairs, as_json=as_json)
-    if folder is not None and not as_json:
+    if to.folder is not None and not as_json:
         written = sum(len(one.written) for one in done)
-        typer.echo(f"{output.counted(written, 'file', 'files')} written to {folder}.")
+        typer.echo(f"{output.counted(written, 'file', 'files')} written to {to.folder}.")
     if any(analysis.status.value in ("refused", "error") for _, analysis in pairs):
         raise typer.Exit(1)
 
@@ -157,6 +202,12 @@ def work(task: Task) -> Done:
     from tbsnode.pipeline import analyze as pipeline
 
     results = pipeline.analyze_file(task.path, task.settings)
+    if task.research is not None:
+        from tbsnode.pipeline import research
+
+        results = tuple(
+            replace(each, analysis=research.provisional(each.analysis, task.research)) for each in results
+        )
     written: list[Path] = []
     if task.folder is not None:
         from tbsnode.pipeline import publish
@@ -174,8 +225,23 @@ def _print(pairs: list[tuple[str, Analysis]], *, as_json: bool) -> None:
         return
     columns = ("file", "status", "score", "L1", "L2", "L3", "L4", "class", "notes")
     output.table(columns, [_line(file, analysis) for file, analysis in pairs])
+    _say_provisional(pairs)
     if any(analysis.score is not None for _, analysis in pairs):
         typer.echo("score: texture slope of the included levels; it is not TBS and has no risk category.")
+
+
+def _say_provisional(pairs: list[tuple[str, Analysis]]) -> None:
+    """Print what is provisional apart from the table, under its banner."""
+    from tbsnode import text
+    from tbsnode.report.result_box import provisional
+
+    found = [(file, analysis.provisional) for file, analysis in pairs if analysis.provisional is not None]
+    if not any(analysis.research for _, analysis in pairs):
+        return
+    typer.echo(f"\n{text.phrase('research_banner')}")
+    for file, made in found:
+        typer.echo(f"{file}: {provisional(made)}")
+    typer.echo(text.phrase("research_limits"))
 
 
 def _line(file: str, analysis: Analysis) -> tuple[object, ...]:

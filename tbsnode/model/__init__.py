@@ -7,7 +7,7 @@ crosses a border; these do, or Part 10 bytes, or a path to them.
 from __future__ import annotations
 
 from tbsnode.errors import SendOutcome
-from tbsnode.model.analysis import Analysis, Provenance, Report
+from tbsnode.model.analysis import Analysis, Provenance, Provisional, Report
 from tbsnode.model.densitometry import PageOrigin, ScannerResults, SiteResult
 from tbsnode.model.image import Demographics, DensitometryImage, InstanceIdentity, Scanner
 from tbsnode.model.network import DerivedInstance, Outgoing, Peer, ReceivedInstance, Reference
@@ -31,6 +31,7 @@ __all__ = [
     "PageOrigin",
     "Peer",
     "Provenance",
+    "Provisional",
     "ReceivedInstance",
     "Reference",
     "Report",

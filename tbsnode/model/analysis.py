@@ -18,6 +18,36 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Provisional:
+    """What a calibration file gives outside the node: for research only, and never a TBS of a report.
+
+    Attributes
+    ----------
+    tbs, see : float or None
+        The calibrated value and its standard error of estimate; None where the calibration does not
+        hold for the image.
+    category : str or None
+        Texture class of `tbs`; None where it is borderline or none may be given.
+    borderline : tuple of str
+        The classes that `tbs` -+ `see` touches, where more than one.
+    threshold_set : str
+        Which cut-offs.
+    calibration : str
+        Name of the calibration.
+    findings : tuple of Finding
+        Why there is no value or class, and what makes it doubtful.
+    """
+
+    tbs: float | None = None
+    see: float | None = None
+    category: str | None = None
+    borderline: tuple[str, ...] = ()
+    threshold_set: str = ""
+    calibration: str
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Analysis:
     """The result of one image under given parameters and version.
 
@@ -44,6 +74,8 @@ class Analysis:
         Where the picture was cut out of a report page.
     research : bool
         True where provisional interpretation was asked for outside the node (``analyze --research``).
+    provisional : Provisional or None
+        Its answer for a scored image; `tbs` and `category` stay None.
     """
 
     status: AnalysisStatus
@@ -80,6 +112,7 @@ class Analysis:
     densitometry: ScannerResults | None = None
     page: PageOrigin | None = None
     research: bool = False
+    provisional: Provisional | None = None
 
     @property
     def included(self) -> tuple[str, ...]:

@@ -379,10 +379,12 @@ def write_files(result: FileResult, directory: Path, *, settings: AnalysisSettin
         content_at=settings.made_at,
     )
     material = Material(report=make_report(analysis, provenance=provenance), image=image, source=result.path)
+    # the SR states what it would without --research: what is provisional is no coded value
+    stated = make_report(replace(analysis, research=False, provisional=None), provenance=provenance)
     name = f"{result.path.stem}-{analysis.image_sha256[:8]}" + (f"-{image.frame}" if image.frame else "")
     written = {
         directory / f"{name}.pdf": pdf.render(material.report, image.pixels),
-        directory / f"{name}.sr.dcm": make(material, DerivedKind.SR).part10,
+        directory / f"{name}.sr.dcm": make(replace(material, report=stated), DerivedKind.SR).part10,
     }
     if analysis.status is AnalysisStatus.SCORED:
         drawn = figures.overlay_rgb(image.pixels, analysis)

@@ -26,7 +26,7 @@ from tbsnode.report.layout import (
     paragraph,
     statement,
 )
-from tbsnode.report.result_box import result_box
+from tbsnode.report.result_box import research_box, result_box
 
 GAP = 6.0
 PICTURE_SHARE = 0.48  # of the width of the text
@@ -44,7 +44,8 @@ def story(sheet: Sheet) -> list[Any]:
 
 def decision_page(sheet: Sheet) -> list[Any]:
     """Return page 1 of a result: who, what, what to check, the picture, the limits, the signature."""
-    upper = [*heading(sheet), result_box(sheet), Spacer(1, GAP)]
+    provisional = [part for box in research_box(sheet) for part in (box, Spacer(1, GAP))]
+    upper = [*heading(sheet), *provisional, result_box(sheet), Spacer(1, GAP)]
     lower = [Spacer(1, GAP), limits(sheet), Spacer(1, GAP), signature(sheet)]
     room = sheet.height - height_of([*upper, *lower], sheet.width) - SLACK
     parts = [*upper, *middle(sheet, "head_review", _to_check(sheet), room), *lower]

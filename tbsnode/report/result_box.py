@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tbsnode import text
+from tbsnode.model import Provisional
 from tbsnode.report import facts
 from tbsnode.report.layout import Sheet, boxed, paragraph, statement
 
@@ -17,6 +18,39 @@ def result_box(sheet: Sheet) -> Any:
         percentile, z = f"{analysis.site_percentile:.0f}", f"{analysis.site_z:+.1f}"
         parts.append(statement(sheet.say("site_percentile", percentile=percentile, z=z), "boxtext"))
     return boxed(parts, sheet.width, line=1.5)
+
+
+def research_box(sheet: Sheet) -> list[Any]:
+    """Return the banner of a provisional class; nothing where none was asked for."""
+    analysis = sheet.report.analysis
+    if not analysis.research:
+        return []
+    parts = [paragraph(sheet.say("research_banner"), "alert")]
+    if analysis.provisional is not None:
+        parts.append(statement(provisional(analysis.provisional, language=sheet.language), "boxtext"))
+    parts.append(statement(sheet.say("research_limits"), "boxtext"))
+    return [boxed(parts, sheet.width, line=2.0)]
+
+
+def provisional(made: Provisional, *, language: str = "en") -> str:
+    """Say what a calibration file gives, with every finding about it."""
+    codes = ", ".join(dict.fromkeys(finding.code.value for finding in made.findings))
+    doubts = f" {text.phrase('research_findings', language=language, codes=codes)}" if codes else ""
+    if made.tbs is None or made.see is None:
+        return text.phrase("research_no_value", language=language, calibration=made.calibration) + doubts
+    names = made.borderline or ((made.category,) if made.category else ())
+    separator = f" {text.phrase('or', language=language)} "
+    classes = separator.join(class_name(name, language=language) for name in names)
+    value = text.phrase(
+        "research_value",
+        language=language,
+        tbs=f"{made.tbs:.3f}",
+        see=f"{made.see:.3f}",
+        calibration=made.calibration,
+        classes=classes or text.phrase("research_no_class", language=language),
+        set=made.threshold_set,
+    )
+    return value + doubts
 
 
 def _absence(sheet: Sheet) -> list[Any]:

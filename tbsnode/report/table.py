@@ -12,7 +12,7 @@ from dataclasses import asdict
 from typing import Any
 
 from tbsnode import text
-from tbsnode.model import Analysis, ImageStatistics, PageOrigin, SiteResult
+from tbsnode.model import Analysis, ImageStatistics, PageOrigin, Provisional, SiteResult
 from tbsnode.reasons import Finding
 from tbsnode.tbs.result import LABELS, Vertebra
 
@@ -51,6 +51,14 @@ CSV_COLUMNS = (
     "image_sha256",
     "parameters",
     "version",
+)
+RESEARCH_COLUMNS = (  # only in a table that was made with `analyze --research`
+    "provisional_category",
+    "provisional_borderline",
+    "provisional_tbs",
+    "provisional_tbs_see",
+    "provisional_calibration",
+    "provisional_findings",
 )
 
 
@@ -125,6 +133,21 @@ def _more(analysis: Analysis) -> dict[str, Any]:
         },
         "page": _fields(analysis.page),
         "research": analysis.research,
+        **(_provisional(analysis.provisional) if analysis.research else {}),
+    }
+
+
+def _provisional(made: Provisional | None) -> dict[str, Any]:
+    """Return what exists only with ``analyze --research``; no other result has these keys."""
+    if made is None:
+        return dict.fromkeys(RESEARCH_COLUMNS)
+    return {
+        "provisional_category": made.category,
+        "provisional_borderline": list(made.borderline) or None,
+        "provisional_tbs": _rounded(made.tbs),
+        "provisional_tbs_see": _rounded(made.see),
+        "provisional_calibration": made.calibration,
+        "provisional_findings": [_finding(f) for f in made.findings],
     }
 
 
@@ -190,11 +213,29 @@ def as_csv(results: Iterable[tuple[str, Analysis]]) -> str:
     str
         RFC 4180 with LF line ends.
     """
+    rows = [(file, analysis) for file, analysis in results]
+    research = any(analysis.research for _, analysis in rows)
+    columns = (*CSV_COLUMNS, "research", *RESEARCH_COLUMNS) if research else CSV_COLUMNS
     buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, CSV_COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(buffer, columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(csv_row(analysis, file) for file, analysis in results)
+    writer.writerows(
+        csv_row(analysis, file) | (_research_cells(analysis) if research else {}) for file, analysis in rows
+    )
     return buffer.getvalue()
+
+
+def _research_cells(analysis: Analysis) -> dict[str, str]:
+    banner = {"research": text.phrase("research_banner") if analysis.research else ""}
+    made = analysis.provisional
+    if made is None:
+        return banner | dict.fromkeys(RESEARCH_COLUMNS, "")
+    values = {
+        **_provisional(made),
+        "provisional_borderline": " ".join(made.borderline),
+        "provisional_findings": " ".join(_coded(f) for f in made.findings),
+    }
+    return banner | {column: _cell(value) for column, value in values.items()}
 
 
 def _vertebra(analysis: Analysis, vertebra: Vertebra) -> dict[str, Any]:

@@ -35,7 +35,13 @@ PHRASES: dict[str, str] = {
     "the patient's overall fracture risk.",
     "tbs_no_category": "No texture class is given: see the findings.",
     "tbs_z_score": "Z-score {z} ({reference}). It does not change the class.",
-    "tbs_research": "Research use outside the node: provisional, never part of a report.",
+    "research_banner": "PROVISIONAL, FOR RESEARCH ONLY",
+    "research_value": "Value {tbs} +- {see} from calibration file {calibration}: {classes} (cut-offs {set}).",
+    "research_no_value": "No provisional value from calibration file {calibration}.",
+    "research_no_class": "no texture class",
+    "research_findings": "Findings: {codes}.",
+    "research_limits": "Nobody at this site vouches for it. It is no TBS of a report, and no structured "
+    "report carries it.",
     "or": "or",
     "calibration_plots_title": "Calibration of a scanner",
     "calibration_plots_summary": "{pairs} pairs. TBS = {intercept} + {slope} x texture slope. "
