@@ -15,13 +15,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tbsnode.dicom import part10, sop_classes
+from tbsnode.dicom import part10, report_page, sop_classes
 from tbsnode.dicom.frames import MAX_FRAMES, PixelForm, UndecodablePixels, decode, form_of
 from tbsnode.dicom.hints import ScannerHints
 from tbsnode.dicom.identity import identity_of
 from tbsnode.dicom.part10 import Header
+from tbsnode.dicom.results_text import StatedResults, read_results
 from tbsnode.dicom.spacing import Spacing, spacing_of
 from tbsnode.model import DensitometryImage, InputClass, InstanceIdentity
+from tbsnode.model.densitometry import ScannerResults
 from tbsnode.reasons import Code, Finding
 
 _log = logging.getLogger(__name__)
@@ -41,6 +43,8 @@ class _Source:
     spacing: Spacing
     hints: ScannerHints
     digest: str
+    stated: StatedResults
+    results: ScannerResults | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,9 @@ class _Scale:
         return float(ends.max())
 
 
-def read_images(path: Path, *, hints: ScannerHints | None = None) -> tuple[DensitometryImage, ...]:
+def read_images(
+    path: Path, *, hints: ScannerHints | None = None, results: ScannerResults | None = None
+) -> tuple[DensitometryImage, ...]:
     """Read the pictures of one instance.
 
     Parameters
@@ -72,12 +78,15 @@ def read_images(path: Path, *, hints: ScannerHints | None = None) -> tuple[Densi
         A Part 10 file.
     hints : ScannerHints, optional
         From the configuration.
+    results : ScannerResults, optional
+        What other instances of the study state; the areas of a report page that states none itself.
 
     Returns
     -------
     tuple of DensitometryImage
-        One a frame. An instance whose pixels cannot be decoded, or that has more than 16 frames,
-        gives one without pixels and with a refusal. Empty if the SOP class is not an image.
+        One a frame; of a report page the picture inside it, where that can be cut out. An instance
+        whose pixels cannot be decoded, or that has more than 16 frames, gives one without pixels and
+        with a refusal. Empty if the SOP class is not an image.
 
     Raises
     ------
@@ -89,12 +98,15 @@ def read_images(path: Path, *, hints: ScannerHints | None = None) -> tuple[Densi
     if not identity.is_image:
         return ()
     hints = hints or ScannerHints()
+    stated = read_results(path)
     source = _Source(
         header,
         identity,
         spacing_of(header, hints.pixel_spacing_mm),
         hints,
         part10.data_set_digest(path),
+        stated,
+        stated.results(identity.sop_instance_uid) or results,
     )
     try:
         form = form_of(header)
@@ -112,12 +124,30 @@ def read_images(path: Path, *, hints: ScannerHints | None = None) -> tuple[Densi
 
 
 def _image(source: _Source, form: PixelForm, frame: NDArray[np.generic], number: int) -> DensitometryImage:
-    gray, colored = _gray(source.header, form, frame)
+    shown = _shown(source.header, form, frame)
+    colored = _is_colored(shown)
+    page = colored or _is_page(source.header, _one_sample(shown), form)
+    if page and not _is_lossy(source.header):
+        extracted = _extracted(source, form, shown)
+        if isinstance(extracted, report_page.Extracted):
+            return _cut_out(source, extracted, number)
+        return _stored(source, form, _luma(shown) if colored else _one_sample(shown), number, extracted)
+    return _stored(source, form, _luma(shown) if colored else _one_sample(shown), number, None, page=page)
+
+
+def _stored(
+    source: _Source,
+    form: PixelForm,
+    gray: NDArray[np.generic],
+    number: int,
+    refusal: Finding | None,
+    *,
+    page: bool = True,
+) -> DensitometryImage:
+    """Return the matrix as it is stored; `refusal` is why nothing could be cut out of a page."""
     scale = _scale(source.header, form)
     pixels = scale.apply(gray.astype(np.float64))
-    levels = _distinct(gray)
-    page = colored or _is_page(source.header, gray, form)
-    input_class = _input_class(source, form, levels, page=page)
+    input_class = _input_class(source, form, _distinct(gray), page=page)
     findings = source.spacing.findings
     if input_class is InputClass.DISPLAY:
         findings = (Finding(Code.DISPLAY_COPY), *findings)
@@ -134,7 +164,50 @@ def _image(source: _Source, form: PixelForm, frame: NDArray[np.generic], number:
         image_sha256=_image_digest(pixels),
         data_set_sha256=source.digest,
         findings=findings,
-        refusal=_refusal(input_class, source.spacing),
+        refusal=refusal or _refusal(input_class, source.spacing),
+        results=source.stated.results(source.identity.sop_instance_uid),
+    )
+
+
+def _extracted(
+    source: _Source, form: PixelForm, shown: NDArray[np.generic]
+) -> report_page.Extracted | Finding:
+    page = _one_sample(shown) if shown.ndim == 3 and not _is_colored(shown) else shown
+    levels = page.astype(np.float64) if page.dtype != np.uint8 else None
+    if levels is not None:  # a page is a display copy whatever its depth
+        levels = np.round((levels - levels.min()) * (255.0 / max(float(np.ptp(levels)), 1.0)))
+    pixels = np.asarray(page if levels is None else levels, dtype=np.uint8)
+    if form.photometric_interpretation == "MONOCHROME1":
+        pixels = 255 - pixels
+    return report_page.extract(
+        pixels,
+        box=source.stated.box,
+        results=source.results,
+        spacing=source.spacing,
+        hints=source.hints,
+    )
+
+
+def _cut_out(source: _Source, found: report_page.Extracted, number: int) -> DensitometryImage:
+    """Return the picture inside a page: a display copy."""
+    place = f"{found.origin.row},{found.origin.column},{found.origin.scale}"
+    return DensitometryImage(
+        identity=source.identity,
+        frame=number,
+        pixels=found.pixels,
+        padding_value=None,
+        stored_maximum=255.0,
+        pixel_spacing_mm=found.pixel_spacing_mm,
+        spacing_source=found.spacing_source,
+        spacing_needs_check=True,
+        input_class=InputClass.DISPLAY,
+        image_sha256=_image_digest(found.pixels, place),
+        data_set_sha256=source.digest,
+        findings=(Finding(Code.DISPLAY_COPY), *found.findings),
+        blocked=found.blocked,
+        regions=found.regions,
+        results=source.stated.results(source.identity.sop_instance_uid),
+        page=found.origin,
     )
 
 
@@ -155,6 +228,7 @@ def _without_pixels(source: _Source, refusal: Finding) -> DensitometryImage:
         data_set_sha256=source.digest,
         findings=source.spacing.findings,
         refusal=refusal,
+        results=source.stated.results(source.identity.sop_instance_uid),
     )
 
 
@@ -196,17 +270,28 @@ def _is_page(header: Header, gray: NDArray[np.generic], form: PixelForm) -> bool
     return bool(lightest != darkest and np.mean(gray == lightest) > _PAGE_WHITE_SHARE)
 
 
-def _gray(header: Header, form: PixelForm, frame: NDArray[np.generic]) -> tuple[NDArray[np.generic], bool]:
-    """Return a picture of shape (M, N), and whether it had color."""
-    if form.photometric_interpretation == "PALETTE COLOR":
-        frame = _palette(header, frame)
-    if frame.ndim == 2:
-        return frame, False
-    red, green, blue = frame[..., 0], frame[..., 1], frame[..., 2]
-    colored = not (np.array_equal(red, green) and np.array_equal(green, blue))
-    # ITU-R BT.601 weights: enough to show a page on a refusal report
-    luma = (frame.astype(np.float64) @ np.array([0.299, 0.587, 0.114])).round() if colored else red
-    return luma, colored
+def _shown(header: Header, form: PixelForm, frame: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Return what a screen would be given: gray of shape (M, N), or color of shape (M, N, 3)."""
+    return _palette(header, frame) if form.photometric_interpretation == "PALETTE COLOR" else frame
+
+
+def _is_colored(shown: NDArray[np.generic]) -> bool:
+    if shown.ndim == 2:
+        return False
+    red, green, blue = shown[..., 0], shown[..., 1], shown[..., 2]
+    return not (np.array_equal(red, green) and np.array_equal(green, blue))
+
+
+def _one_sample(shown: NDArray[np.generic]) -> NDArray[np.generic]:
+    return shown if shown.ndim == 2 else shown[..., 0]
+
+
+def _luma(shown: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Weigh the channels by ITU-R BT.601: enough to show a page on a refusal report."""
+    luma = np.zeros(shown.shape[:2], dtype=np.float64)
+    for channel, weight in enumerate((0.299, 0.587, 0.114)):
+        luma += weight * shown[..., channel].astype(np.float64)
+    return luma.round()
 
 
 def _distinct(stored: NDArray[np.generic]) -> int:
@@ -256,7 +341,7 @@ def _padding(header: Header, form: PixelForm, scale: _Scale) -> float | None:
     return float(scale.apply(np.array([value], dtype=np.float64))[0])
 
 
-def _image_digest(pixels: NDArray[np.float64]) -> str:
-    digest = hashlib.sha256("x".join(map(str, pixels.shape)).encode())
+def _image_digest(pixels: NDArray[np.float64], place: str = "") -> str:
+    digest = hashlib.sha256("x".join(map(str, pixels.shape)).encode() + place.encode())
     digest.update(np.ascontiguousarray(pixels, dtype="<f8").tobytes())
     return digest.hexdigest()

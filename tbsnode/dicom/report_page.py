@@ -1,0 +1,220 @@
+"""The grayscale picture inside a report page, with the spacing that the page itself establishes.
+
+A page has no pixel spacing of its picture. What it has is a table: the area of each level in square
+centimeters, and the same levels in pixels. Where the two agree level by level the spacing is known;
+where they do not, or where there is no table and nobody configured a spacing, no number is given.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tbsnode.dicom.hints import ScannerHints
+from tbsnode.dicom.spacing import Pair, Spacing
+from tbsnode.model.densitometry import PageOrigin, ScannerResults
+from tbsnode.reasons import Code, Finding
+from tbsnode.tbs import page, page_regions, page_spacing
+from tbsnode.tbs.result import LABELS, ScannerRegions
+
+TABLE, LINES, CONFIGURED = "results table", "page lines", "configuration"
+
+_WHOLE_FRAME = 0.8  # of the matrix; then a header's spacing can only be the picture's
+_SAME_SPACING = 0.05  # relative; areas are printed to a hundredth of a square centimeter
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class Extracted:
+    """A picture that was cut out of a page, and may be measured.
+
+    Attributes
+    ----------
+    pixels : ndarray of shape (M, N), float64
+        Gray levels 0 to 255, bone bright.
+    blocked : ndarray of shape (M, N), bool
+        Pixels that something is drawn on.
+    pixel_spacing_mm : tuple of float
+        Rows, columns.
+    spacing_source : str
+        ``"results table"``, ``"configuration"`` or the keyword of a header's spacing.
+    regions : ScannerRegions
+        The scanner's own regions: its lines where they were read, its areas and heights.
+    origin : PageOrigin
+        Where the picture lies on the page.
+    findings : tuple of Finding
+        That it was cut out, how its spacing was derived, and what contradicts it.
+    """
+
+    pixels: NDArray[np.float64]
+    blocked: NDArray[np.bool_]
+    pixel_spacing_mm: Pair
+    spacing_source: str
+    regions: ScannerRegions
+    origin: PageOrigin
+    findings: tuple[Finding, ...]
+
+
+def extract(
+    pixels: NDArray[np.uint8],
+    *,
+    box: tuple[int, int, int, int] | None,
+    results: ScannerResults | None,
+    spacing: Spacing,
+    hints: ScannerHints,
+) -> Extracted | Finding:
+    """Cut the picture of the spine out of a page and establish its spacing.
+
+    Parameters
+    ----------
+    pixels : ndarray of uint8, shape (M, N, 3) or (M, N)
+        The page: red, green, blue; or gray with white paper.
+    box : tuple of int or None
+        Left, top, width and height of the picture as the page's text states it.
+    results : ScannerResults or None
+        The scanner's results of this examination.
+    spacing : Spacing
+        Of the page's header; of the page or of the picture, which nothing tells.
+    hints : ScannerHints
+        From the configuration.
+
+    Returns
+    -------
+    Extracted or Finding
+        Otherwise why not: `REPORT_PAGE` (no picture of a spine), `NO_PIXEL_SPACING` or
+        `IMPLAUSIBLE_PIXEL_SPACING` (table and picture do not belong together).
+    """
+    stated = _areas(results)
+    refusals = []
+    for picture in page.cut_out(pixels, box, levels=len(stated) or len(LABELS)):
+        if stated:
+            outcome = _by_areas(picture, stated, results)
+        else:
+            outcome = _by_statement(picture, pixels.shape, spacing, hints)
+        if isinstance(outcome, Extracted):
+            return _cross_checked(outcome, spacing, hints)
+        refusals.append(outcome)
+    worst = (Code.IMPLAUSIBLE_PIXEL_SPACING, Code.NO_PIXEL_SPACING, Code.REPORT_PAGE)
+    return min(refusals, key=lambda finding: worst.index(finding.code), default=Finding(Code.REPORT_PAGE))
+
+
+def _areas(results: ScannerResults | None) -> list[tuple[str, float]]:
+    """Return the stated area of each level [mm2] from the head down."""
+    sites = () if results is None else results.sites
+    areas = {each.site: 100.0 * each.area_cm2 for each in sites if each.area_cm2 and each.site in LABELS}
+    return [(label, areas[label]) for label in LABELS if label in areas] if len(areas) > 1 else []
+
+
+def _by_areas(
+    picture: page.PagePicture, stated: list[tuple[str, float]], results: ScannerResults | None
+) -> Extracted | Finding:
+    """Take the spacing from the scanner's own outlines, else from ours."""
+    drawn = page_spacing.from_areas([cell.area_px for cell in picture.cells], stated)
+    if drawn is not None and drawn.spread <= page_spacing.SPREAD_MAX:
+        regions = _drawn_regions(picture, drawn)
+        return _extracted(picture, drawn.pixel_spacing_mm, TABLE, _with_table(regions, results))
+    own = page_spacing.from_own_regions(picture.pixels, picture.blocked, stated)
+    if own is not None and own.fit.spread <= page_spacing.OWN_SPREAD_MAX:
+        picture = _turned(picture) if own.inverted else picture
+        regions = ScannerRegions(source=TABLE)
+        return _extracted(picture, own.fit.pixel_spacing_mm, TABLE, _with_table(regions, results))
+    contradicting = own.fit if own is not None else drawn
+    if contradicting is not None:
+        step = round(contradicting.pixel_spacing_mm, 4)
+        return Finding(Code.IMPLAUSIBLE_PIXEL_SPACING, values=(("row_mm", step), ("column_mm", step)))
+    seen = page_spacing.shows_spine(picture.pixels, picture.blocked)
+    return Finding(Code.REPORT_PAGE if seen is None else Code.IMPLAUSIBLE_PIXEL_SPACING)
+
+
+def _by_statement(
+    picture: page.PagePicture, page_shape: tuple[int, ...], spacing: Spacing, hints: ScannerHints
+) -> Extracted | Finding:
+    """Without a table: the configured spacing, or a header's where the picture is the whole matrix."""
+    inverted = page_spacing.shows_spine(picture.pixels, picture.blocked)
+    if inverted is None:
+        return Finding(Code.REPORT_PAGE)
+    picture = _turned(picture) if inverted else picture
+    regions = ScannerRegions(lines=page_regions.lines_of(picture.cells), source=LINES)
+    if not picture.cells:
+        regions = ScannerRegions()
+    shown = picture.pixels.size * picture.scale**2 / (page_shape[0] * page_shape[1])
+    pair = spacing.row_column_mm
+    if pair and spacing.source != CONFIGURED and shown >= _WHOLE_FRAME:
+        pair = pair[0] * picture.scale, pair[1] * picture.scale
+        return _extracted(picture, pair, spacing.source, regions)
+    if hints.pixel_spacing_mm and min(hints.pixel_spacing_mm) > 0:
+        return _extracted(picture, hints.pixel_spacing_mm, CONFIGURED, regions)
+    return Finding(Code.NO_PIXEL_SPACING)
+
+
+def _turned(picture: page.PagePicture) -> page.PagePicture:
+    return replace(picture, pixels=255.0 - picture.pixels, inverted=not picture.inverted)
+
+
+def _drawn_regions(picture: page.PagePicture, fit: page_spacing.AreaSpacing) -> ScannerRegions:
+    cells = picture.cells[fit.first : fit.first + len(fit.labels)]
+    return ScannerRegions(
+        lines=page_regions.lines_of(cells),
+        labels=fit.labels,
+        outlines=tuple((label, cell.ring) for label, cell in zip(fit.labels, cells, strict=True)),
+        source=LINES,
+    )
+
+
+def _with_table(regions: ScannerRegions, results: ScannerResults | None) -> ScannerRegions:
+    sites = () if results is None else results.sites
+    heights = tuple((s.site, s.height_mm) for s in sites if s.height_mm and s.site in LABELS)
+    return replace(regions, areas_mm2=tuple(_areas(results)), heights_mm=heights)
+
+
+def _extracted(
+    picture: page.PagePicture, spacing_mm: Pair | float, source: str, regions: ScannerRegions
+) -> Extracted:
+    pair = spacing_mm if isinstance(spacing_mm, tuple) else (spacing_mm, spacing_mm)
+    pair = (round(pair[0], 6), round(pair[1], 6))
+    findings = [Finding(Code.EXTRACTED_FROM_PAGE, values=(("source", source),))]
+    if source == TABLE:
+        values = (("row_mm", round(pair[0], 4)), ("column_mm", round(pair[1], 4)))
+        findings.append(Finding(Code.DERIVED_PIXEL_SPACING, values=values))
+    if picture.uneven:
+        findings.append(Finding(Code.RESAMPLED))
+    return Extracted(
+        pixels=picture.pixels,
+        blocked=picture.blocked,
+        pixel_spacing_mm=pair,
+        spacing_source=source,
+        regions=regions,
+        origin=PageOrigin(
+            row=picture.row,
+            column=picture.column,
+            scale=picture.scale,
+            inverted=picture.inverted,
+            found_by=picture.found_by,
+        ),
+        findings=tuple(findings),
+    )
+
+
+def _cross_checked(found: Extracted, spacing: Spacing, hints: ScannerHints) -> Extracted:
+    """Hold the spacing against what header and configuration say: of the picture, or of the page."""
+    scale = found.origin.scale
+    others: list[tuple[str, Pair, tuple[int, ...]]] = []
+    if spacing.row_column_mm and spacing.source != CONFIGURED:
+        others.append((spacing.source, spacing.row_column_mm, (1, scale)))
+    if hints.pixel_spacing_mm:
+        others.append((CONFIGURED, hints.pixel_spacing_mm, (1,)))
+    used = found.pixel_spacing_mm
+    for source, pair, factors in others:
+        if source == found.spacing_source or any(_same(used, pair, factor) for factor in factors):
+            continue
+        values: list[tuple[str, float | str]] = []
+        for role, (word, steps) in (("used", (found.spacing_source, used)), ("other", (source, pair))):
+            values += [(role, word), (f"{role}_row_mm", steps[0]), (f"{role}_column_mm", steps[1])]
+        contradiction = Finding(Code.SPACING_CONTRADICTION, values=tuple(values))
+        return replace(found, findings=(*found.findings, contradiction))
+    return found
+
+
+def _same(used: Pair, other: Pair, factor: int) -> bool:
+    return all(abs(a / (b * factor) - 1) <= _SAME_SPACING for a, b in zip(used, other, strict=True) if b > 0)
