@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tbsnode.reasons import Code, Finding
-from tbsnode.tbs import calibration, reference
+from tbsnode.tbs import calibration, calibration_choice, reference
 from tbsnode.tbs.calibration import Calibration, Person, ScannerKey
 from tbsnode.tbs.interpretation import Patient, Value, interpret
 
@@ -86,7 +86,7 @@ def interpreted(analysis: Analysis, rules: Interpreting) -> Analysis:
     """
     assert analysis.score is not None
     estimator = calibration.estimator_of(analysis.parameters)
-    choice = calibration.choose(rules.calibrations, scanner_key(analysis), estimator=estimator, on=rules.on)
+    choice = calibration_choice.choose(rules.calibrations, scanner_key(analysis), estimator=estimator, on=rules.on)
     made = replace(analysis, findings=(*choice.findings, *analysis.findings))
     person = person_of(analysis)
     if choice.reference is not None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from enum import StrEnum
@@ -23,7 +22,6 @@ from tbsnode.tbs.result import ImageStatistics
 
 SPACING_TOLERANCE = 0.01  # relative; spacings derived from whole millimeters differ by 0.3 % a patient
 VALID_MONTHS = 24
-WARN_DAYS = 60
 TBS_RANGE = (0.7, 1.7)  # NHANES 2007-2008 observed 0.719-1.692
 
 
@@ -47,6 +45,15 @@ class ScannerKey:
         ``"RAW"``, ``"IMAGE"`` or ``"DISPLAY"``.
     pixel_spacing_mm : tuple of float
         Distance of rows, then of columns.
+
+    Examples
+    --------
+    >>> key = ScannerKey(
+    ...     manufacturer="Example", model_name="Densitometer 1", device_serial_number="77",
+    ...     software_versions="1.0", input_class="IMAGE", pixel_spacing_mm=(0.5, 0.5),
+    ... )
+    >>> key.changes(replace(key, software_versions="1.1"))
+    ('software version',)
     """
 
     manufacturer: str
@@ -134,6 +141,22 @@ class Calibration:
         The calibration that a transfer, an extension or a successor rests on.
     reference_scores : tuple of float
         For kind ``reference``: the slopes of the site's adults, ascending.
+
+    Examples
+    --------
+    One that was read from the JSON of ``tbsnode calibration show ID --json`` or made by `fit_paired`:
+
+    >>> key = ScannerKey(
+    ...     manufacturer="Example", model_name="Densitometer 1", device_serial_number="77",
+    ...     software_versions="1.0", input_class="IMAGE", pixel_spacing_mm=(0.5, 0.5),
+    ... )
+    >>> made = Calibration(
+    ...     kind=Kind.PAIRED, key=key, intercept=-0.06, slope=0.95, see=0.025, pairs=80,
+    ...     estimator=estimator_of(Parameters()), approved_by="Dr. Example",
+    ...     approved_on=date(2026, 11, 1), valid_until=date(2028, 11, 1),
+    ... ).named()
+    >>> round(apply(made, 1.40, Person(), None).tbs, 3)
+    1.27
     """
 
     calibration_id: str = ""
@@ -167,7 +190,13 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """What of a patient a calibration may depend on; None where it is not known."""
+    """What of a patient a calibration may depend on; None where it is not known.
+
+    Examples
+    --------
+    >>> Person(bmi=26.0, sex="M").value("sex"), Person(bmi=26.0).value("age_years")
+    (1.0, None)
+    """
 
     bmi: float | None = None
     age_years: float | None = None
@@ -204,17 +233,14 @@ class Applied:
     findings: tuple[Finding, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
-    """The calibrations that hold for an image, and why one does not."""
-
-    calibration: Calibration | None = None
-    reference: Calibration | None = None
-    findings: tuple[Finding, ...] = ()
-
-
 def estimator_of(parameters: Parameters) -> str:
-    """Return the identity of an estimator: canonical JSON of everything that changes the score."""
+    """Return the identity of an estimator: canonical JSON of everything that changes the score.
+
+    Examples
+    --------
+    >>> estimator_of(Parameters()) == estimator_of(Parameters(region="body"))
+    False
+    """
     return _canonical(parameters.as_dict())
 
 
@@ -224,64 +250,6 @@ def valid_until(approved_on: date) -> date:
     if approved_on.month == 2 and day == 29:
         day = 28
     return date(year, approved_on.month, day)
-
-
-def choose(calibrations: Sequence[Calibration], key: ScannerKey, *, estimator: str, on: date) -> Choice:
-    """Choose what applies to an image.
-
-    Parameters
-    ----------
-    calibrations : sequence of Calibration
-        The active ones of the site, oldest first; a newer one counts before an older one.
-    key : ScannerKey
-        The image's.
-    estimator : str
-        `estimator_of` the parameters that scored it.
-    on : date
-        The day of the examination's analysis.
-
-    Returns
-    -------
-    Choice
-        With `SCANNER_UNCALIBRATED`, `CALIBRATION_SUSPENDED`, `CALIBRATION_EXPIRED` or
-        `CALIBRATION_EXPIRING` where it applies.
-    """
-    own = [each for each in calibrations if each.key.same_scanner(key)]
-    usable = [each for each in own if not _stale(each, key, estimator) and each.valid_until >= on]
-    references = [each for each in usable if each.kind is Kind.REFERENCE]
-    reference = references[-1] if references else None
-    lines = [each for each in own if each.kind is not Kind.REFERENCE]
-    good = [each for each in lines if each in usable]
-    if good:
-        chosen = good[-1]
-        left = (chosen.valid_until - on).days
-        values = (("valid_until", chosen.valid_until.isoformat()),)
-        soon = (Finding(Code.CALIBRATION_EXPIRING, values=values),) if left <= WARN_DAYS else ()
-        return Choice(calibration=chosen, reference=reference, findings=soon)
-    if not lines:
-        return Choice(reference=reference, findings=(Finding(Code.SCANNER_UNCALIBRATED),))
-    # the one that least keeps from holding, of several the newest: what is told is what to act on
-    nearest = min(reversed(lines), key=lambda each: len(_stale(each, key, estimator)))
-    return Choice(reference=reference, findings=(_why_not(nearest, key, estimator),))
-
-
-def _stale(calibration: Calibration, key: ScannerKey, estimator: str) -> tuple[str, ...]:
-    changed = list(calibration.key.changes(key))
-    if calibration.estimator != estimator:
-        changed.append("estimator")
-    if calibration.suspended and not changed:
-        changed.append("by the administrator")
-    return tuple(changed)
-
-
-def _why_not(calibration: Calibration, key: ScannerKey, estimator: str) -> Finding:
-    changed = _stale(calibration, key, estimator)
-    name = ("calibration", calibration.calibration_id)
-    if changed:
-        values = (("detail", ", ".join(changed)), name)
-        return Finding(Code.CALIBRATION_SUSPENDED, values=values)
-    until = calibration.valid_until.isoformat()
-    return Finding(Code.CALIBRATION_EXPIRED, values=(("valid_until", until), name))
 
 
 def apply(
@@ -307,6 +275,22 @@ def apply(
         covariate that is missing means no value, and is named. `see` is printed as TBS -+ SEE: about two
         of three licensed values lie in that interval. It holds the repeatability of both scores, so
         nothing is added to it.
+
+    Examples
+    --------
+    A reference of own adults gives a place among them, and no TBS:
+
+    >>> key = ScannerKey(
+    ...     manufacturer="Example", model_name="Densitometer 1", device_serial_number="77",
+    ...     software_versions="1.0", input_class="IMAGE", pixel_spacing_mm=(0.5, 0.5),
+    ... )
+    >>> adults = Calibration(
+    ...     kind=Kind.REFERENCE, key=key, pairs=4, reference_scores=(1.2, 1.3, 1.4, 1.5), estimator="{}",
+    ...     approved_by="Dr. Example", approved_on=date(2026, 11, 1), valid_until=date(2028, 11, 1),
+    ... )
+    >>> placed = apply(adults, 1.45, Person(), None)
+    >>> placed.site_percentile, placed.tbs
+    (75.0, None)
     """
     if calibration.kind is Kind.REFERENCE:
         return _placed(calibration.reference_scores, score)
@@ -378,7 +362,21 @@ def _compared(limit: Limits, value: float | None) -> tuple[tuple[str, float | st
 
 
 def to_json(calibration: Calibration) -> dict[str, Any]:
-    """Return a calibration as JSON types, exactly."""
+    """Return a calibration as JSON types, exactly.
+
+    Examples
+    --------
+    >>> key = ScannerKey(
+    ...     manufacturer="Example", model_name="Densitometer 1", device_serial_number="77",
+    ...     software_versions="1.0", input_class="IMAGE", pixel_spacing_mm=(0.5, 0.5),
+    ... )
+    >>> made = Calibration(
+    ...     kind=Kind.PAIRED, key=key, slope=0.95, pairs=80, estimator="{}",
+    ...     approved_by="Dr. Example", approved_on=date(2026, 11, 1), valid_until=date(2028, 11, 1),
+    ... )
+    >>> to_json(made)["approved_on"], to_json(made)["slope"]
+    ('2026-11-01', 0.95)
+    """
     value = asdict(calibration)
     value["kind"] = calibration.kind.value
     value["approved_on"] = calibration.approved_on.isoformat()

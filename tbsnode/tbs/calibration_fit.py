@@ -74,7 +74,18 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approval:
-    """Who vouches for a calibration, from when, and against what it was made."""
+    """Who vouches for a calibration, from when, and against what it was made.
+
+    Examples
+    --------
+    >>> from tbsnode.tbs.calibration import estimator_of
+    >>> from tbsnode.tbs.parameters import Parameters
+    >>> by = Approval(
+    ...     approved_by="Dr. Example", approved_on=date(2026, 11, 1), estimator=estimator_of(Parameters())
+    ... )
+    >>> by.simulated
+    False
+    """
 
     approved_by: str
     approved_on: date
@@ -199,6 +210,23 @@ def fit_paired(
         than 3 % of the degraded called normal, or a residual slope on BMI, age or sex (p < 0.05)
         that modeling does not take off, or that cannot be modeled because some patients lack it. No
         class is allowed where ranges of patients and pictures are not known.
+
+    Examples
+    --------
+    Simulated pairs on the line TBS = -0.06 + 0.95 x slope:
+
+    >>> from tbsnode.phantom.population import adults
+    >>> key = ScannerKey(
+    ...     manufacturer="Example", model_name="Densitometer 1", device_serial_number="77",
+    ...     software_versions="1.0", input_class="IMAGE", pixel_spacing_mm=(0.5, 0.5),
+    ... )
+    >>> pairs = [Pair(scan=str(i), score=each.score, tbs=each.tbs) for i, each in enumerate(adults(60, 1))]
+    >>> by = Approval(approved_by="Dr. Example", approved_on=date(2026, 11, 1), estimator="{}")
+    >>> fitted = fit_paired(pairs, key, by)
+    >>> abs(fitted.statistics.slope - 0.95) < 0.05, fitted.statistics.see < 0.03
+    (True, True)
+    >>> fit_paired(pairs[:20], key, by).refusals[0].code.value
+    'TOO_FEW'
     """
     refusals = _unfit(pairs)
     if refusals:

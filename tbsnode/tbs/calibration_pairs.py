@@ -39,6 +39,11 @@ class Pair:
         How the scored pixels look.
     standard_error : float or None
         Repeatability of `score`.
+
+    Examples
+    --------
+    >>> Pair(scan="1.2.3", score=1.40, tbs=1.28, sex="F").person.value("sex")
+    0.0
     """
 
     scan: str
@@ -72,6 +77,11 @@ class Examination:
         Whose; empty where it is not known: then every scan stands for somebody else.
     taken_at : str
         DICOM date and time, YYYYMMDDHHMMSS or its beginning; empty counts as the earliest.
+
+    Examples
+    --------
+    >>> Examination(scan="1.2.3", score=1.40, age_years=61.0, subject="P1").who
+    ('subject', 'P1')
     """
 
     scan: str

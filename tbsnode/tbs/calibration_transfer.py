@@ -37,6 +37,11 @@ class Twin:
         The new scanner's scan; `tbs` is the calibrated scanner's calibrated value.
     days : float
         Days between the two scans.
+
+    Examples
+    --------
+    >>> Twin(pair=Pair(scan="1.2.3", score=1.37, tbs=1.28), days=14).pair.tbs
+    1.28
     """
 
     pair: Pair
@@ -65,6 +70,22 @@ def fit_transfer(twins: Sequence[Twin], source: Calibration, key: ScannerKey, ap
     -------
     Fit
         Allows a texture class where the source does; ends no later than the source.
+
+    Examples
+    --------
+    >>> from datetime import date
+    >>> from tbsnode.phantom.population import adults
+    >>> key = ScannerKey(
+    ...     manufacturer="Example", model_name="Densitometer 1", device_serial_number="77",
+    ...     software_versions="1.0", input_class="IMAGE", pixel_spacing_mm=(0.5, 0.5),
+    ... )
+    >>> by = Approval(approved_by="Dr. Example", approved_on=date(2026, 11, 1), estimator="{}")
+    >>> pairs = [Pair(scan=str(i), score=each.score, tbs=each.tbs) for i, each in enumerate(adults(60, 1))]
+    >>> source = fit_paired(pairs, key, by).calibration
+    >>> other = replace(key, device_serial_number="78")
+    >>> made = fit_transfer([Twin(pair=pair, days=7) for pair in pairs[:40]], source, other, by)
+    >>> made.calibration.based_on == source.calibration_id, made.calibration.see > source.see
+    (True, True)
     """
     unfit = _unfit_source(source, approval)
     if unfit:
@@ -144,6 +165,13 @@ def check_extension(old_scores: Sequence[float], new_scores: Sequence[float]) ->
     ------
     ValueError
         If there are not as many scores after as before.
+
+    Examples
+    --------
+    >>> check_extension([1.30] * 10, [1.305] * 10).refusals
+    ()
+    >>> check_extension([1.30] * 10, [1.34] * 10).refusals[0].code.value
+    'EXTENSION_DIFFERS'
     """
     old, new = (np.asarray(scores, dtype=np.float64) for scores in (old_scores, new_scores))
     if old.shape != new.shape:
@@ -205,6 +233,22 @@ def fit_reference(examinations: Sequence[Examination], key: ScannerKey, approval
     -------
     Fit
         Refused below 100 adults, and where one scan is said to be of two subjects.
+
+    Examples
+    --------
+    >>> from datetime import date
+    >>> from tbsnode.phantom.population import adults
+    >>> key = ScannerKey(
+    ...     manufacturer="Example", model_name="Densitometer 1", device_serial_number="77",
+    ...     software_versions="1.0", input_class="IMAGE", pixel_spacing_mm=(0.5, 0.5),
+    ... )
+    >>> by = Approval(approved_by="Dr. Example", approved_on=date(2026, 11, 1), estimator="{}")
+    >>> seen = [
+    ...     Examination(scan=str(i), subject=f"P{i}", score=each.score, age_years=each.age_years)
+    ...     for i, each in enumerate(adults(120, 1))
+    ... ]
+    >>> fit_reference([*seen, *seen], key, by).calibration.pairs
+    120
     """
     torn = of_two_subjects(examinations)
     if torn:

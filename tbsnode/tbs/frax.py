@@ -28,6 +28,11 @@ class Supplied:
         Whether femoral neck BMD entered them.
     source : str
         Who says so.
+
+    Examples
+    --------
+    >>> Supplied(major_percent=22.0, hip_percent=6.0, with_bmd=True, source="referral letter").with_bmd
+    True
     """
 
     major_percent: float
@@ -91,6 +96,15 @@ def adjust(
     -------
     Adjustment
         Not adjusted, with `FRAX_NOT_ADJUSTED` and the reason, outside of what the equation is for.
+
+    Examples
+    --------
+    >>> supplied = Supplied(major_percent=22.0, hip_percent=6.0, with_bmd=True)
+    >>> made = adjust(supplied, 1.18, 0.04, age_years=68.0, manufacturer="Hologic")
+    >>> made.major.before_percent < made.major.after_percent < made.major.high_percent
+    True
+    >>> adjust(supplied, 1.18, 0.04, age_years=30.0, manufacturer="Hologic").finding.code.value
+    'FRAX_NOT_ADJUSTED'
     """
     numbers = frax_coefficients()
     scanner = family(manufacturer)

@@ -32,6 +32,11 @@ class Patient:
         None where not known.
     menopausal_status : str
         ``"post"``, ``"pre"`` or empty; declared, never guessed.
+
+    Examples
+    --------
+    >>> Patient(sex="F", age_years=68.0, bmi=24.5).menopausal_status
+    ''
     """
 
     sex: str
@@ -56,6 +61,11 @@ class Value:
         False where the labels may be off by one.
     alternative_tbs : float or None
         The value under the second-best labels.
+
+    Examples
+    --------
+    >>> Value(tbs=1.27, see=0.025).levels
+    ('L1', 'L2', 'L3', 'L4')
     """
 
     tbs: float
@@ -113,6 +123,15 @@ def interpret(
     Interpretation
         With `CATEGORY_NOT_ELIGIBLE`, `CATEGORY_DEPENDS_ON_LEVELS`, `BORDERLINE` or
         `LEVELS_INCOMPLETE` where they apply.
+
+    Examples
+    --------
+    >>> from tbsnode.tbs.reference import reference_curve, threshold_set
+    >>> woman = Patient(sex="F", age_years=68.0, bmi=24.5)
+    >>> interpret(Value(tbs=1.27, see=0.025), woman, threshold_set("B"), reference_curve()).category
+    'partially_degraded'
+    >>> interpret(Value(tbs=1.27, see=0.045), woman, threshold_set("B"), reference_curve()).borderline
+    ('normal', 'partially_degraded', 'degraded')
     """
     z_score = _z_score(value, patient, curve)
     group = "women" if patient.sex == "F" else "men"

@@ -88,6 +88,21 @@ def label(found: Segmentation) -> Labeling:
     ----------
     found : Segmentation
         Axis, edges and discs; at least four discs.
+
+    Returns
+    -------
+    Labeling
+        Which disc is T12/L1, how sure that is, and what each cue says.
+
+    Examples
+    --------
+    >>> from tbsnode.phantom import example
+    >>> from tbsnode.tbs.field import scanned_field
+    >>> from tbsnode.tbs.segmentation import segment
+    >>> scanned = example.spine()
+    >>> found = segment(scanned.pixels, scanned_field(scanned.pixels), scanned.pixel_spacing_mm)
+    >>> label(found).confidence > 0.9
+    True
     """
     crests, ribs = landmarks.crest_tops(found), landmarks.rib_roots(found)
     signs = Signs(_highest(crests), _agree(crests), _lowest(ribs), _agree(ribs))

@@ -41,6 +41,12 @@ class Parameters:
     exclusion_policy : str
         ``"automatic"``: levels that are cut, metallic or reduced in height are left out; ``"none"``:
         only those that cannot be measured, so that one of reduced height counts.
+
+    Examples
+    --------
+    >>> body = Parameters(region="body")
+    >>> body.lag_min_mm, body.lag_max_mm, body.as_dict()["region"]
+    (1.05, 5.25, 'body')
     """
 
     lag_min_mm: float = 1.05

@@ -33,6 +33,11 @@ class Scan:
         Slope of each included level.
     day : str
         ``YYYYMMDD``.
+
+    Examples
+    --------
+    >>> Scan(subject="S1", scores={"L1": 1.31, "L2": 1.35}, day="20261101").scores["L2"]
+    1.35
     """
 
     subject: str

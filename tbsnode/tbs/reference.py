@@ -111,10 +111,24 @@ def _packaged(name: str) -> dict[str, Any]:
 def threshold_set(name: str) -> ThresholdSet:
     """Return a set of cut-offs by name.
 
+    Parameters
+    ----------
+    name : str
+        ``"A"`` or ``"B"``.
+
     Raises
     ------
     KeyError
         If there is none of that name.
+
+    Examples
+    --------
+    They belong to TBS, and say nothing of a texture slope.
+
+    >>> threshold_set("B").stated
+    'B: 1.230 / 1.310'
+    >>> threshold_set("B").category(1.25), threshold_set("B").touched(1.28, 1.33)
+    ('partially_degraded', ('normal', 'partially_degraded'))
     """
     values = _packaged("thresholds.toml")[name]
     return ThresholdSet(
@@ -140,6 +154,12 @@ def reference_curve(path: Path | None = None) -> ReferenceCurve:
     ------
     ReferenceDataError
         If the file is missing, no TOML, or lacks something.
+
+    Examples
+    --------
+    >>> curve = reference_curve()
+    >>> curve.mean(50.0, "F") > curve.mean(70.0, "F")
+    True
     """
     if path is None:
         return _curve(_packaged(_CURVE), _CURVE)

@@ -41,6 +41,16 @@ class Vertebra:
         One simple closed ring on the stored matrix, pixel centers at integers.
     variogram : tuple of (lag_mm, value, pairs) triples
         V(r) up to 7 mm.
+
+    Examples
+    --------
+    >>> from tbsnode.phantom import example
+    >>> from tbsnode.tbs.spine import Picture, measure
+    >>> scanned = example.spine()
+    >>> spine = measure(Picture(pixels=scanned.pixels, pixel_spacing_mm=scanned.pixel_spacing_mm))
+    >>> level = spine.vertebrae[0]
+    >>> level.label, level.included, level.region[0] == level.region[-1], len(level.variogram[0])
+    ('L1', True, True, 3)
     """
 
     label: str
@@ -162,6 +172,15 @@ class SpineMeasurement:
         What each cue says about the labels.
     region_source : str
         ``"tbsnode"``, or ``"scanner"`` where the regions are the scanner's own.
+
+    Examples
+    --------
+    >>> from tbsnode.phantom import example
+    >>> from tbsnode.tbs.spine import Picture, measure
+    >>> scanned = example.spine()
+    >>> spine = measure(Picture(pixels=scanned.pixels, pixel_spacing_mm=scanned.pixel_spacing_mm))
+    >>> spine.region_source, [vote.cue for vote in spine.votes][:2]
+    ('tbsnode', ['crests', 'ribs'])
     """
 
     vertebrae: tuple[Vertebra, ...]

@@ -81,7 +81,17 @@ def segment(
     ------
     SegmentationError
         `NO_SPINE_FOUND` or `WRONG_VIEW`.
+
+    Examples
+    --------
+    >>> from tbsnode.phantom import example
+    >>> from tbsnode.tbs.field import scanned_field
+    >>> scanned = example.spine()
+    >>> found = segment(scanned.pixels, scanned_field(scanned.pixels), scanned.pixel_spacing_mm)
+    >>> len(found.chain.s_mm) >= 4, abs(found.tilt_deg) < 5
+    (True, True)
     """
+    image = np.asarray(image, dtype=np.float64)
     if np.count_nonzero(field_mask) < FIELD_MIN * field_mask.size or np.ptp(image[field_mask]) == 0:
         raise SegmentationError(Finding(Code.NO_SPINE_FOUND))
     grid = field.on_grid(image, field_mask, pixel_spacing_mm)

@@ -50,6 +50,15 @@ class Picture:
         True under drawn lines, labels and captions: such pixels are in no mask and in no pair.
     regions : ScannerRegions or None
         The scanner's own regions, where they can be read: the first choice of where to measure.
+
+    Notes
+    -----
+    Pixels of any real type are taken and kept as float64: unsigned ones would wrap around.
+
+    Examples
+    --------
+    >>> Picture(pixels=np.zeros((3, 2), np.uint16), pixel_spacing_mm=(0.5, 0.5)).pixels.dtype
+    dtype('float64')
     """
 
     pixels: NDArray[np.float64]
@@ -59,6 +68,12 @@ class Picture:
     spacing_needs_check: bool = False
     blocked: NDArray[np.bool_] | None = None
     regions: ScannerRegions | None = None
+
+    def __post_init__(self) -> None:
+        pixels = np.asarray(self.pixels, dtype=np.float64)
+        if pixels.ndim != 2:
+            raise ValueError(f"pixels have {pixels.ndim} dimensions; one picture of rows and columns has 2")
+        object.__setattr__(self, "pixels", pixels)
 
 
 def measure(picture: Picture, parameters: Parameters | None = None) -> SpineMeasurement:
@@ -83,6 +98,16 @@ def measure(picture: Picture, parameters: Parameters | None = None) -> SpineMeas
         `FEWER_THAN_TWO_VERTEBRAE`.
     TextureError
         `LOW_BIT_DEPTH`, `RESAMPLED_TOO_SMOOTH`, `OUT_OF_PHYSICAL_RANGE` or `NO_TEXTURE`.
+
+    Examples
+    --------
+    >>> from tbsnode.phantom import example
+    >>> scanned = example.spine()
+    >>> found = measure(Picture(pixels=scanned.pixels, pixel_spacing_mm=scanned.pixel_spacing_mm))
+    >>> [level.label for level in found.vertebrae if level.included]
+    ['L1', 'L2', 'L3', 'L4']
+    >>> abs(found.score - sum(level.score for level in found.vertebrae) / 4) < 1e-12
+    True
     """
     chosen = parameters or Parameters()
     _check_frame(picture)

@@ -34,6 +34,15 @@ class Examination:
         `calibration.estimator_of` its parameters.
     scan_mode : str
         As the header states it; empty where it does not.
+
+    Examples
+    --------
+    >>> key = ScannerKey(
+    ...     manufacturer="Example", model_name="Densitometer 1", device_serial_number="77",
+    ...     software_versions="1.0", input_class="IMAGE", pixel_spacing_mm=(0.5, 0.5),
+    ... )
+    >>> levels = ("L1", "L2", "L3", "L4")
+    >>> Examination(examined_on="20261101", score=1.38, tbs=None, levels=levels, key=key, estimator="{}").tbs
     """
 
     examined_on: str
@@ -94,6 +103,21 @@ def compare(current: Examination, priors: Iterable[Examination], precision: Prec
     -------
     Trend
         With `PRIOR_NOT_COMPARABLE` or `SCAN_MODE_CHANGED` for each that is left out.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> key = ScannerKey(
+    ...     manufacturer="Example", model_name="Densitometer 1", device_serial_number="77",
+    ...     software_versions="1.0", input_class="IMAGE", pixel_spacing_mm=(0.5, 0.5),
+    ... )
+    >>> levels = ("L1", "L2", "L3", "L4")
+    >>> then = Examination(
+    ...     examined_on="20241101", score=1.42, tbs=None, levels=levels, key=key, estimator="{}"
+    ... )
+    >>> (change,) = compare(replace(then, examined_on="20261101", score=1.38), [then], None).changes
+    >>> round(change.difference, 3), change.exceeds  # without a precision study it is not interpreted
+    (-0.04, None)
     """
     found = precision.of(current.levels) if precision is not None else None
     lsc = None if found is None else found.lsc

@@ -53,6 +53,12 @@ class Variogram:
         V(r) [a.u. squared]; 0 where all pairs are equal.
     pairs : ndarray of shape (K,)
         N(r), the pairs of pixels behind each value.
+
+    Examples
+    --------
+    >>> lag_mm = np.array([1.0, 2.0, 3.0])
+    >>> Variogram(lag_mm, 4 * lag_mm, np.array([300, 200, 100])).value
+    array([ 4.,  8., 12.])
     """
 
     lag_mm: Floats

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tbsnode import text
 from tbsnode.reasons import Code
-from tbsnode.tbs import calibration, calibration_json
+from tbsnode.tbs import calibration, calibration_choice, calibration_json
 from tbsnode.tbs.calibration import Calibration, Covariate, Kind, Limits, Person, ScannerKey
 from tbsnode.tbs.parameters import Parameters
 from tbsnode.tbs.result import ImageStatistics
@@ -39,8 +39,8 @@ LINE = Calibration(
 ).named()
 
 
-def choose(*calibrations: Calibration, key: object = KEY, on: date = TODAY) -> calibration.Choice:
-    return calibration.choose(calibrations, key, estimator=ESTIMATOR, on=on)  # type: ignore[arg-type]
+def choose(*calibrations: Calibration, key: object = KEY, on: date = TODAY) -> calibration_choice.Choice:
+    return calibration_choice.choose(calibrations, key, estimator=ESTIMATOR, on=on)  # type: ignore[arg-type]
 
 
 def codes(findings: tuple[object, ...]) -> list[Code]:
