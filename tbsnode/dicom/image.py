@@ -185,6 +185,7 @@ def _extracted(
         results=source.results,
         spacing=source.spacing,
         hints=source.hints,
+        height_m=source.identity.demographics.height_m,
     )
 
 

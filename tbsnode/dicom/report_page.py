@@ -22,6 +22,10 @@ from tbsnode.tbs.result import LABELS, ScannerRegions
 TABLE, LINES, CONFIGURED = "results table", "page lines", "configuration"
 
 _WHOLE_FRAME = 0.8  # of the matrix; then a header's spacing can only be the picture's
+# mean distance of the lumbar discs over the patient's height; 0.0182 to 0.0222 in three people of 154 to
+# 180 cm (printed on sample reports): beyond these limits the table is another patient's
+_PITCH_OF_HEIGHT = (0.0150, 0.0255)
+_HEIGHT_M = (1.0, 2.3)  # beyond: entered in another unit
 _SAME_SPACING = 0.05  # relative; areas are printed to a hundredth of a square centimeter
 
 
@@ -63,6 +67,7 @@ def extract(
     results: ScannerResults | None,
     spacing: Spacing,
     hints: ScannerHints,
+    height_m: float | None = None,
 ) -> Extracted | Finding:
     """Cut the picture of the spine out of a page and establish its spacing.
 
@@ -78,6 +83,8 @@ def extract(
         Of the page's header; of the page or of the picture, which nothing tells.
     hints : ScannerHints
         From the configuration.
+    height_m : float, optional
+        Of the patient; a spine too large or too small for it has another patient's table.
 
     Returns
     -------
@@ -89,7 +96,7 @@ def extract(
     refusals = []
     for picture in page.cut_out(pixels, box, levels=len(stated) or len(LABELS)):
         if stated:
-            outcome = _by_areas(picture, stated, results)
+            outcome = _by_areas(picture, stated, results, height_m)
         else:
             outcome = _by_statement(picture, pixels.shape, spacing, hints)
         if isinstance(outcome, Extracted):
@@ -107,24 +114,42 @@ def _areas(results: ScannerResults | None) -> list[tuple[str, float]]:
 
 
 def _by_areas(
-    picture: page.PagePicture, stated: list[tuple[str, float]], results: ScannerResults | None
+    picture: page.PagePicture,
+    stated: list[tuple[str, float]],
+    results: ScannerResults | None,
+    height_m: float | None,
 ) -> Extracted | Finding:
     """Take the spacing from the scanner's own outlines, else from ours."""
     drawn = page_spacing.from_areas([cell.area_px for cell in picture.cells], stated)
     if drawn is not None and drawn.spread <= page_spacing.SPREAD_MAX:
-        regions = _drawn_regions(picture, drawn)
-        return _extracted(picture, drawn.pixel_spacing_mm, TABLE, _with_table(regions, results))
-    own = page_spacing.from_own_regions(picture.pixels, picture.blocked, stated)
-    if own is not None and own.fit.spread <= page_spacing.OWN_SPREAD_MAX:
+        step, regions = drawn.pixel_spacing_mm, _drawn_regions(picture, drawn)
+        (top, bottom), cells = (regions.lines[0], regions.lines[-1]), len(drawn.labels)
+        pitch_mm = (bottom[0][0] + bottom[1][0] - top[0][0] - top[1][0]) / 2 / cells * step
+    else:
+        own = page_spacing.from_own_regions(picture.pixels, picture.blocked, stated)
+        if own is None or own.fit.spread > page_spacing.OWN_SPREAD_MAX:
+            return _no_agreement(picture, own.fit if own else drawn)
         picture = _turned(picture) if own.inverted else picture
-        regions = ScannerRegions(source=TABLE)
-        return _extracted(picture, own.fit.pixel_spacing_mm, TABLE, _with_table(regions, results))
-    contradicting = own.fit if own is not None else drawn
-    if contradicting is not None:
-        step = round(contradicting.pixel_spacing_mm, 4)
-        return Finding(Code.IMPLAUSIBLE_PIXEL_SPACING, values=(("row_mm", step), ("column_mm", step)))
+        step, regions, pitch_mm = own.fit.pixel_spacing_mm, ScannerRegions(source=TABLE), own.pitch_mm
+    tall = height_m if height_m and _HEIGHT_M[0] <= height_m <= _HEIGHT_M[1] else None
+    if tall and not _PITCH_OF_HEIGHT[0] <= pitch_mm / (1000.0 * tall) <= _PITCH_OF_HEIGHT[1]:
+        return _implausible(step, pitch_mm)
+    return _extracted(picture, step, TABLE, _with_table(regions, results))
+
+
+def _no_agreement(picture: page.PagePicture, found: page_spacing.AreaSpacing | None) -> Finding:
+    """Say why there is no spacing: the areas of the levels disagree, or there is no spine."""
+    if found is not None:
+        return _implausible(found.pixel_spacing_mm)
     seen = page_spacing.shows_spine(picture.pixels, picture.blocked)
     return Finding(Code.REPORT_PAGE if seen is None else Code.IMPLAUSIBLE_PIXEL_SPACING)
+
+
+def _implausible(step_mm: float, pitch_mm: float | None = None) -> Finding:
+    values: list[tuple[str, float]] = [("row_mm", round(step_mm, 4)), ("column_mm", round(step_mm, 4))]
+    if pitch_mm is not None:
+        values.append(("pitch_mm", round(pitch_mm, 1)))
+    return Finding(Code.IMPLAUSIBLE_PIXEL_SPACING, values=tuple(values))
 
 
 def _by_statement(

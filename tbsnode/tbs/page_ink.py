@@ -28,6 +28,10 @@ SHARP = 0.75  # of a stroke's height is gone one pixel beside it; blurred bone k
 STROKE_SIZE_MIN = 5  # pixels
 LEVELS_MAX = 3  # gray levels that strokes may have, for each polarity
 LEVEL_SHARE_MIN = 0.08  # of all strongly contrasting pixels
+BLENDED = 0.42  # of the way from the picture to white or black; noise stays far below
+BLENDED_LENGTH_MIN = 6  # pixels; a letter, a dash
+BLENDED_LINE = 0.2  # of the picture's narrower side is the length of a line between levels or an outline
+FULL_INK, FULL_INK_MIN = 250, 3  # gray level, and pixels of it, that a blended line has somewhere
 SQUARE_SIDE_MIN = 7  # pixels
 SQUARE_FILL = 0.95  # of its bounding box
 SQUARE_BESIDE_MAX = 0.2  # of the pixels around it have its level; clipped soft tissue goes on
@@ -78,6 +82,8 @@ def clean(gray: Bytes, colored: Mask, zoom: Zoom) -> Cleaned:
     colored_native = _any(colored, scale)
     ink = mixed | colored_native
     ink |= strokes(native, ink)
+    if scale == 1 and not colored.any():  # nothing else tells ink that blends into the picture
+        ink |= blended(native)
     ink |= squares(native)
     alone = _enlarged(ink & ~mixed & ~colored_native, scale)
     drawn = colored | alone | (_enlarged(mixed, scale) & (gray != _enlarged(native, scale)))
@@ -177,6 +183,33 @@ def _strokes_of(signed: NDArray[np.int16], level: Mask, strong: Mask, height: ND
     keep = (size >= STROKE_SIZE_MIN) & (firm >= 0.5 * size) & (sharp >= 0.7 * np.maximum(beside, 1))
     keep[0] = False
     return np.asarray(keep[labels])
+
+
+def blended(gray: Bytes) -> Mask:
+    """Find thin white or black lines whose edges blend into the picture.
+
+    Parameters
+    ----------
+    gray : ndarray of shape (M, N)
+        Gray levels of the picture, one value a pixel.
+    """
+    image = gray.astype(np.int16)
+    found = np.zeros(gray.shape, dtype=np.bool_)
+    for bright in (True, False):
+        signed = image if bright else 255 - image
+        ground = ndimage.grey_opening(signed, size=(STROKE_PX, STROKE_PX), mode="nearest")
+        height = signed - ground
+        line = (height >= CONTRAST_MIN) & (height >= BLENDED * (255 - ground))
+        labels, count = ndimage.label(line, structure=CORE)
+        if count == 0:
+            continue
+        long = [max(part.stop - part.start for part in place) for place in ndimage.find_objects(labels)]
+        if max(long) < BLENDED_LINE * min(gray.shape):  # no line, so what is there is bone
+            continue
+        keep = np.array([False, *(length >= BLENDED_LENGTH_MIN for length in long)])
+        full = np.bincount(labels[line & (signed >= FULL_INK)], minlength=count + 1)
+        found |= (keep & (full >= FULL_INK_MIN))[labels]
+    return found
 
 
 def squares(gray: Bytes) -> Mask:

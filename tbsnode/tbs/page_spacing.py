@@ -63,11 +63,14 @@ class OwnSpacing:
         True where bone was dark.
     fits_a_person : bool
         True where the size of the spine passes the anatomical check at the spacing searched at.
+    pitch_mm : float
+        Mean distance of the discs.
     """
 
     fit: AreaSpacing
     inverted: bool
     fits_a_person: bool
+    pitch_mm: float
 
 
 def from_areas(areas_px: Sequence[float], stated: Stated) -> AreaSpacing | None:
@@ -208,7 +211,12 @@ def _own(
     best = min(fits, key=lambda shift: (fits[shift].spread, abs(shift)))
     if 0 in fits and fits[best].spread > CLEARLY_BETTER * fits[0].spread:
         best = 0
-    return OwnSpacing(fit=fits[best], inverted=found.inverted, fits_a_person=_fits_a_person(found))
+    return OwnSpacing(
+        fit=fits[best],
+        inverted=found.inverted,
+        fits_a_person=_fits_a_person(found),
+        pitch_mm=float(np.mean(found.chain.pitches_mm)),
+    )
 
 
 def _fits_a_person(found: segmentation.Segmentation) -> bool:
