@@ -45,8 +45,7 @@ class Desk:
 @contextmanager
 def desk(node: nodes.Node) -> Iterator[Desk]:
     """Prepare a node's folder and open its site."""
-    node.write()
+    node.prepare()
     settings = config.load(node.config)
-    wiring.upgrade(settings)
     with wiring.open_site(settings) as site:
         yield Desk(site, Ledger(node))

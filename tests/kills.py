@@ -17,16 +17,17 @@ from pydicom import dcmread
 
 from tbsnode.dicom import acquisition
 from tests import nodes, peers
+from tests.ledger import Ledger
 
-STUDIES = 200
-KILLS = 12  # at least; three of each role
+STUDIES = 100
+KILLS = 16  # at least; four of each role
 _SENDERS = 2
 _SR = "1.2.840.10008.5.1.4.1.1.88.34"
 _PDF = "1.2.840.10008.5.1.4.1.1.104.1"
 
 
 def studies(folder: Path) -> list[Path]:
-    """Return 200 studies of one small picture each; every patient has another noise."""
+    """Return studies of one small picture each; every patient has another noise."""
     options = acquisition.Options(small=True, anatomy_seed=7)
     paths = []
     for number in range(STUDIES):
@@ -117,7 +118,7 @@ def nothing_is_lost_and_nothing_is_doubled(database_url: str, tmp_path: Path) ->
                 reaper.strike()
             node.wait_receiving()
             print(f"sent after {time.monotonic() - began:.0f} s, killed {dict(reaper.kills)}")
-            node.wait_for(("done",), STUDIES, timeout_s=240)
+            Ledger(node).settle_all(STUDIES, timeout_s=240)
             print(f"done after {time.monotonic() - began:.0f} s")
             check_all_arrived(node, peer, images)
             assert node.incoming() == []

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 from psycopg.rows import dict_row
 
 from tests import nodes, peers
@@ -104,6 +106,24 @@ class Ledger:
 
         peers.wait_until(over, f"generation {generation} of {uid}", timeout_s)
         return self.study(uid)
+
+    def settle_all(self, number: int, *, timeout_s: float = 60.0) -> None:
+        """Wait until so many studies are done and no study and no delivery is on its way."""
+
+        def arrived() -> bool:
+            states = [row["state"] for row in self.rows("SELECT state FROM tbs_study")]
+            if states.count("done") < number or set(states) & set(_BUSY):
+                return False
+            deliveries = self.rows("SELECT DISTINCT state FROM tbs_delivery")
+            return not {row["state"] for row in deliveries} & set(_BUSY)
+
+        deadline = time.monotonic() + timeout_s
+        while not arrived():
+            if time.monotonic() > deadline:
+                studies = self.rows("SELECT state, count(*) AS number FROM tbs_study GROUP BY state")
+                said = self.node.log.read_text()[-3000:]
+                pytest.fail(f"{number} studies were not done after {timeout_s:g} s: {studies}\n{said}")
+            time.sleep(0.2)
 
 
 def _decoded(value: Any) -> Any:

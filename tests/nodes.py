@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests import peers
+from tests import peers, schemas
 
 AE_TITLE = "TBSNODE"
 CALLER = "DXA"
@@ -38,7 +38,7 @@ class Node:
     """A configured node; `running` serves it, `cli` runs one of its commands.
 
     `settings` is TOML appended to the configuration, `callers` more rows of the table of callers;
-    `only` are roles of `serve`.
+    `only` are roles of `serve`; one that `migrates` has its tables from its own command.
     """
 
     folder: Path
@@ -54,6 +54,7 @@ class Node:
     callers: str = ""
     max_study_age_days: int = 100000
     min_free_bytes: int = 0
+    migrates: bool = False
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @property
@@ -129,9 +130,12 @@ max_study_age_days = {self.max_study_age_days}
         return json.loads(self.cli(*args, "--json").stdout)
 
     def prepare(self) -> None:
-        """Write configuration and schema."""
+        """Write the configuration; make the tables, which a PostgreSQL URL brings with it."""
         self.write()
-        self.cli("db", "upgrade")
+        if self.migrates:
+            self.cli("db", "upgrade")
+        elif self.database_url.startswith("sqlite:///"):
+            schemas.fill_sqlite(self.folder / self.database_url.removeprefix("sqlite:///"), engine=True)
 
     @property
     def log(self) -> Path:
@@ -139,7 +143,8 @@ max_study_age_days = {self.max_study_age_days}
         return self.folder / "serve.log"
 
     def start(self, *, only: str = "") -> None:
-        """Start `serve` and wait until it receives, where it does."""
+        """Start `serve` and wait until it receives, or is ready for what else it does."""
+        said = self.log.read_text() if self.log.exists() else ""
         with self.log.open("ab") as out:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "tbsnode", "serve", "--config", str(self.config)]
@@ -151,14 +156,20 @@ max_study_age_days = {self.max_study_age_days}
             )
         if not only or "receive" in only:
             self.wait_receiving()
+        else:
+            self._wait(lambda: " ready" in self.log.read_text()[len(said) :], "is not ready")
 
     def wait_receiving(self) -> None:
         """Wait until the receiver answers."""
+        self._wait(lambda: peers.answers(self.port), "does not receive")
+
+    def _wait(self, condition: Callable[[], bool], lacking: str) -> None:
+        """Wait for a condition as long as the supervisor lives."""
         deadline = time.monotonic() + _READY_S
-        while not peers.answers(self.port):
+        while not condition():
             process = self.process
             if process is None or process.poll() is not None or time.monotonic() > deadline:
-                pytest.fail(f"the node does not receive:\n{self.log.read_text()[-3000:]}")
+                pytest.fail(f"the node {lacking}:\n{self.log.read_text()[-3000:]}")
             time.sleep(0.05)
 
     def stop(self) -> int:
@@ -185,24 +196,6 @@ max_study_age_days = {self.max_study_age_days}
         """`study list` by Study Instance UID."""
         listed: list[dict[str, Any]] = self.json("study", "list", "--limit", "100000")
         return {row["study_instance_uid"]: row for row in listed}
-
-    def wait_for(self, states: Iterable[str], number: int, timeout_s: float = 60.0) -> None:
-        """Wait until so many studies are in one of the states and nothing is left in any queue."""
-        wanted = set(states)
-
-        def arrived() -> bool:
-            rows = self.studies().values()
-            settled = sum(row["state"] in wanted for row in rows) >= number
-            waiting = [row for row in self.json("queue", "list") if row["state"] in ("queued", "running")]
-            return settled and not waiting
-
-        deadline = time.monotonic() + timeout_s
-        while not arrived():
-            if time.monotonic() > deadline:
-                pytest.fail(
-                    f"{number} studies were not {wanted}: {self.studies()}\n{self.log.read_text()[-3000:]}"
-                )
-            time.sleep(0.3)
 
 
 def processes_of(config: Path) -> dict[int, str]:

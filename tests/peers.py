@@ -283,14 +283,14 @@ class Postgres:
         """Return the SQLAlchemy URL of a database."""
         return f"postgresql+psycopg://postgres@{LOOPBACK}:{self.port}/{database}"
 
-    def fresh_database(self) -> str:
-        """Create an empty database and return its SQLAlchemy URL."""
+    def fresh_database(self, template: str = "template1") -> str:
+        """Create a database, empty or as another one is, and return its SQLAlchemy URL."""
         import psycopg
 
         name = f"test_{uuid4().hex}"
         address = f"postgresql://postgres@{LOOPBACK}:{self.port}/postgres"
         with psycopg.connect(address, autocommit=True) as connection:
-            connection.execute(f'CREATE DATABASE "{name}"')  # type: ignore[arg-type]
+            connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')  # type: ignore[arg-type]
         return self.url(name)
 
 
@@ -314,8 +314,8 @@ def postgres() -> Iterator[Postgres]:
         )  # fmt: skip
         argv = ["postgres", "-D", data, "-k", folder, "-p", str(port), "-h", LOOPBACK, "-N", "200"]
         ready = lambda: run(["pg_isready", "-q", "-h", LOOPBACK, "-p", str(port)]).returncode == 0  # noqa: E731
-        # SIGINT disconnects whoever is left; SIGTERM would wait for them.
-        with running(argv, folder / "log", ready, user, signal.SIGINT):
+        # SIGTERM would wait for whoever is left; SIGINT would write all databases before they are deleted.
+        with running(argv, folder / "log", ready, user, signal.SIGQUIT):
             yield Postgres(port)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

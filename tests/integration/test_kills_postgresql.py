@@ -12,5 +12,5 @@ from tests import kills
 @pytest.mark.peer
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_nothing_is_lost_and_nothing_is_doubled(postgres_url: str, tmp_path: Path) -> None:
-    kills.nothing_is_lost_and_nothing_is_doubled(postgres_url, tmp_path)
+def test_nothing_is_lost_and_nothing_is_doubled(node_postgres_url: str, tmp_path: Path) -> None:
+    kills.nothing_is_lost_and_nothing_is_doubled(node_postgres_url, tmp_path)

@@ -54,7 +54,7 @@ class House:
 
 @pytest.fixture(scope="module")
 def house(
-    orthanc_server: peers.Orthanc, database_url: str, tmp_path_factory: pytest.TempPathFactory
+    orthanc_server: peers.Orthanc, empty_database_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[House]:
     work = tmp_path_factory.mktemp("main-job")
     orthanc_server.clear()
@@ -63,7 +63,9 @@ def house(
             nodes.Destination("archive", orthanc_server.ae_title, orthanc_server.port),
             nodes.Destination("reading", storescp.ae_title, storescp.port),
         ]
-        node = nodes.Node(work / "node", peers.free_port(), destinations, database_url=database_url)
+        node = nodes.Node(
+            work / "node", peers.free_port(), destinations, database_url=empty_database_url, migrates=True
+        )
         sent = {name: images(work / "sent", name) for name in PATIENTS}
         with nodes.serving(node):
             nodes.send(node.port, [sent["raw"], sent["hip"]])

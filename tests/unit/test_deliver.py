@@ -15,14 +15,14 @@ from tbsnode.pipeline import deliver
 from tbsnode.pipeline.site import Site
 from tbsnode.store import audit, catalogue, deliveries, schema, work
 from tbsnode.store.database import Database
+from tests import schemas
 from tests.unit.store.conftest import IDENTITY, ORIGIN, kept
 
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     """A database and one destination; nothing listens there."""
-    database = Database(f"sqlite:///{tmp_path}/tbsnode.db")
-    database.upgrade()
+    database = Database(schemas.fill_sqlite(tmp_path / "tbsnode.db"))
     peer = Peer(name="pacs", ae_title="PACS", host="127.0.0.1", port=1, calling_ae_title="TBSNODE")
     policy = SimpleNamespace(retry_cap_s=600.0, retry_first_s=30.0, identity_check_after_s=3600.0)
     made = SimpleNamespace(

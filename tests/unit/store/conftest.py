@@ -11,6 +11,7 @@ import pytest
 from tbsnode.model import Claim, Demographics, InstanceIdentity, Scanner
 from tbsnode.store import catalogue
 from tbsnode.store.database import Database
+from tests import schemas
 
 IDENTITY = InstanceIdentity(
     sop_class_uid="1.2.840.10008.5.1.4.1.1.7",
@@ -31,13 +32,16 @@ IDENTITY = InstanceIdentity(
 )
 
 
+BOTH = ["sqlite", pytest.param("postgresql", marks=pytest.mark.peer)]
+
+
 @pytest.fixture
 def sqlite_url(tmp_path: Path) -> str:
     """The URL of an SQLite file that does not exist yet."""
     return f"sqlite:///{tmp_path}/state/tbsnode.db"
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.peer)])
+@pytest.fixture(params=BOTH)
 def empty_url(request: pytest.FixtureRequest) -> str:
     """The URL of a database without tables."""
     name = "sqlite_url" if request.param == "sqlite" else "postgres_url"
@@ -45,11 +49,14 @@ def empty_url(request: pytest.FixtureRequest) -> str:
     return url
 
 
-@pytest.fixture
-def database(empty_url: str) -> Iterator[Database]:
+@pytest.fixture(params=BOTH)
+def database(request: pytest.FixtureRequest, sqlite_url: str) -> Iterator[Database]:
     """A database with all tables and no rows."""
-    made = Database(empty_url)
-    made.upgrade()
+    if request.param == "sqlite":
+        schemas.fill_sqlite(Path(sqlite_url.removeprefix("sqlite:///")))
+        made = Database(sqlite_url)
+    else:
+        made = Database(schemas.fresh_postgresql(request.getfixturevalue("postgres")))
     yield made
     made.dispose()
 
@@ -57,8 +64,8 @@ def database(empty_url: str) -> Iterator[Database]:
 @pytest.fixture
 def sqlite(sqlite_url: str) -> Iterator[Database]:
     """An SQLite database with all tables and no rows."""
+    schemas.fill_sqlite(Path(sqlite_url.removeprefix("sqlite:///")))
     made = Database(sqlite_url)
-    made.upgrade()
     yield made
     made.dispose()
 
