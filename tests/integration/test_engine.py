@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,44 +13,9 @@ from tbsnode.model import StudyState
 from tbsnode.node import node_id
 from tbsnode.store import audit, catalogue, readiness, work
 from tbsnode.store.database import Database
-from tests import peers
+from tests import engine_worker, peers, schemas
 
 pytestmark = pytest.mark.timeout(180)
-
-# A worker process with a study step of the test's own; it ends when nothing is due or at work.
-_WORKER = """
-import os, sys, threading, time
-from pathlib import Path
-from types import SimpleNamespace
-from tbsnode import engine
-from tbsnode.model import StudyState
-from tbsnode.store import work
-from tbsnode.store.database import Database
-
-def process(site, ticket):
-    with site.database.transaction() as tx:
-        if not work.start(tx, ticket):
-            return
-    {step}
-    with site.database.transaction() as tx:
-        work.finish(tx, ticket, StudyState.DONE)
-
-engine.study.process = process
-site = SimpleNamespace(database=Database(sys.argv[1]))
-settings = engine.EngineSettings(executor_id="test/analyze-0", queues=("analyze",), concurrency=1,
-    scan_lock=Path(sys.argv[2]) / "scanner", lease_s=2.0, scan_s=0.05, poll_s=0.05)
-running = engine.Engine(site, settings)
-running.start()
-deadline = time.monotonic() + float(sys.argv[3])
-idle = 0  # looked at three times: between two statements a row may go from out to due and back
-while time.monotonic() < deadline and idle < 3:
-    with site.database.read() as tx:
-        busy = work.is_due(tx) or work.at_work(tx, untouched_for_s=-1)
-    idle = 0 if busy else idle + 1
-    time.sleep(0.05)
-running.stop()
-"""
-
 
 BOTH = pytest.mark.parametrize(
     "database", ["sqlite", pytest.param("postgresql", marks=pytest.mark.peer)], indirect=True
@@ -62,12 +25,11 @@ BOTH = pytest.mark.parametrize(
 @pytest.fixture
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     """A database with all tables: SQLite, and PostgreSQL for the tests that say `BOTH`."""
-    url = f"sqlite:///{tmp_path}/tbsnode.db"
     if getattr(request, "param", "sqlite") == "postgresql":
-        url = request.getfixturevalue("postgres_url")
+        url: str = request.getfixturevalue("node_postgres_url")
+    else:
+        url = schemas.fill_sqlite(tmp_path / "tbsnode.db", engine=True)
     made = Database(url)
-    made.upgrade()
-    engine.migrate(made)
     yield made
     made.dispose()
 
@@ -92,22 +54,16 @@ def identity() -> object:
     return IDENTITY
 
 
-RunWorker = Callable[..., subprocess.CompletedProcess[str]]
+RunWorker = Callable[..., engine_worker.Ended]
 
 
 @pytest.fixture
 def run_worker(database: Database, tmp_path: Path) -> RunWorker:
     """``run_worker("pass")``: run a worker whose study step is this code."""
 
-    def run(step: str, *, seconds: float = 30.0) -> subprocess.CompletedProcess[str]:
+    def run(step: str, *, seconds: float = 30.0) -> engine_worker.Ended:
         database.dispose()
-        return subprocess.run(
-            [sys.executable, "-c", _WORKER.format(step=step), database.url, str(tmp_path), str(seconds)],
-            capture_output=True,
-            text=True,
-            timeout=90,
-            check=False,
-        )
+        return engine_worker.run(step, database.url, tmp_path, seconds)
 
     return run
 
@@ -131,7 +87,7 @@ def test_a_due_study_is_done(database: Database, due_study: int, run_worker: Run
 def test_a_killed_worker_resumes_its_own_ticket(
     database: Database, due_study: int, run_worker: RunWorker, tmp_path: Path
 ) -> None:
-    died = run_worker(f"(Path({str(tmp_path)!r}) / 'begun').touch(); os._exit(9)")
+    died = run_worker(f"Path({str(tmp_path / 'begun')!r}).touch(); os._exit(9)")
     assert died.returncode == 9, died.stderr
     assert (tmp_path / "begun").exists()
     assert run_worker("pass").returncode == 0
@@ -181,9 +137,7 @@ def test_an_unexpected_error_ends_in_the_row_without_what_it_said(
 def test_a_resource_that_is_short_is_waited_for(
     database: Database, due_study: int, run_worker: RunWorker
 ) -> None:
-    run_worker(
-        "from tbsnode.errors import StorageFull\n    raise StorageFull('12 bytes are left')", seconds=4
-    )
+    run_worker("from tbsnode.errors import StorageFull\nraise StorageFull('12 bytes are left')", seconds=4)
     row = study_of(database, due_study)
     assert (row.state, row.last_error) == (StudyState.QUEUED, "12 bytes are left")
     assert row.next_try_at is not None
@@ -209,8 +163,7 @@ def test_our_tables_alone_move_to_another_database(
     """Embedded to distributed: only our tables are copied, the engine rebuilds its own from them."""
     from tbsnode.store import schema
 
-    old = Database(f"sqlite:///{tmp_path}/old.db")
-    old.upgrade()
+    old = Database(schemas.fill_sqlite(tmp_path / "old.db"))
     with old.transaction() as tx:
         study_id = catalogue.add_instance(tx, identity, KEPT, ORIGIN).study_ref  # type: ignore[arg-type]
         readiness.arm(tx, study_id, ready_at=tx.now)
@@ -225,13 +178,7 @@ def test_our_tables_alone_move_to_another_database(
                 target.execute(table.insert(), rows)
     old.dispose()
     new.dispose()
-    done = subprocess.run(
-        [sys.executable, "-c", _WORKER.format(step="pass"), new.url, str(tmp_path), "30"],
-        capture_output=True,
-        text=True,
-        timeout=90,
-        check=False,
-    )
+    done = engine_worker.run("pass", new.url, tmp_path, 30)
     assert done.returncode == 0, done.stderr
     assert study_of(new, study_id).state is StudyState.DONE
     new.dispose()
