@@ -26,6 +26,7 @@ _WHOLE_FRAME = 0.8  # of the matrix; then a header's spacing can only be the pic
 # 180 cm (printed on sample reports): beyond these limits the table is another patient's
 _PITCH_OF_HEIGHT = (0.0150, 0.0255)
 _HEIGHT_M = (1.0, 2.3)  # beyond: entered in another unit
+_OUTLINE_TOLERANCE = 0.06  # relative; two readers of one bone edge differ by 3 % in area
 _SAME_SPACING = 0.05  # relative; areas are printed to a hundredth of a square centimeter
 
 
@@ -121,7 +122,7 @@ def _by_areas(
 ) -> Extracted | Finding:
     """Take the spacing from the scanner's own outlines, else from ours."""
     drawn = page_spacing.from_areas([cell.area_px for cell in picture.cells], stated)
-    if drawn is not None and drawn.spread <= page_spacing.SPREAD_MAX:
+    if drawn is not None and drawn.spread <= page_spacing.SPREAD_MAX and _on_bone(picture, drawn, stated):
         step, regions = drawn.pixel_spacing_mm, _drawn_regions(picture, drawn)
         (top, bottom), cells = (regions.lines[0], regions.lines[-1]), len(drawn.labels)
         pitch_mm = (bottom[0][0] + bottom[1][0] - top[0][0] - top[1][0]) / 2 / cells * step
@@ -135,6 +136,15 @@ def _by_areas(
     if tall and not _PITCH_OF_HEIGHT[0] <= pitch_mm / (1000.0 * tall) <= _PITCH_OF_HEIGHT[1]:
         return _implausible(step, pitch_mm)
     return _extracted(picture, step, TABLE, _with_table(regions, results))
+
+
+def _on_bone(
+    picture: page.PagePicture, drawn: page_spacing.AreaSpacing, stated: list[tuple[str, float]]
+) -> bool:
+    """Tell if outlines are of bone: boxes around vertebrae hold more than the area that is stated."""
+    step = drawn.pixel_spacing_mm
+    own = page_spacing.from_own_regions(picture.pixels, picture.blocked, stated, near_mm=step)
+    return own is None or abs(own.fit.pixel_spacing_mm / step - 1) <= _OUTLINE_TOLERANCE
 
 
 def _no_agreement(picture: page.PagePicture, found: page_spacing.AreaSpacing | None) -> Finding:

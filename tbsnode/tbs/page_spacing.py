@@ -112,7 +112,11 @@ def from_areas(areas_px: Sequence[float], stated: Stated) -> AreaSpacing | None:
 
 
 def from_own_regions(
-    pixels: NDArray[np.float64], blocked: NDArray[np.bool_], stated: Stated
+    pixels: NDArray[np.float64],
+    blocked: NDArray[np.bool_],
+    stated: Stated,
+    *,
+    near_mm: float | None = None,
 ) -> OwnSpacing | None:
     """Find the spine at trial spacings, and compare our own whole levels with the stated areas.
 
@@ -124,6 +128,8 @@ def from_own_regions(
         Pixels that show no patient.
     stated : sequence of (str, float)
         Level and its area from the head down [mm2]; some of L1 to L4.
+    near_mm : float, optional
+        A spacing to search at, and no other; as good as known from elsewhere.
 
     Returns
     -------
@@ -132,6 +138,8 @@ def from_own_regions(
     """
     picture = ink.filled(pixels, blocked)
     scanned = field.scanned_field(picture)
+    if near_mm is not None:
+        return _own(picture, scanned, near_mm, stated)
     best: OwnSpacing | None = None
     for trial in TRIALS:
         found = _settled(picture, scanned, FIELD_WIDTH_MM / pixels.shape[1] * trial, stated)
