@@ -25,7 +25,7 @@ CONTRAST_MIN = 36.0  # gray levels of a stroke against what lies beside it
 CONTRAST_NOISE = 6.0  # the same in standard deviations of the picture's noise
 WEAK = 0.35  # of that contrast continues a stroke that began with all of it
 SHARP = 0.75  # of a stroke's height is gone one pixel beside it; blurred bone keeps more
-STROKE_SIZE_MIN = 5  # pixels
+STROKE_SIZE_MIN = 4  # pixels
 LEVELS_MAX = 3  # gray levels that strokes may have, for each polarity
 LEVEL_SHARE_MIN = 0.08  # of all strongly contrasting pixels
 BLENDED = 0.42  # of the way from the picture to white or black; noise stays far below
@@ -46,7 +46,7 @@ class Cleaned:
     Attributes
     ----------
     gray : ndarray of shape (M, N)
-        One value a picture pixel; under ink the nearest that shows the patient.
+        One value a picture pixel; where ink covers all of it the nearest that shows the patient.
     ink : ndarray of shape (M, N)
         Picture pixels that something is drawn on.
     blocked : ndarray of shape (M, N)
@@ -81,6 +81,7 @@ def clean(gray: Bytes, colored: Mask, zoom: Zoom) -> Cleaned:
     native, mixed = _native(gray, colored, scale)
     colored_native = _any(colored, scale)
     ink = mixed | colored_native
+    shown = colored_native & ~mixed & ~np.logical_and.reduce(_copies(colored, scale))
     ink |= strokes(native, ink)
     if scale == 1 and not colored.any():  # nothing else tells ink that blends into the picture
         ink |= blended(native)
@@ -88,7 +89,7 @@ def clean(gray: Bytes, colored: Mask, zoom: Zoom) -> Cleaned:
     alone = _enlarged(ink & ~mixed & ~colored_native, scale)
     drawn = colored | alone | (_enlarged(mixed, scale) & (gray != _enlarged(native, scale)))
     blocked = ndimage.maximum_filter(ink, size=3)
-    return Cleaned(filled(native.astype(np.float64), ink), ink, blocked, drawn)
+    return Cleaned(filled(native.astype(np.float64), ink & ~shown), ink, blocked, drawn)
 
 
 def _copies(page: NDArray[Any], scale: int) -> list[NDArray[Any]]:

@@ -31,7 +31,7 @@ LINE_MAX = 8  # page pixels; the width of a line
 MIDDLE_PX = 0.25  # a page pixel this near to the middle of a line counts half
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, slots=True)
 class Cell:
     """One closed cell, to the middle of the lines around it.
 
@@ -184,7 +184,7 @@ def _cell(column: _Column, drawn: Mask, number: int, scale: int) -> Cell:
     middle = belongs & ~inside & (to_other - to_cell < MIDDLE_PX)
     area = np.count_nonzero(belongs) - 0.5 * np.count_nonzero(middle)
     upper, lower = (_end(belongs, (top, left), scale, upper=upper) for upper in (True, False))
-    return Cell(area / scale**2, _ring(belongs, top, left, scale), upper, lower)
+    return Cell(float(area) / scale**2, _ring(belongs, top, left, scale), upper, lower)
 
 
 def _closed(labels: NDArray[np.int32], drawn: Mask, number: int, gap: int) -> tuple[Mask, Mask]:

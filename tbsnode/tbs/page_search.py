@@ -22,6 +22,7 @@ TONE_RANGE_MIN = 6  # gray levels within a block
 BLACK, WHITE = 4, 250  # text and paper lie beyond
 SIDE_MIN = 64  # page pixels; 90 mm at the coarsest scan step
 FILL_MIN = 0.25  # of a box that shows tones; soft tissue may be clipped
+LEVELS_MIN, LEVEL_SHARE_MIN = 20, 0.002  # gray levels, and the share of tones that makes one count
 PAPER_SHARE = 0.5  # of a line that is paper: there the picture has ended
 FLAT_SHARE = 0.98  # of a line that is dark paper: soft tissue may be nearly as dark
 FRAME_SHARE = 0.9  # of a line of one value: a frame, which a label may cross
@@ -130,11 +131,22 @@ def find_pictures(gray: Bytes, colored: Mask, stated: Box | None) -> tuple[tuple
     fitted = _fitted(page, stated)
     if fitted is None:
         return tuple((box, False) for box in found)
-    others = [box for box in found if box.overlap(fitted) < SAME_PLACE]
-    confirmed = len(others) < len(found) or _toned_share(page, fitted) > 2 * FILL_MIN
-    if confirmed:
-        return ((fitted, True), *((box, False) for box in others))
-    return (*((box, False) for box in found), (fitted, True))
+    same = next((box for box in found if box.overlap(fitted) >= SAME_PLACE), None)
+    others = tuple((box, False) for box in found if box is not same)
+    if same is not None:
+        return ((_agreed(fitted, same, stated), True), *others)
+    if _toned_share(page, fitted) > 2 * FILL_MIN:
+        return ((fitted, True), *others)
+    return (*others, (fitted, True))
+
+
+def _agreed(fitted: Box, by_content: Box, stated: Box) -> Box:
+    """Take each side from the content where the text agrees, else where the text says."""
+    ends = []
+    for side in ("top", "left", "bottom", "right"):
+        seen, said = getattr(by_content, side), getattr(stated, side)
+        ends.append(seen if abs(seen - said) <= 2 * STATED_ERROR else getattr(fitted, side))
+    return Box(*ends)
 
 
 def _paper(gray: Bytes, colored: Mask) -> tuple[int, float]:
@@ -164,6 +176,14 @@ def _toned_share(page: _Page, box: Box) -> float:
     return float(np.mean(toned)) if toned.size else 0.0
 
 
+def _shows_tones(page: _Page, box: Box) -> bool:
+    """Tell a picture from a chart in shades of gray."""
+    rows, columns = slice(box.top, box.bottom, STRIDE), slice(box.left, box.right, STRIDE)
+    counts = np.bincount(page.gray[rows, columns][_toned(page, box)], minlength=256)
+    many = np.count_nonzero(counts >= LEVEL_SHARE_MIN * counts.sum()) >= LEVELS_MIN
+    return bool(many and _toned_share(page, box) >= FILL_MIN)
+
+
 def _by_content(page: _Page) -> list[Box]:
     blocks = _toned_blocks(page)
     labels, count = ndimage.label(blocks, structure=np.ones((3, 3)))
@@ -181,7 +201,7 @@ def _by_content(page: _Page) -> list[Box]:
             box = _fit_side(page, box, side, FRAME_MAX)
         if min(box.bottom - box.top, box.right - box.left) < SIDE_MIN:
             continue
-        if _toned_share(page, box) >= FILL_MIN and not any(other.holds(box) for other in found):
+        if _shows_tones(page, box) and not any(other.holds(box) for other in found):
             found.append(box)
     return sorted(found, key=lambda box: -box.area)[:PICTURES_MAX]
 
@@ -228,7 +248,7 @@ def _to_frame(page: _Page, box: Box) -> Box:
         reach = (box.bottom - box.top) if side in ("top", "bottom") else (box.right - box.left)
         for outside in range(-FRAME_MAX, min(page.room(box, side), reach // 2) + 1):
             if _kind(page, page.line(box, side, outside)) == FRAME:
-                distance[side] = outside
+                distance[side] = max(outside, 0)
                 break
     if len(distance) < len(SIDES):
         return box
