@@ -1,8 +1,8 @@
 """``tbsnode demo``: a simulated scanner, this node, and a simulated PACS, all on this machine.
 
-The node is the real one, in processes of its own; only scanners and PACS are played here. Four studies
-show the four ways a study can end: TBS of a calibrated scanner, texture slope of one that is not, not
-applicable, and refused with a reason. The calibration is simulated, and every page says so.
+The node is the real one, in processes of its own; only scanners and PACS are played here. The studies show
+the ways one can end: TBS of a calibrated scanner, texture slope of one that is not (a display copy, a report
+page), not applicable, and refused with a reason. The calibration is simulated, and every page says so.
 """
 
 from __future__ import annotations
@@ -74,13 +74,17 @@ class Case:
     Attributes
     ----------
     kind, title : str
-        What `dicom.acquisition` calls it, and what people read.
+        What its files are called, and what people read.
     status, reason : str
         How the analysis ends; an empty reason: whatever it is.
     reported : bool
         Whether PDF and SR reach the PACS.
     calibrated : bool
         Whether the result has a TBS; it has none unless its scanner got the simulated calibration.
+    made_as : str
+        What `dicom.acquisition` calls it, where that is not `kind`.
+    attributes : tuple of (keyword, value) pairs
+        What its header says besides.
     """
 
     kind: str
@@ -89,13 +93,23 @@ class Case:
     reason: str = ""
     reported: bool = True
     calibrated: bool = False
+    made_as: str = ""
+    attributes: tuple[tuple[str, str], ...] = ()
 
 
 CASES = (
     Case("raw", "AP spine, 16-bit image, calibrated scanner", "scored", calibrated=True),
     Case("display", "AP spine, 8-bit display copy, another scanner", "scored"),
     Case("hip", "hip", "not_applicable", reported=False),
-    Case("page", "report page (RGB)", "refused", "REPORT_PAGE"),
+    Case("page", "report page (RGB), its picture cut out", "scored"),
+    Case(
+        "lossy",
+        "AP spine, compressed with loss",
+        "refused",
+        "LOSSY_COMPRESSION",
+        made_as="raw",
+        attributes=(("LossyImageCompression", "01"),),
+    ),
 )
 
 
@@ -142,7 +156,7 @@ def demo(*, keep: Keep = None) -> None:
     """Play scanner and PACS around a real node on this machine, and show where PDF and SR are.
 
     Takes less than a minute, needs no configuration and touches none. One scanner gets a simulated
-    calibration. Exit 0 if all four studies ended as they have to.
+    calibration. Exit 0 if all studies ended as they have to.
     """
     from tbsnode import config, node
 
@@ -261,7 +275,10 @@ def _acquire(folder: Path, shown: Progress) -> list[Acquired]:
     for number, case in enumerate(shown.track(CASES, description="Scanning"), start=1):
         patient = acquisition.PatientTags(patient_id=f"DEMO-{number}", name=f"Demo^{case.kind.title()}")
         items, uid = [], ""
-        instances = acquisition.study(case.kind, patient=patient, seed=number, study_date=today)
+        options = acquisition.Options(attributes=case.attributes)
+        instances = acquisition.study(
+            case.made_as or case.kind, patient=patient, seed=number, study_date=today, options=options
+        )
         for index, part10 in enumerate(instances):
             path = folder / "scanner" / f"{case.kind}-{index}.dcm"
             path.parent.mkdir(exist_ok=True)
