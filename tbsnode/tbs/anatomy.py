@@ -44,7 +44,7 @@ REDUCED_HEIGHT = 0.75  # of the neighbors [ISCD practice, design]
 CUT_MM = 3.0  # a boundary nearer to frame or padding than this is cut [design]
 
 # labels
-CREST_MM = 4.0  # top of the visible crest below the L4/L5 disc [design]
+CREST_MM = 2.0  # top of the visible crest below the L4/L5 disc [design]
 CREST_SD_MM = 10.0  # [design]
 CREST_PARTLY_SD_MM = 18.0  # of a crest too low, where the other side does not show the same [design]
 RIB_SD_MM = 9.0  # root of the lowest rib against its expected place [design]

@@ -20,7 +20,9 @@ from tbsnode.tbs.result import Vote
 from tbsnode.tbs.segmentation import Segmentation
 
 LEVELS = 4  # L1 to L4 lie between five discs
-RIB_ROOT = -0.5  # levels below the T12/L1 disc where the lowest rib leaves the column
+# levels below the T12/L1 disc where the lowest rib, drawn out straight, meets the column's edge: it
+# leaves T12 beside the pedicle, in the upper half, and bends down
+RIB_ROOT = -0.68
 SAME_MM = 12.0  # left and right of one thing; further apart they are two
 CHAIN_STRONG = 0.8  # evidence for each disc below which the chain itself is doubted
 CONTRADICTION = 0.65  # levels; a sign further away would rather have another label
@@ -28,6 +30,7 @@ ASSUMED_MAX = 0.5  # confidence where neither crest nor rib is seen
 # One sign cannot know how many lumbar vertebrae there are: crests alone count up from below, ribs
 # alone down from above, and with four or six both are a level off. Below `anatomy.LABELS_CERTAIN`.
 ONE_SIGN_MAX = 0.7
+CONFIRMS = 0.8  # logarithm of the odds, somewhat over 2 to 1, with which a sign must favor the chosen labeling
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,13 +120,12 @@ def label(found: Segmentation) -> Labeling:
     certain = min(1.0, max(0.0, (chain.value - chain.runner_up) / max(chain.value, 1e-9)) * 2.0)
     certain *= min(1.0, chain.value / (CHAIN_STRONG * len(chain.s_mm)))
     confidence = float(posterior[order[0]]) * certain * _agreement(found, signs, best)
-    seen = (signs.crest_mm is not None, signs.rib_mm is not None)
-    assumed = not seen[0] and not (seen[1] and signs.rib_sure)
+    assumed = signs.crest_mm is None and not (signs.rib_mm is not None and signs.rib_sure)
+    votes = tuple(_vote(cue, own, int(order[0])) for cue, own in ratings.items())
     if assumed:
         confidence = min(confidence, ASSUMED_MAX)
-    elif not all(seen):
+    elif best < 0 or not all(_confirms(vote) for vote in votes if vote.cue in ("crests", "ribs")):
         confidence = min(confidence, ONE_SIGN_MAX)
-    votes = tuple(_vote(cue, own, int(order[0])) for cue, own in ratings.items())
     return Labeling(best, confidence, second - best, assumed, signs, votes)
 
 
@@ -143,6 +145,11 @@ def _vote(cue: str, own: NDArray[np.float64], chosen: int) -> Vote:
         return Vote(cue=cue, shift=None, weight=0.0)
     order = np.argsort(-own, kind="stable")
     return Vote(cue=cue, shift=int(order[0]) - chosen, weight=float(np.log(own[order[0]] / own[order[1]])))
+
+
+def _confirms(vote: Vote) -> bool:
+    """Tell if a sign was seen and clearly favors the labeling that was chosen."""
+    return vote.shift == 0 and vote.weight >= CONFIRMS
 
 
 def disc_place(found: Segmentation, index: int) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from tbsnode.tbs import anatomy
@@ -13,9 +14,12 @@ from tbsnode.tbs.segmentation import Segmentation
 CREST_SHARE = 0.25  # of the side that must be bone at the lower border for a crest to be there
 CREST_TOP_SHARE = 0.10  # where less of the side is bone, the crest has ended
 CREST_BONE = 0.25  # of the step from soft tissue to column; the iliac wing has 0.44
-RIB_SLOPES = np.arange(0.15, 1.35, 0.1)
+RIB_SLOPES = np.arange(0.45, 1.80, 0.1)  # a transverse process is more nearly level
+RIB_BAND = (1.3, 3.6)  # half widths from the axis where ribs are looked for
+RIB_APART = 25  # millimeters, and half of that to either side, in which there is one rib
+RIB_STEP = 4  # grid columns between two samples of a line
+RIB_STRETCH = 12  # samples, 24 mm, along which a rib must be bright
 RIB_CONTRAST = 0.05  # of the step from soft tissue to column; a rib has 0.24
-RIB_PARTS = 2
 RIB_NOISE = 5.0  # robust deviations of all lines tried
 
 
@@ -121,27 +125,50 @@ def rib_peaks(
         Places along the axis where the lines meet the column's edge [mm], from the head down.
     """
     u = column.u_mm * sign
-    order = np.flatnonzero((u > 2.0 * half_mm) & (u < 3.5 * half_mm))[::4]
+    order = np.flatnonzero((u > RIB_BAND[0] * half_mm) & (u < RIB_BAND[1] * half_mm))[::RIB_STEP]
     rows = column.image.shape[0] if whole else round(0.75 * column.image.shape[0])
     image = ndimage.uniform_filter1d(column.image[:rows], round(4.0 / anatomy.GRID_MM) | 1, axis=0)
     ridge = (image - ndimage.uniform_filter1d(image, round(16.0 / anatomy.GRID_MM) | 1, axis=0))[:, order]
     clear = ndimage.minimum_filter1d(column.valid[:rows], 9, axis=0)[:, order]
-    roots = np.arange(-60, rows - 40 if whole else round(0.4 * column.image.shape[0]), 2)
+    # crests and the processes of L5 lie below
+    roots = np.arange(-140, round((0.72 if whole else 0.4) * column.image.shape[0]), 2)
     across = (u[order] - half_mm) / anatomy.GRID_MM
+    by_distance = np.argsort(across, kind="stable")
+    order, across = order[by_distance], across[by_distance]
+    ridge, clear = ridge[:, by_distance], clear[:, by_distance]
     place = np.round(roots[None, :, None] + RIB_SLOPES[:, None, None] * across).astype(np.intp)
     inside = (place >= 0) & (place < rows)
     at = np.clip(place, 0, rows - 1)
     counted = inside & clear[at, np.arange(order.size)]
     along = np.where(counted, ridge[at, np.arange(order.size)], 0.0)
-    parts = []
-    for part in np.array_split(np.arange(order.size), RIB_PARTS):
-        number = np.count_nonzero(counted[..., part], axis=2)
-        mean = np.sum(along[..., part], axis=2) / np.maximum(number, 1)
-        parts.append(np.where(number >= 0.6 * part.size, mean, 0.0))
-    mean = np.min(parts, axis=0)  # a rib is bright along all of its length
+    mean = _brightest_stretch(along, counted)
     best = np.max(mean, axis=0)
     # where there are ribs everywhere, most lines are on one, and the spread of lines is no noise
     noise = 0.0 if whole else 1.4826 * float(np.median(np.abs(mean - np.median(mean))))
     limit = max(RIB_CONTRAST * step, RIB_NOISE * noise, 0.6 * float(np.max(best, initial=0.0)), 1e-9)
-    peaks = np.flatnonzero((best >= limit) & (best >= ndimage.maximum_filter1d(best, 11)))
-    return [float(roots[peak] * anatomy.GRID_MM) for peak in peaks]
+    peaks = np.flatnonzero((best >= limit) & (best >= ndimage.maximum_filter1d(best, RIB_APART)))
+    return [_root(roots, mean, int(peak)) for peak in peaks]
+
+
+def _root(roots: NDArray[np.intp], mean: Image, peak: int) -> float:
+    """Average the roots of all lines that run inside one rib [mm]; the best of them may cross it aslant."""
+    near = slice(max(0, peak - 10), peak + 11)
+    weight = np.maximum(mean[:, near] - 0.85 * float(mean[:, peak].max()), 0.0)
+    return float(np.sum(weight * roots[near]) / np.sum(weight)) * anatomy.GRID_MM
+
+
+def _brightest_stretch(along: Image, counted: Mask) -> Image:
+    """Return for each line the brightness of its best stretch: of the darker of the stretch's halves.
+
+    A rib is bright along all of such a stretch, wherever it begins and ends; a transverse process is
+    shorter, and noise is not bright twice.
+    """
+    half = RIB_STRETCH // 2
+    zero = np.zeros((*along.shape[:-1], 1))
+    total = np.concatenate([zero, np.cumsum(along, axis=-1)], axis=-1)
+    number = np.concatenate([zero, np.cumsum(counted, axis=-1)], axis=-1)
+    sums, counts = (each[..., half:] - each[..., :-half] for each in (total, number))
+    means = np.where(counts >= 0.8 * half, sums / np.maximum(counts, 1), 0.0)
+    if means.shape[-1] <= half:
+        return np.zeros(along.shape[:-1])
+    return np.asarray(np.maximum(np.max(np.minimum(means[..., :-half], means[..., half:]), axis=-1), 0.0))
