@@ -7,7 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from skimage.draw import polygon2mask
 
 import tbsnode
 from tbsnode import analyze, read_pictures, tbs
@@ -50,6 +52,25 @@ def test_a_picture_that_was_read_measures_as_the_analysis_does(tmp_path: Path, k
     assert [level["region"] for level in row["vertebrae"]] == [
         [list(point) for point in level.region] for level in found.vertebrae
     ]
+
+
+def test_a_score_on_a_report_page_is_found_again(tmp_path: Path) -> None:
+    """As docs/researcher.md says it: the ring lies on the page, the pixels are those of the picture."""
+    path = write(tmp_path, "page")
+    (row,), (picture,) = analyze(path), read_pictures(path)
+    page = row["page"]
+    assert row["status"] == "scored"
+    for level in row["vertebrae"]:
+        ring = np.array(level["region"])
+        ring = (ring - (page["row"], page["column"]) - (page["scale"] - 1) / 2) / page["scale"]
+        mask = polygon2mask(picture.pixels.shape, ring)
+        if picture.blocked is not None:
+            mask &= ~picture.blocked
+        used = tbs.Parameters(**row["parameters"])
+        found = tbs.score_region(
+            picture.pixels, mask, pixel_spacing_mm=picture.pixel_spacing_mm, parameters=used
+        )
+        assert found.slope == pytest.approx(level["score"], abs=1e-6)
 
 
 def test_parameters_reach_the_number(tmp_path: Path) -> None:
