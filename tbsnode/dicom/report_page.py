@@ -24,7 +24,7 @@ TABLE, LINES, CONFIGURED = "results table", "page lines", "configuration"
 _WHOLE_FRAME = 0.8  # of the matrix; then a header's spacing can only be the picture's
 # mean distance of the lumbar discs over the patient's height; 0.0182 to 0.0222 in three people of 154 to
 # 180 cm (printed on sample reports): beyond these limits the table is another patient's
-_PITCH_OF_HEIGHT = (0.0150, 0.0255)
+_PITCH_OF_HEIGHT = (0.0160, 0.0255)
 _HEIGHT_M = (1.0, 2.3)  # beyond: entered in another unit
 _OUTLINE_TOLERANCE = 0.06  # relative; two readers of one bone edge differ by 3 % in area
 _SAME_SPACING = 0.05  # relative; areas are printed to a hundredth of a square centimeter
