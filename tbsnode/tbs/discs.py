@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import ndimage
 
-from tbsnode.tbs import anatomy
+from tbsnode.tbs import anatomy, endplates
 from tbsnode.tbs.axis import Column
 from tbsnode.tbs.field import Image, Mask
 
@@ -21,10 +21,12 @@ STEP_MM = 1.0  # positions and pitches of the chain
 SLOPES = np.linspace(-anatomy.DISC_SLOPE_MAX, anatomy.DISC_SLOPE_MAX, 17)
 SLOPE_COST = 0.35  # evidence lost at the steepest disc line
 DISC_GAIN = 0.9  # evidence a disc must bring to belong to the chain, in local standard deviations
+PAIR_WEIGHT = 10.0  # evidence for each step of height of a pair of endplates; they reach 0.05 to 0.2
+PAIR_LIMITS = (-0.1, 1.5)
 END_GAIN = 0.35  # evidence of a disc at the end of the chain, where its place is foretold
 END_LEVEL = 0.0  # and of the level between
-PITCH_COST = 0.10  # per mm of pitch change beyond `anatomy.PITCH_CHANGE_MM`
-PITCH_COST_MAX = 1.2  # a crushed level costs no more than this
+PITCH_COST = 0.16  # per mm of pitch change beyond `anatomy.PITCH_CHANGE_MM`
+PITCH_COST_MAX = 1.8  # a crushed level costs no more than this
 
 # What a level looks like from its upper disc (0) to its lower one (1), in local standard
 # deviations: weights of the mean of a band between two fractions of the level.
@@ -85,7 +87,7 @@ class Chain:
         return tuple(float(b - a) for a, b in zip(self.s_mm, self.s_mm[1:], strict=False))
 
 
-def profiles(column: Column, half_width_mm: Image, foreign: Mask) -> Profiles:
+def profiles(column: Column, half_width_mm: Image, foreign: Mask, step: float) -> Profiles:
     """Average the straightened picture in bands scaled by the width of the column.
 
     Parameters
@@ -96,6 +98,8 @@ def profiles(column: Column, half_width_mm: Image, foreign: Mask) -> Profiles:
         Half of the column's width along the axis.
     foreign : ndarray of shape (S, U)
         True on metal, which hides a level but does not end the spine.
+    step : float
+        From soft tissue to bone, on the scale of the picture.
     """
     relative = column.u_mm[None, :] / half_width_mm[:, None]
     magnitude = np.abs(relative)
@@ -116,6 +120,7 @@ def profiles(column: Column, half_width_mm: Image, foreign: Mask) -> Profiles:
         stack += _gaps(left, -SLOPES * arm, disc_mm) + _gaps(right, SLOPES * arm, disc_mm)
         lateral += (left + right) / (2 * len(anatomy.STRIPS))
     stack /= 2 * len(anatomy.STRIPS)
+    stack += np.clip(PAIR_WEIGHT * endplates.pairs(bare, half_width_mm, step, SLOPES), *PAIR_LIMITS)
     stack -= SLOPE_COST * (np.abs(SLOPES) / anatomy.DISC_SLOPE_MAX)[:, None] ** 2
     best = np.argmax(stack, axis=0)
     middle = (magnitude > anatomy.PARAMEDIAN[0]) & (magnitude < anatomy.PARAMEDIAN[1])
@@ -142,7 +147,9 @@ def _band(column: Column, inside: Mask) -> Image:
     part = np.s_[:, across[0] : across[-1] + 1]
     inside, valid = inside[part], column.valid[part]
     counted = inside & valid
-    mean = np.sum(column.image[part], axis=1, where=counted) / np.maximum(np.count_nonzero(counted, axis=1), 1)
+    mean = np.sum(column.image[part], axis=1, where=counted) / np.maximum(
+        np.count_nonzero(counted, axis=1), 1
+    )
     known = _counted(inside, valid)
     if known.any() and not known.all():
         places = np.arange(mean.size)

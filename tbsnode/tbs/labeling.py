@@ -30,7 +30,7 @@ ASSUMED_MAX = 0.5  # confidence where neither crest nor rib is seen
 # One sign cannot know how many lumbar vertebrae there are: crests alone count up from below, ribs
 # alone down from above, and with four or six both are a level off. Below `anatomy.LABELS_CERTAIN`.
 ONE_SIGN_MAX = 0.7
-CONFIRMS = 0.8  # logarithm of the odds, somewhat over 2 to 1, with which a sign must favor the chosen labeling
+CONFIRMS = 0.8  # logarithm of the odds (2.2 to 1) with which a sign must favor the chosen labeling
 
 
 @dataclass(frozen=True, slots=True)

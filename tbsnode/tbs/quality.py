@@ -109,21 +109,21 @@ def reduced_heights(heights_mm: Sequence[float | None]) -> dict[int, float]:
     Returns
     -------
     dict of int to float
-        Index and ratio of each level below `anatomy.REDUCED_HEIGHT` of the mean of its neighbors.
-        The lowest is judged first and is then no neighbor any more, so that two crushed levels side
-        by side do not excuse each other.
+        Index and ratio of each level below `anatomy.REDUCED_HEIGHT` of the mean of its neighbors, or
+        of the median of all others where that is larger. The lowest is judged first and is then no
+        neighbor any more: two crushed levels side by side do not excuse each other.
 
     Examples
     --------
     >>> reduced_heights([24.0, 16.0, 15.0, 26.0, None])
-    {2: 0.7142857142857143, 1: 0.64}
+    {2: 0.625, 1: 0.64}
     >>> reduced_heights([24.0, 24.0, 25.0])
     {}
     """
     left = {index: height for index, height in enumerate(heights_mm) if height is not None}
     found: dict[int, float] = {}
     while len(left) > 1:
-        ratios = {index: height / _neighbors(left, index) for index, height in left.items()}
+        ratios = {index: height / _expected(left, index) for index, height in left.items()}
         lowest = min(ratios, key=lambda index: (ratios[index], index))
         if ratios[lowest] >= anatomy.REDUCED_HEIGHT:
             break
@@ -132,11 +132,12 @@ def reduced_heights(heights_mm: Sequence[float | None]) -> dict[int, float]:
     return found
 
 
-def _neighbors(heights_mm: dict[int, float], index: int) -> float:
-    """Return the mean height of the nearest levels above and below."""
-    above = [height for other, height in heights_mm.items() if other < index][-1:]
-    below = [height for other, height in heights_mm.items() if other > index][:1]
-    return float(np.mean(above + below))
+def _expected(heights_mm: dict[int, float], index: int) -> float:
+    """Return the mean height of the levels next to one, or what most levels have if that is more."""
+    others = {other: height for other, height in heights_mm.items() if other != index}
+    above = [height for other, height in others.items() if other < index][-1:]
+    below = [height for other, height in others.items() if other > index][:1]
+    return max(float(np.mean(above + below)), float(np.median(list(others.values()))))
 
 
 def texture_findings(

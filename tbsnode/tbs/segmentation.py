@@ -121,7 +121,8 @@ def _levels(column: axis.Column, clipped: float | None, inverted: bool, tilt_deg
     foreign = metal.find_metal(column, found, None if clipped is None else (clipped - low) / (high - low))
     if _is_one_sided(column, found):
         raise SegmentationError(Finding(Code.WRONG_VIEW))
-    profile = discs.profiles(column, found.half_width, foreign)
+    step = float(np.median(found.bone - found.soft))
+    profile = discs.profiles(column, found.half_width, foreign, step)
     chain = discs.find_chain(profile)
     if chain is None or len(chain.s_mm) < DISCS_MIN:
         raise SegmentationError(Finding(Code.NO_SPINE_FOUND))

@@ -57,12 +57,9 @@ def test_levels_are_found_and_named(name: str, scanner: str) -> None:
     assert np.percentile(boundary, 95) < 3.0
     assert [v.label for v in measured.vertebrae] == ["L1", "L2", "L3", "L4"]
     assert excluded(measured) == {}
-    # the field of 137 mm is too narrow to show a large man's ribs: crests alone are not enough
-    sure = not (name == "man" and scanner in ("linear", "oblong"))
-    assert (measured.label_confidence > 0.8) == sure
-    assert (measured.alternative is None) == sure
-    assert ("LEVELS_UNCERTAIN" in codes(measured)) == (not sure)
-    assert not codes(measured) & {"LEVELS_ASSUMED", "INVERTED_GRAYSCALE", "SATURATED"}
+    assert measured.label_confidence > 0.8
+    assert measured.alternative is None
+    assert not codes(measured) & {"LEVELS_UNCERTAIN", "LEVELS_ASSUMED", "INVERTED_GRAYSCALE", "SATURATED"}
     assert ("FEW_GRAY_LEVELS" in codes(measured)) == (scanner in ("fine", "coarse"))
     assert measured.score == pytest.approx(np.mean([v.score for v in measured.vertebrae]))
 
@@ -132,7 +129,7 @@ def test_four_and_six_lumbar_vertebrae_are_never_silent(count: int, crests: bool
 def test_each_cue_has_its_vote() -> None:
     measured = spine.measure(spines.picture(Spine(), "fine"))
     votes = {vote.cue: vote for vote in measured.votes}
-    assert set(votes) == {"crests", "ribs", "field", "pitch", "density"}
+    assert set(votes) == {"crests", "ribs", "field", "pitch", "shape", "density"}
     assert votes["crests"].shift == votes["ribs"].shift == 0
     assert min(votes["crests"].weight, votes["ribs"].weight) > 0.5
     blind = spine.measure(spines.picture(Spine(ribs=False, crests=False), "fine"))
