@@ -2,7 +2,7 @@
 
 Brightness alone does not tell: spinous processes saturate on every display copy (0.55 % of all
 pixels on a fine one). They are narrow, upright and near the axis; screws lie beside it, rods and
-wires run on, blobs are wide.
+wires run on, blobs are wide. Sclerosis is as bright and wide, but has no sharp end.
 """
 
 from __future__ import annotations
@@ -23,6 +23,12 @@ PROCESS_WIDTH_MM = 14.0  # a spinous process is 6-8 mm wide and leans 2-4 mm
 PROCESS_RUN_MM = 10.5  # of bright pixels in one row of it
 WIDE_MM2 = 12.0  # a wire of 1 mm across half a vertebra
 HALO_MM = 1.5
+# Sclerotic facets of L4 and L5 saturate on display copies, up to some 75 mm2 each, and fade into the
+# bone around them; screws, rods and wires end sharply, and cement that does not is larger.
+RIM_MM = (1.0, 2.0)  # outside the shape, where metal has ended and bone has not
+FALLEN = 0.7  # of the brightness of the shape, above soft tissue
+SHARP_SHARE = 0.45  # of the rim that may still be brighter than that
+SOFT_MM2 = 100.0  # a shape without a sharp end is foreign from this size on
 
 
 def find_metal(column: Column, edges: Edges, clipped: float | None) -> Mask:
@@ -52,9 +58,21 @@ def find_metal(column: Column, edges: Edges, clipped: float | None) -> Mask:
     inside = np.abs(column.u_mm)[None, :] < edges.half_width[:, None]
     for blob, box in enumerate(ndimage.find_objects(labels, number), start=1):
         shape = labels[box] == blob
-        if shape.any(where=inside[box]) and _is_foreign(shape, column.u_mm[box[1]]):
+        if not (shape.any(where=inside[box]) and _is_foreign(shape, column.u_mm[box[1]])):
+            continue
+        large = np.count_nonzero(shape) * anatomy.GRID_MM**2 >= SOFT_MM2
+        if large or _ends_sharply(column, labels == blob, box, soft + FALLEN * (limit - soft)):
             metal[box] |= shape
     return np.asarray(ndimage.maximum_filter(metal, round(2 * HALO_MM / anatomy.GRID_MM) | 1))
+
+
+def _ends_sharply(column: Column, blob: Mask, box: tuple[slice, slice], fallen: float) -> bool:
+    """Tell metal from sclerosis: around metal the picture falls to that of bone within a millimeter."""
+    margin = round(RIM_MM[1] / anatomy.GRID_MM) + 1
+    wider = tuple(slice(max(0, part.start - margin), part.stop + margin) for part in box)
+    away = ndimage.distance_transform_edt(~blob[wider]) * anatomy.GRID_MM
+    rim = (away > RIM_MM[0]) & (away <= RIM_MM[1]) & column.valid[wider]
+    return not rim.any() or float(np.mean(column.image[wider][rim] >= fallen)) < SHARP_SHARE
 
 
 def _is_foreign(shape: Mask, u_mm: np.ndarray[tuple[int], np.dtype[np.float64]]) -> bool:

@@ -119,7 +119,7 @@ def _levels(column: axis.Column, clipped: float | None, inverted: bool, tilt_deg
     found = edges.find_edges(column, edges.typical_half_width(column))
     low, high = column.grid.gray
     foreign = metal.find_metal(column, found, None if clipped is None else (clipped - low) / (high - low))
-    if _is_one_sided(column, found):
+    if _is_one_sided(column, found, foreign):
         raise SegmentationError(Finding(Code.WRONG_VIEW))
     step = float(np.median(found.bone - found.soft))
     profile = discs.profiles(column, found.half_width, foreign, step)
@@ -131,11 +131,15 @@ def _levels(column: axis.Column, clipped: float | None, inverted: bool, tilt_deg
     return Segmentation(column, found, profile, chain, foreign, inverted, tilt_deg)
 
 
-def _is_one_sided(column: axis.Column, found: edges.Edges) -> bool:
-    """Tell a lateral view: bone beside one side of the column, and two halves that do not match."""
+def _is_one_sided(column: axis.Column, found: edges.Edges, foreign: Mask) -> bool:
+    """Tell a lateral view: bone beside one side of the column, and two halves that do not match.
+
+    Metal is left out: a screw on one side alone makes no lateral view.
+    """
+    usable = column.valid & ~foreign
     middle = column.u_mm.size // 2
     left, right = column.image[:, middle - 1 :: -1], column.image[:, middle + 1 :]
-    both = column.valid[:, middle - 1 :: -1] & column.valid[:, middle + 1 :]
+    both = usable[:, middle - 1 :: -1] & usable[:, middle + 1 :]
     across = column.u_mm[middle + 1 :][None, :] / found.half_width[:, None]
     inside, beside = both & (across < 1.0), both & (across > 1.1) & (across < 1.9)
     if min(np.count_nonzero(inside), np.count_nonzero(beside)) < ONE_SIDED_MIN:

@@ -63,6 +63,21 @@ def test_spinous_processes_are_not_metal_but_screws_wires_and_blobs_are() -> Non
         assert not marked[40:120].any(), name
 
 
+def test_sclerotic_facets_fade_and_are_no_metal_but_cement_is_larger() -> None:
+    """As bright, as wide and as clipped as a screw: only the end tells."""
+    s, u = np.arange(300)[:, None], (np.arange(321) - 160)[None, :] * 0.5
+
+    def fading(radius_mm: float) -> np.ndarray:
+        away = np.hypot((s - 200) * 0.5, u - 15.0)
+        return np.where(away < 2.5 * radius_mm, 0.9 + 1.0 * np.exp(-((away / radius_mm) ** 2)), 0.0)
+
+    found = edges.find_edges(column_of(np.full(300, 20.0), np.zeros((300, 321))), 20.0)
+    facet = column_of(np.full(300, 20.0), np.minimum(fading(7.0), 1.7))
+    assert np.count_nonzero(facet.image >= 1.65) * 0.25 > metal.BESIDE_MM2
+    assert not metal.find_metal(facet, found, 1.7).any()
+    assert metal.find_metal(column_of(np.full(300, 20.0), np.minimum(fading(14.0), 1.7)), found, 1.7).any()
+
+
 def test_bright_bone_outside_the_column_is_not_metal_in_it() -> None:
     s, u = np.arange(300)[:, None], (np.arange(321) - 160)[None, :] * 0.5
     crest = np.where((s > 240) & (u > 40.0), 3.0, 0.0)
