@@ -144,10 +144,10 @@ def settings_of(site: Site, on: date) -> AnalysisSettings:
 def _analyze(site: Site, study: StudyRow, current: Sequence[InstanceRow]) -> list[Spine]:
     """Analyze each distinct picture of the study once; scanners send copies under other UIDs."""
     settings = settings_of(site, datetime.fromtimestamp(study.content_at or 0.0, UTC).date())
-    pictures = _pictures(site, settings, current)
-    # what one instance of the examination states, as a report page does, holds for its other pictures
-    stated = next((image.results for _, image in pictures if image.results is not None), None)
-    stated = stated or _reported(site, current)
+    # what one instance of the examination states, a report or a page, holds for its other pictures
+    reported = _reported(site, current)
+    pictures = _pictures(site, settings, current, reported)
+    stated = next((image.results for _, image in pictures if image.results is not None), reported)
     return [
         Spine(instance=row, image=image, analysis=analyze_image(image, settings, stated))
         for row, image in pictures
@@ -169,7 +169,10 @@ def _reported(site: Site, current: Sequence[InstanceRow]) -> ScannerResults | No
 
 
 def _pictures(
-    site: Site, settings: AnalysisSettings, current: Sequence[InstanceRow]
+    site: Site,
+    settings: AnalysisSettings,
+    current: Sequence[InstanceRow],
+    reported: ScannerResults | None,
 ) -> list[tuple[InstanceRow, DensitometryImage]]:
     """Read each distinct picture that may be a spine."""
     seen: set[str] = set()
@@ -179,7 +182,7 @@ def _pictures(
             continue
         try:
             images = dicom_image.read_images(
-                site.archive.path(row.path), hints=settings.hints_for(row.identity)
+                site.archive.path(row.path), hints=settings.hints_for(row.identity), results=reported
             )
         except InstanceError:
             continue  # not an image after all; intake kept it as received
