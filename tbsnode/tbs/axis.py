@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from tbsnode.tbs import anatomy
@@ -17,6 +18,8 @@ from tbsnode.tbs.field import Grid, Image, Mask
 
 BLOCK = 10  # grid rows pooled for the path: 5 mm
 DEGREE = 3  # an S-shaped curve needs a cubic
+_STRIP = 64  # rows straightened at once; more leave the cache
+_SEEN = np.float32(0.99)  # of the weights of a straightened pixel must have been scanned
 
 
 def column_contrast(grid: Grid) -> Image:
@@ -35,24 +38,19 @@ def column_contrast(grid: Grid) -> Image:
     inner = [ndimage.uniform_filter1d(a, window, axis=1, mode="constant") for a in sums]
     outer = [ndimage.uniform_filter1d(a, flank, axis=1, mode="constant") for a in sums]
     offset = (window + flank) // 2 + 2
-    left = [_shifted(a, offset) for a in outer]
-    right = [_shifted(a, -offset) for a in outer]
-    center = inner[0] / np.maximum(inner[1], 1e-9)
-    sides = [pair[0] / np.maximum(pair[1], 1e-9) for pair in (left, right)]
-    seen = (inner[1] > 0.6) & (left[1] > 0.25) & (right[1] > 0.25)
+    columns = grid.image.shape[1] - 2 * offset  # the others have no flank on one side
+    contrast = np.full(grid.image.shape, np.nan)
+    if columns <= 0:
+        return contrast
+    center = inner[0][:, offset:-offset] / np.maximum(inner[1][:, offset:-offset], 1e-9)
+    sides = outer[0] / np.maximum(outer[1], 1e-9)
+    left, right = sides[:, :columns], sides[:, -columns:]
+    flanked = outer[1] > 0.25
+    seen = (inner[1][:, offset:-offset] > 0.6) & flanked[:, :columns] & flanked[:, -columns:]
     # the brighter side counts more: a femur or a lateral spine has one dark side only
-    contrast = center - (0.35 * np.minimum(*sides) + 0.65 * np.maximum(*sides))
-    return np.where(seen, contrast, np.nan)
-
-
-def _shifted(image: Image, columns: int) -> Image:
-    """Move an image to the right (left where negative), zeros following."""
-    out = np.zeros_like(image)
-    if columns > 0:
-        out[:, columns:] = image[:, :-columns]
-    else:
-        out[:, :columns] = image[:, -columns:]
-    return out
+    center -= 0.35 * np.minimum(left, right) + 0.65 * np.maximum(left, right)
+    np.copyto(contrast[:, offset:-offset], center, where=seen)
+    return contrast
 
 
 def trace(contrast: Image) -> Image:
@@ -170,13 +168,58 @@ def straighten(grid: Grid, coefficients: Image) -> Column:
     x = np.polyval(coefficients, y)
     angle = np.arctan(np.polyval(np.polyder(coefficients), y))
     half = round(anatomy.SIDE_MM / anatomy.GRID_MM)
-    across = np.arange(-half, half + 1)
-    where = np.stack(
-        [
-            y[:, None] - across[None, :] * np.sin(angle)[:, None],
-            x[:, None] + across[None, :] * np.cos(angle)[:, None],
-        ]
-    )
-    image = ndimage.map_coordinates(grid.image, where, order=1, mode="constant", cval=0.0)
-    valid = ndimage.map_coordinates(grid.valid.astype(np.float32), where, order=1, mode="constant") > 0.99
-    return Column(np.where(valid, image, 0.0), valid, y, x, angle, grid)
+    across = np.arange(-half, half + 1, dtype=np.float64)
+    image, valid = np.empty((y.size, across.size)), np.empty((y.size, across.size), dtype=np.bool_)
+    planes = _Planes.of(grid)
+    for first in range(0, y.size, _STRIP):
+        strip = np.s_[first : first + _STRIP]
+        down = y[strip, None] - across * np.sin(angle[strip, None])
+        right = x[strip, None] + across * np.cos(angle[strip, None])
+        image[strip], valid[strip] = planes.at(down, right)
+    return Column(image, valid, y, x, angle, grid)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Planes:
+    """A grid laid out for sampling: gray levels, what was scanned, and how many of 2 x 2 pixels were."""
+
+    image: Image
+    valid: Mask
+    number: NDArray[np.uint8]
+    shape: tuple[int, ...]
+
+    @classmethod
+    def of(cls, grid: Grid) -> _Planes:
+        valid = np.ascontiguousarray(grid.valid)
+        number = np.zeros(valid.shape, dtype=np.uint8)
+        for part in (valid[:-1, :-1], valid[:-1, 1:], valid[1:, :-1], valid[1:, 1:]):
+            number[:-1, :-1] += part
+        return cls(grid.image.ravel(), valid.ravel(), number.ravel(), valid.shape)
+
+    def at(self, y: Image, x: Image) -> tuple[Image, Mask]:
+        """Interpolate linearly where all that counts was scanned; elsewhere 0.
+
+        Adds up what `ndimage.map_coordinates` of order 1 adds up, in its order, in half of its time.
+        """
+        rows, columns = self.shape
+        inside = (y >= 0.0) & (y <= rows - 1) & (x >= 0.0) & (x <= columns - 1)
+        top, left = np.minimum(np.floor(y), rows - 2.0), np.minimum(np.floor(x), columns - 2.0)
+        first = (top * columns + left).astype(np.intp)
+        lower, right = y - top, x - left
+        upper, left = 1.0 - lower, 1.0 - right
+        corners = ((0, upper, left), (1, upper, right), (columns, lower, left), (columns + 1, lower, right))
+        image, part = np.zeros(y.shape), np.empty(y.shape)
+        for step, down, across in corners:
+            np.take(self.image, first + step, out=part, mode="clip")  # those outside count nowhere
+            part *= down
+            part *= across
+            image += part
+        number = np.take(self.number, first, mode="clip")
+        valid = inside & (number == len(corners))
+        mixed = np.nonzero(inside & (number > 0) & ~valid)
+        seen = np.zeros(mixed[0].size)
+        for step, down, across in corners:
+            seen += self.valid[first[mixed] + step] * down[mixed] * across[mixed]
+        valid[mixed] = seen.astype(np.float32) > _SEEN
+        image[~valid] = 0.0
+        return image, valid
