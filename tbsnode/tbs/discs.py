@@ -25,6 +25,9 @@ PAIR_WEIGHT = 10.0  # evidence for each step of height of a pair of endplates; t
 PAIR_LIMITS = (-0.1, 1.5)
 END_GAIN = 0.35  # evidence of a disc at the end of the chain, where its place is foretold
 END_LEVEL = 0.0  # and of the level between
+# a disc at an end is dropped where the level is shorter than this, and the disc fainter, than most
+SHORT_TOP, SHORT_BOTTOM = (0.75, 0.35), (0.85, 0.60)
+DISCS_KEPT = 4
 PITCH_COST = 0.16  # per mm of pitch change beyond `anatomy.PITCH_CHANGE_MM`
 PITCH_COST_MAX = 1.8  # a crushed level costs no more than this
 
@@ -226,7 +229,7 @@ def find_chain(profile: Profiles) -> Chain | None:
     best, value = _search(evidence, gain, pitches)
     if best is None:
         return None
-    best = _extend(best, evidence + DISC_GAIN, gain, pitches)
+    best = _without_doubtful_ends(_extend(best, evidence + DISC_GAIN, gain, pitches), evidence + DISC_GAIN)
     near = np.zeros(evidence.size, dtype=np.bool_)
     for place in best:
         near[max(0, place - 7) : place + 8] = True
@@ -255,6 +258,21 @@ def _extend(chain: list[int], evidence: Image, gain: Image, pitches: Image) -> l
             if evidence[place[pick]] < END_GAIN or level[pick] < END_LEVEL:
                 break
             chain = [*chain, int(place[pick])] if down else [int(place[pick]), *chain]
+    return chain
+
+
+def _without_doubtful_ends(chain: list[int], evidence: Image) -> list[int]:
+    """Drop a faint disc at an end that comes too soon: half a level seen at the border is no short one.
+
+    A crushed vertebra has discs as clear as the others; and levels grow downward, so that the first is
+    short more often than the last.
+    """
+    for end, next_, (short, faint) in ((0, 1, SHORT_TOP), (-1, -2, SHORT_BOTTOM)):
+        pitch = abs(chain[end] - chain[next_])
+        clear = float(np.median(evidence[chain]))
+        soon = pitch < short * float(np.median(np.diff(chain)))
+        if len(chain) > DISCS_KEPT and soon and evidence[chain[end]] < faint * clear:
+            chain = chain[1:] if end == 0 else chain[:-1]
     return chain
 
 

@@ -76,3 +76,13 @@ def test_the_middle_of_the_column_misleads_by_half_a_level_and_the_strips_do_not
     assert np.median(obvious) > 9.0
     assert np.max(misses_mm(row)) < 2.0
     assert found.chain.runner_up < 0.5 * found.chain.value
+
+
+@pytest.mark.parametrize(("height", "kept"), [(0.3, False), (1.0, True)])
+def test_a_faint_disc_that_comes_too_soon_at_the_lower_border_is_dropped(height: float, kept: bool) -> None:
+    places = [40, 110, 180, 250, 320]
+    soon = 320 + 50
+    evidence = bare_profiles([*places, soon]).evidence.copy()
+    evidence[soon - 8 : soon + 9] *= height
+    last = discs._without_doubtful_ends([place // 2 for place in (*places, soon)], evidence[::2])
+    assert (last[-1] == soon // 2) == kept
