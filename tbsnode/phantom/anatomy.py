@@ -68,6 +68,8 @@ class Spine:
         0 none, 1 severe.
     laminectomy : tuple of str
         Levels without spinous process.
+    fused : tuple of str
+        Levels grown together with the one below: bone instead of the disc, endplates gone.
     aorta : bool
         A calcified aorta beside the axis.
     gas, soft_tissue : float
@@ -107,6 +109,7 @@ class Spine:
     osteophytes: float = 0.0
     facet_sclerosis: float = 0.0
     laminectomy: tuple[str, ...] = ()
+    fused: tuple[str, ...] = ()
     aorta: bool = False
     gas: float = 1.0
     soft_tissue: float = 1.0
@@ -154,6 +157,8 @@ class Level:
         How far the corners reach out: spikes of 1-3 mm, osteophytes more [mm].
     quirks : tuple of 4 floats
         Between -1 and 1: asymmetry of the discs and of the pedicles, width of the arch's window, lean.
+    fused : (bool, bool)
+        Whether bone replaces the disc above and the disc below.
     """
 
     label: str
@@ -169,6 +174,7 @@ class Level:
     left_corner: float
     right_corner: float
     quirks: tuple[float, float, float, float]
+    fused: tuple[bool, bool] = (False, False)
 
     @property
     def pitch(self) -> float:
@@ -226,6 +232,8 @@ class Level:
         beyond = np.maximum(np.abs(height) - 1.0, 0.0) * self.body_half_height
         disc = np.where(height < 0.0, self.disc_above, self.disc_below) / 2.0
         notch = 1.0 - 0.16 * np.clip(beyond / disc, 0.0, 1.0) ** 0.7
+        if any(self.fused):
+            notch = np.where(np.where(height < 0.0, *self.fused), 1.0, notch)
         flare = waist + (1.0 - waist) * np.minimum(np.abs(height), 1.0) ** 2.4
         corner = np.where(side < 0.0, self.left_corner, self.right_corner)
         # Corners end where the disc begins: a spike is sharp on the disc's side.

@@ -95,6 +95,9 @@ def _front(depth: Array, u: Array, level: Level, spine: Spine) -> Array:
     rims = bump((height - plate) / 0.55) + 0.65 * bump((height - plate + 1.9) / 0.6)
     # Osteophytes and rims harden the corners.
     corner = bump((height - plate) / 1.6) * cover(edge - 4.0 - np.abs(u), 2.0)
+    if any(level.fused):
+        joined = np.where(depth < level.body_middle, *level.fused) & (height > plate - 4.0)
+        result, rims = np.where(joined, 1.0, result), np.where(joined, 0.25 * rims, rims)
     result += spine.posterior * ENDPLATE * rims + (0.08 + 0.35 * spine.osteophytes) * corner
     cortex = 0.07 * bump((edge - 2.0 - np.abs(u)) / 0.9) * body
     final: Array = (result + cortex) * lateral

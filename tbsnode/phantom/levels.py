@@ -60,6 +60,7 @@ def build_levels(spine: Spine, generator: np.random.Generator) -> tuple[Level, .
             left_corner=float(corners[0, k]),
             right_corner=float(corners[1, k]),
             quirks=(float(wobble[4, k]), float(wobble[5, k]), float(wobble[6, k]), float(wobble[7, k])),
+            fused=(k > 0 and labels[k - 1] in spine.fused, labels[k] in spine.fused),
         )
         for k in range(count)
     )

@@ -1,4 +1,4 @@
-"""Which levels are left out, and why: cut, metal or cement, reduced height, too small."""
+"""Which levels are left out, and why: cut, metal or cement, movement, fusion, reduced height, too small."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tbsnode.reasons import Code, Finding
-from tbsnode.tbs import anatomy, quality
+from tbsnode.tbs import anatomy, fusion, movement, quality
 from tbsnode.tbs.levels import Level, Source, area_mm2
 
 
@@ -26,23 +26,57 @@ def reasons(
         Body heights from T12 to L5, so that every level has two neighbors.
     """
     reduced = quality.reduced_heights(heights_mm)
-    brightness = [_brightness(source, level) for level in drawn]
+    if source.parameters.exclusion_policy == "none":  # spares what a person may judge otherwise
+        reduced = {}
+    dense = _dense(source, drawn)
+    moved = _moved(source, drawn)
+    fused = _fused(source, drawn)
     found: list[Finding | None] = []
     for index, level in enumerate(drawn):
         name, height = level.label, heights_mm[index + 1]
-        others = [value for i, value in enumerate(brightness) if i != index and np.isfinite(value)]
         if level.outline.cut:
             found.append(Finding(Code.LEVEL_CUT, vertebra=name))
-        elif _has_metal(source, level) or _is_dense(brightness[index], others):
+        elif dense[index]:
             found.append(Finding(Code.HIGH_DENSITY, vertebra=name))
-        elif index + 1 in reduced and height is not None and source.parameters.exclusion_policy != "none":
-            percent = ("percent", round(100 * reduced[index + 1]))
-            found.append(
-                Finding(Code.REDUCED_HEIGHT, vertebra=name, values=(("height_mm", round(height, 1)), percent))
-            )
+        elif moved[index] is not None:
+            found.append(Finding(Code.MOVEMENT, vertebra=name, values=(("step_mm", moved[index] or 0.0),)))
+        elif index in fused:
+            found.append(Finding(Code.LEVEL_FUSED, vertebra=name))
+        elif index + 1 in reduced and height is not None:
+            values = (("height_mm", round(height, 1)), ("percent", round(100 * reduced[index + 1])))
+            found.append(Finding(Code.REDUCED_HEIGHT, vertebra=name, values=values))
         else:
             found.append(_too_small(source, level))
     return tuple(found)
+
+
+def _dense(source: Source, drawn: Sequence[Level]) -> tuple[bool, ...]:
+    """Tell the levels with metal, and those much brighter than the others: cement or contrast."""
+    brightness = [_brightness(source, level) for level in drawn]
+    found = []
+    for index, level in enumerate(drawn):
+        others = [value for i, value in enumerate(brightness) if i != index and np.isfinite(value)]
+        found.append(_has_metal(source, level) or _is_dense(brightness[index], others))
+    return tuple(found)
+
+
+def _moved(source: Source, drawn: Sequence[Level]) -> tuple[float | None, ...]:
+    """Return the largest sideways step [mm] among the scan lines of each level, None where there is none."""
+    jumps = movement.find_jumps(source.found.column, source.found.edges, source.found.metal)
+    found: list[float | None] = []
+    for level in drawn:
+        rows = np.flatnonzero(level.mask.any(axis=1))
+        own = [abs(jump.step_mm) for jump in jumps if rows.size and rows[0] <= jump.row <= rows[-1]]
+        found.append(max(own, default=None))
+    return tuple(found)
+
+
+def _fused(source: Source, drawn: Sequence[Level]) -> set[int]:
+    """Return the levels above and below a disc that is bone."""
+    lines = [drawn[0].upper, *(level.lower for level in drawn)]
+    found = source.found
+    ratios = fusion.disc_ratios(found.column, found.edges, found.metal, lines)
+    return {level for disc in fusion.fused_discs(ratios) for level in (disc - 1, disc)}
 
 
 def _brightness(source: Source, level: Level) -> float:
