@@ -15,6 +15,7 @@ from tbsnode.errors import SegmentationError
 from tbsnode.reasons import Code, Finding
 from tbsnode.tbs import (
     anatomy,
+    curvature,
     exclusion,
     field,
     ink,
@@ -139,6 +140,7 @@ def measure(picture: Picture, parameters: Parameters | None = None) -> SpineMeas
         region_source=judged.region_source,
         findings=(
             *_picture_findings(found, names, judged),
+            *curvature.findings(judged.found.column, drawn[0].upper.s_mm, drawn[-1].lower.s_mm),
             *doubts,
             *seen.findings,
             *quality.resampling_findings(vertebrae, picture.pixel_spacing_mm),
