@@ -105,7 +105,12 @@ def nothing_is_lost_and_nothing_is_doubled(database_url: str, tmp_path: Path) ->
     with pacs(tmp_path) as peer:
         destination = nodes.Destination("pacs", peer.ae_title, peer.port)
         node = nodes.Node(
-            tmp_path / "node", peers.free_port(), [destination], database_url=database_url, quiet_s=2.0
+            tmp_path / "node",
+            peers.free_port(),
+            [destination],
+            database_url=database_url,
+            quiet_s=2.0,
+            workers=2,
         )
         with nodes.serving(node):
             senders = [Sender(node.port, images[n::_SENDERS]) for n in range(_SENDERS)]

@@ -20,6 +20,7 @@ from psycopg.rows import dict_row
 
 from tests import nodes, peers
 
+_LOOK_S = 0.1  # each look is a connection of its own, which a PostgreSQL server answers with a process
 _BUSY = ("receiving", "queued", "running")
 
 
@@ -94,7 +95,7 @@ class Ledger:
                 return False
             return all(row["state"] not in _BUSY for row in self.deliveries(uid))
 
-        peers.wait_until(settled, f"generation {generation} of {uid}", timeout_s)
+        peers.wait_until(settled, f"generation {generation} of {uid}", timeout_s, every_s=_LOOK_S)
         return self.study(uid)
 
     def settle_analysis(self, uid: str, *, generation: int = 1, timeout_s: float = 30.0) -> dict[str, Any]:
@@ -104,7 +105,7 @@ class Ledger:
             found = self.rows("SELECT * FROM tbs_study WHERE study_instance_uid = ?", uid)
             return bool(found) and found[0]["generation"] >= generation and found[0]["state"] not in _BUSY
 
-        peers.wait_until(over, f"generation {generation} of {uid}", timeout_s)
+        peers.wait_until(over, f"generation {generation} of {uid}", timeout_s, every_s=_LOOK_S)
         return self.study(uid)
 
     def settle_all(self, number: int, *, timeout_s: float = 60.0) -> None:

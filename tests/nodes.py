@@ -48,7 +48,7 @@ class Node:
     mode: str = "live"
     quiet_s: float = 1.0
     after_release_s: float = 0.2
-    workers: int = 2
+    workers: int = 1
     archive: str = "state/archive"
     settings: str = ""
     callers: str = ""

@@ -63,13 +63,15 @@ def free_port() -> int:
             return port
 
 
-def wait_until(condition: Callable[[], object], what: str, timeout_s: float = 20.0) -> None:
+def wait_until(
+    condition: Callable[[], object], what: str, timeout_s: float = 20.0, *, every_s: float = 0.02
+) -> None:
     """Poll `condition` until it is true; fail the test with `what` after `timeout_s`."""
     deadline = time.monotonic() + timeout_s
     while not condition():
         if time.monotonic() > deadline:
             pytest.fail(f"waited {timeout_s:g} s for: {what}")
-        time.sleep(0.02)
+        time.sleep(every_s)
 
 
 def answers(port: int) -> bool:

@@ -102,7 +102,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     destinations = [
         nodes.Destination(name, "STORESCP", port, options.get(name, "")) for name, port in ports.items()
     ]
-    node = nodes.Node(work / "node", peers.free_port(), destinations, workers=1)
+    node = nodes.Node(work / "node", peers.free_port(), destinations)
     house = House(node, Ledger(node), work, {}, ports)
     try:
         house.start("enhanced", "-xf", str(profiles), "Enhanced")

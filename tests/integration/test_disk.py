@@ -28,7 +28,7 @@ def test_a_full_disk_is_answered_and_the_study_arrives_later(tmp_path: Path) -> 
     uid = str(dcmread(path, stop_before_pixels=True).StudyInstanceUID)
     with peers.storescp(tmp_path) as pacs:
         destination = nodes.Destination("pacs", pacs.ae_title, pacs.port)
-        node = nodes.Node(tmp_path / "node", peers.free_port(), [destination], workers=1)
+        node = nodes.Node(tmp_path / "node", peers.free_port(), [destination])
         ledger = Ledger(node)
         node.min_free_bytes = MORE_THAN_ANY_DISK
         with nodes.serving(node):

@@ -78,7 +78,7 @@ def house(orthanc_server: peers.Orthanc, tmp_path_factory: pytest.TempPathFactor
     work = tmp_path_factory.mktemp("late")
     orthanc_server.clear()
     destinations = [nodes.Destination("pacs", orthanc_server.ae_title, orthanc_server.port)]
-    node = nodes.Node(work / "node", peers.free_port(), destinations, workers=1)
+    node = nodes.Node(work / "node", peers.free_port(), destinations)
     with nodes.serving(node):
         yield House(node, Ledger(node), orthanc_server, work)
         assert node.stop() == 0

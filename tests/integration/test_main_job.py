@@ -64,7 +64,12 @@ def house(
             nodes.Destination("reading", storescp.ae_title, storescp.port),
         ]
         node = nodes.Node(
-            work / "node", peers.free_port(), destinations, database_url=empty_database_url, migrates=True
+            work / "node",
+            peers.free_port(),
+            destinations,
+            database_url=empty_database_url,
+            workers=2,
+            migrates=True,
         )
         sent = {name: images(work / "sent", name) for name in PATIENTS}
         with nodes.serving(node):

@@ -44,7 +44,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     work = tmp_path_factory.mktemp("operate")
     with peers.storescp(work) as pacs:
         destination = nodes.Destination("pacs", pacs.ae_title, pacs.port)
-        node = nodes.Node(work / "node", peers.free_port(), [destination], quiet_s=600.0, workers=1)
+        node = nodes.Node(work / "node", peers.free_port(), [destination], quiet_s=600.0)
         with nodes.serving(node):
             house = House(node, Ledger(node), pacs, work)
             paths = images(work / "first", "OPERATE-1")

@@ -55,7 +55,6 @@ def machines(node_postgres_url: str, tmp_path: Path) -> Iterator[Machines]:
                 [destination],
                 database_url=node_postgres_url,
                 archive=str(tmp_path / "shared-archive"),
-                workers=1,
             )
             for name in ("front", "first", "second")
         ]
