@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import re
 from datetime import date
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from tbsnode.cli import options
 from tbsnode.dicom import acquisition
 from tbsnode.pipeline import calibrate
+from tbsnode.pipeline.analyze import AnalysisSettings, FileResult, analyze_file
 from tbsnode.tbs.calibration import Calibration, Kind
 from tests import paired
 
@@ -37,14 +39,23 @@ def spines(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return paths
 
 
+@functools.cache
+def measured(path: Path, settings: AnalysisSettings) -> tuple[FileResult, ...]:
+    """What the node measures of a file, once for all tests: nobody here changes a file."""
+    return analyze_file(path, settings)
+
+
+@pytest.fixture(autouse=True)
+def _measures_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calibrate, "analyze_file", measured)
+
+
 @pytest.fixture(scope="module")
 def scores(spines: list[Path]) -> dict[str, float]:
     """The scores that the node computes for them; only those with all four levels."""
-    from tbsnode.pipeline.analyze import AnalysisSettings, analyze_file
-
     found = {}
     for path in spines:
-        (result,) = analyze_file(path, AnalysisSettings())
+        (result,) = measured(path, AnalysisSettings())
         if result.analysis.score is not None and len(result.analysis.included) == 4:
             found[str(path)] = result.analysis.score
     assert len(found) >= 30
