@@ -50,34 +50,46 @@ def scanned_field(image: Image, padding_value: float | None = None) -> Mask:
     >>> scanned_field(picture)[0].tolist()
     [False, False, True, True, True]
     """
-    padded = np.zeros(image.shape, dtype=np.bool_)
-    for turned, target in ((image, padded), (image.T, padded.T)):
-        target |= _blocks(turned, padding_value)
-        target |= _blocks(turned[:, ::-1], padding_value)[:, ::-1]
-    return ~padded
+    row, column = np.arange(image.shape[0])[:, None], np.arange(image.shape[1])[None, :]
+    left, top = _depths(image, padding_value)[:, None], _depths(image.T, padding_value)[None, :]
+    right = _depths(image[:, ::-1], padding_value)[:, None]
+    bottom = _depths(image.T[:, ::-1], padding_value)[None, :]
+    scanned = (column >= left) & (column < image.shape[1] - right)
+    scanned &= row >= top
+    scanned &= row < image.shape[0] - bottom
+    return np.asarray(scanned)
 
 
-def _blocks(image: Image, padding_value: float | None) -> Mask:
-    """Mark the flat blocks that start at the left border."""
-    columns = image.shape[1]
+def _depths(image: Image, padding_value: float | None) -> NDArray[np.intp]:
+    """Measure the flat blocks that start at the left border, in each row."""
     edge = image[:, 0]
     depth = _run_lengths(image)
-    padded = np.zeros(image.shape, dtype=np.bool_)
+    padded = np.zeros_like(depth)
+    least = max(1.0, SHARE_MIN * image.size)
     for level in np.unique(edge[depth >= DEPTH_MIN]):
         of_level = np.where(edge == level, depth, 0)
         known = padding_value is not None and level == padding_value
         if not known:
+            if of_level.sum() < least:  # a staircase is no more than this
+                continue
             of_level = _staircase(of_level)
-        if of_level.sum() >= max(1.0, SHARE_MIN * image.size) or known:
-            padded |= np.arange(columns)[None, :] < of_level[:, None]
+        if of_level.sum() >= least or known:
+            padded += of_level  # no row has two levels
     return padded
 
 
 def _run_lengths(image: Image) -> NDArray[np.intp]:
     """Count in each row the pixels from the left that equal the first."""
-    differs = image != image[:, :1]
-    first = np.argmax(differs, axis=1)
-    return np.asarray(np.where(differs.any(axis=1), first, image.shape[1]), dtype=np.intp)
+    depth = np.zeros(image.shape[0], dtype=np.intp)
+    rows = np.arange(image.shape[0])
+    start, stop = 0, 2  # most runs end at once; what is left is looked at in ever wider bands
+    while rows.size and start < image.shape[1]:
+        differs = image[rows, start:stop] != image[rows, :1]
+        ended = differs.any(axis=1)
+        depth[rows] = start + np.where(ended, np.argmax(differs, axis=1), differs.shape[1])
+        rows = rows[~ended]
+        start, stop = stop, 4 * stop
+    return depth
 
 
 def _staircase(depth: NDArray[np.intp]) -> NDArray[np.intp]:
