@@ -7,7 +7,8 @@ import numpy as np
 from tbsnode.tbs import anatomy, landmarks
 from tbsnode.tbs.segmentation import Segmentation
 
-UPSIDE_DOWN_WEIGHT = 1.8  # more than any one sign may weigh
+# The signs together; upright spines stay below -1. A chain half a level off turns one sign round.
+UPSIDE_DOWN_WEIGHT = 0.8
 SPINOUS_PART = (0.60, 0.95)  # of a level, where its spinous process is; the lower end is disc
 THORACIC_RIBS = 5  # on both sides; a lumbar field shows two or three lines, of T12, T11 and a process
 
@@ -25,7 +26,7 @@ def is_upside_down(found: Segmentation) -> bool:
 
     The window between the laminae lies in the lower half of the levels, the column narrows and the
     levels shrink downward, and crests are at the upper border only (ribs there may pass for them).
-    Each sign speaks as loud as it is clear, none alone is enough.
+    Each sign speaks as loud as it is clear; the width is the surest.
     """
     pitches, width = np.array(found.chain.pitches_mm), found.edges.half_width
     growth = float(np.polyfit(np.arange(pitches.size), pitches / pitches.mean(), 1)[0])
