@@ -50,6 +50,9 @@ _DATE_TIMES = (
     ("SeriesDate", "SeriesTime"),
     ("StudyDate", "StudyTime"),
 )
+# What a sender writes where nothing was given, besides leaving the attribute empty.
+_NOTHING_GIVEN = ("NONE", "NO", "N", "NIL", "NOT GIVEN", "WITHOUT", "0", "N/A", "NA", "-")
+_DEFINITELY_PREGNANT = 3  # Pregnancy Status, PS3.3 C.7.2.2; 2 is possible, 4 unknown
 _DAYS_OF_AGE_UNIT = {"Y": 365.25, "M": 30.4375, "W": 7.0, "D": 1.0}
 
 
@@ -98,10 +101,32 @@ def identity_of(header: Header) -> InstanceIdentity:
         rows=rows[0] if rows else 0,
         columns=columns[0] if columns else 0,
         number_of_frames=max(1, int(frames[0])) if frames else 1,
+        patient_orientation=tuple(part.strip().upper() for part in header.texts("PatientOrientation")),
+        body_declarations=body_declarations(header),
         claim=claim_of(header),
         is_image=sop_classes.is_image(sop_class_uid),
         made_by_tbsnode=header.text("ManufacturerModelName").lower() == MODEL_NAME,
     )
+
+
+def body_declarations(header: Header) -> tuple[str, ...]:
+    """Return what the header declares about the body that spoils an absorptiometry.
+
+    Returns
+    -------
+    tuple of str
+        Any of ``"contrast medium"``, ``"radiopharmaceutical"`` and ``"pregnancy"`` (the survey NHANES
+        excludes all three).
+    """
+    agent = header.text("ContrastBolusAgent").upper().strip(" .")
+    found = []
+    if (agent and agent not in _NOTHING_GIVEN) or header.items("ContrastBolusAgentSequence"):
+        found.append("contrast medium")
+    if header.items("RadiopharmaceuticalInformationSequence"):
+        found.append("radiopharmaceutical")
+    if header.shorts("PregnancyStatus")[:1] == (_DEFINITELY_PREGNANT,):
+        found.append("pregnancy")
+    return tuple(found)
 
 
 def claim_of(header: Header) -> Claim:
@@ -111,7 +136,10 @@ def claim_of(header: Header) -> Claim:
         if claim is not Claim.SILENT:
             return claim
     meanings = [item.text("CodeMeaning") for name in _CLAIMING_CODES for item in header.items(name)]
-    return _claim(" ".join(meanings))
+    named = _claim(" ".join(meanings))
+    if named is Claim.SILENT and header.text("PatientOrientation").strip().upper()[:1] in ("A", "P"):
+        return Claim.OTHER  # rows run from back to front or the reverse: a lateral view
+    return named
 
 
 def _claim(text: str) -> Claim:

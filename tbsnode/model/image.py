@@ -89,6 +89,8 @@ class InstanceIdentity:
     body_part_examined: str = ""
     acquisition_date_time: str = ""  # YYYYMMDDHHMMSS, best of acquisition, content, series, study
     order_codes: tuple[str, ...] = ()  # code values and descriptions of procedure and request
+    patient_orientation: tuple[str, ...] = ()  # where rows and columns run to, as ("L", "F")
+    body_declarations: tuple[str, ...] = ()  # "contrast medium", "radiopharmaceutical", "pregnancy"
     rows: int = 0
     columns: int = 0
     number_of_frames: int = 1

@@ -42,6 +42,7 @@ ENTRIES: dict[Code, Entry] = {
     Code.WRONG_VIEW: Entry(
         "The picture is not an AP view of the lumbar spine.",
         "Reading physician: check which image was sent; send the AP spine image.",
+        ("Patient Orientation {detail}.",),
     ),
     Code.NO_SPINE_FOUND: Entry(
         "No lumbar spine was found in the picture.",
@@ -81,9 +82,9 @@ ENTRIES: dict[Code, Entry] = {
         "Reading physician: check the image. Nothing was measured.",
     ),
     Code.RECENT_CONTRAST: Entry(
-        "Contrast medium or a nuclear medicine examination shortly before the scan is declared.",
-        "Reading physician: no score is given; repeat the scan when the material has left the body.",
-        ("{detail}.",),
+        "The header declares contrast medium, a nuclear medicine examination or a pregnancy.",
+        "Reading physician: no score is given; repeat the scan when the reason is past.",
+        ("Declared: {detail}.",),
     ),
     Code.NOT_DICOM: Entry(
         "This is not a DICOM file.",
@@ -272,7 +273,8 @@ ENTRIES: dict[Code, Entry] = {
         ("Noise {noise_percent} % of the bone's contrast.",),
     ),
     Code.DEGENERATIVE_STEP: Entry(
-        "{level} differs from its neighbors as degeneration does. It is kept in the score.",
+        "{level} differs from a neighbor by more than 1.0 T-score, as after degeneration or fracture. "
+        "It is kept in the score.",
         "Reading physician: decide if {level} counts.",
         ("T-score step {t_score_step}.", "Without {level}: {score_without}."),
     ),
@@ -282,7 +284,8 @@ ENTRIES: dict[Code, Entry] = {
         ("Curve {curve_mm} mm.", "{curve_degrees} degrees."),
     ),
     Code.MIRRORED: Entry(
-        "The header says that the picture is mirrored. The score does not depend on it.",
+        "The header says that the picture is mirrored or turned. Nothing was turned: the picture shows the "
+        "head at the top. The score does not depend on left and right.",
         "Scanner operator: check orientation and export.",
         ("Patient Orientation {detail}.",),
     ),

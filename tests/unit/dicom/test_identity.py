@@ -54,6 +54,7 @@ def test_by_hand(tmp_path: Path) -> None:
         acquisition_date_time="20240305101622",
         rows=24,
         columns=20,
+        patient_orientation=("L", "F"),
         claim=Claim.SPINE,
         is_image=True,
     )  # fmt: skip
@@ -94,6 +95,43 @@ def test_by_hand(tmp_path: Path) -> None:
 )
 def test_claim(identity: Any, changes: dict[str, Any], claim: str) -> None:
     assert identity(**changes).claim == claim
+
+
+SILENT = {"ProtocolName": None, "BodyPartExamined": None, "ViewPosition": None}
+
+
+@pytest.mark.parametrize(
+    ("orientation", "claim"),
+    [
+        (["A", "F"], "other"),
+        (["PL", "F"], "other"),
+        (["L", "F"], "silent"),
+        (["R", "H"], "silent"),
+        ("", "silent"),
+    ],
+)
+def test_rows_from_front_to_back_are_a_lateral_view(identity: Any, orientation: Any, claim: str) -> None:
+    assert identity(**SILENT, PatientOrientation=orientation).claim == claim
+    assert identity(PatientOrientation=orientation).claim is Claim.SPINE  # what is named comes first
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, ()),
+        ({"ContrastBolusAgent": "NONE"}, ()),
+        ({"ContrastBolusAgent": " no "}, ()),
+        ({"ContrastBolusAgent": "Iohexol"}, ("contrast medium",)),
+        ({"ContrastBolusAgentSequence": [sources.code("1", "99X", "Barium")]}, ("contrast medium",)),
+        ({"RadiopharmaceuticalInformationSequence": [Dataset()]}, ("radiopharmaceutical",)),
+        ({"PregnancyStatus": 2}, ()),
+        ({"PregnancyStatus": 3, "ContrastBolusAgent": "X"}, ("contrast medium", "pregnancy")),
+    ],
+)
+def test_what_the_header_declares_of_the_body(
+    identity: Any, changes: dict[str, Any], expected: tuple[str, ...]
+) -> None:
+    assert identity(**changes).body_declarations == expected
 
 
 def test_claim_by_procedure_code(identity: Any) -> None:
