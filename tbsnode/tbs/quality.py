@@ -6,7 +6,8 @@ each is a named constant with its unit.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -25,6 +26,7 @@ SPREAD_MAX = 0.20  # of one level from the mean of the others; natural spread ab
 SATURATED_SHARE = 0.08  # of the regions; spinous processes alone reach 0.04
 METAL_MM2 = 6.0  # of a level, halo included, before it is left out
 DENSE_LEVEL = 1.6  # times the median of the levels: cement, contrast
+T_SCORE_STEP = 1.0  # from an adjacent vertebra, before a level is doubted [ISCD]
 REGION_MIN_PIXELS = 16  # along either dimension
 
 BMI_RANGE = (15.0, 37.0)
@@ -234,3 +236,46 @@ def level_findings(vertebrae: Sequence[Vertebra]) -> tuple[Finding, ...]:
                 spread = (("difference", round(difference, 3)),)
                 found.append(Finding(Code.TECHNICAL_SPREAD, vertebra=vertebra.label, values=spread))
     return tuple(found)
+
+
+def degenerative_findings(
+    vertebrae: Sequence[Vertebra], t_scores: Mapping[str, float | None]
+) -> tuple[Finding, ...]:
+    """Doubt a level whose T-score is more than 1.0 from that of an adjacent one; it is kept.
+
+    Parameters
+    ----------
+    vertebrae : sequence of Vertebra
+        L1 to L4.
+    t_scores : mapping of str to float or None
+        The scanner's own T-score of each level.
+
+    Returns
+    -------
+    tuple of Finding
+        `DEGENERATIVE_STEP` with the step, and with the mean score of the other levels where two or more
+        remain. Of two levels apart, the one that is apart from all its neighbors is named; where that does
+        not tell, the denser, since degeneration adds bone.
+    """
+    known = [(v, t_scores.get(v.label)) for v in vertebrae]
+    steps: list[tuple[int, int, float]] = []
+    for index, ((above, first), (below, second)) in enumerate(pairwise(known)):
+        if above.included and below.included and first is not None and second is not None:
+            steps.append((index, index + 1, second - first))
+    large = [each for each in steps if round(abs(each[2]), 6) > T_SCORE_STEP]
+    found: dict[int, float] = {}
+    for upper, lower, step in large:
+        apart = [all(s in large for s in steps if level in s[:2]) for level in (upper, lower)]
+        denser = lower if step > 0 else upper
+        named = denser if apart[0] == apart[1] else (upper if apart[0] else lower)
+        own = step if named == lower else -step
+        found[named] = max(own, found.get(named, own), key=abs)
+    return tuple(_degenerative(vertebrae, index, step) for index, step in sorted(found.items()))
+
+
+def _degenerative(vertebrae: Sequence[Vertebra], index: int, step: float) -> Finding:
+    values = [("t_score_step", round(step, 1))]
+    others = [v.score for i, v in enumerate(vertebrae) if i != index and v.included and v.score is not None]
+    if len(others) >= 2:
+        values.append(("score_without", round(float(np.mean(others)), 3)))
+    return Finding(Code.DEGENERATIVE_STEP, vertebra=vertebrae[index].label, values=tuple(values))

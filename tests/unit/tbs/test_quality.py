@@ -142,3 +142,41 @@ def test_rise_between_one_and_two_pixels() -> None:
     assert codes(quality.resampling_findings(with_rise(1.9), (0.5, 0.6))) == ["RESAMPLED"]
     assert quality.resampling_findings(with_rise(1.7), (0.5, 0.6)) == ()
     assert quality.resampling_findings([vertebra("L1", 1.2)], (0.5, 0.6)) == ()
+
+
+STEPS = {
+    "alike": ((-1.0, -1.2, -0.9, -0.8), {}),
+    "exactly 1.0 is none": ((-1.0, 0.0, 1.0, 2.0), {}),
+    "exactly 1.0 in tenths": ((0.3, 1.3, 2.3, 3.3), {}),
+    "one dense level": ((-1.0, -1.0, 1.5, -1.0), {"L3": 2.5}),
+    "a level at the end": ((-3.0, -1.0, -1.0, -1.0), {"L1": -2.0}),
+    "two dense levels": ((-1.0, -1.0, 1.0, 1.2), {"L3": 2.0}),
+    "every other one": ((2.0, 0.0, 2.0, 0.0), {"L1": 2.0, "L3": 2.0}),
+    "not stated": ((None, -1.0, None, 3.0), {}),
+}
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_steps_of_t_scores(name: str) -> None:
+    values, expected = STEPS[name]
+    levels = [vertebra("L1", 1.2), vertebra("L2", 1.3), vertebra("L3", 1.4), vertebra("L4", 1.5)]
+    t_scores = dict(zip(("L1", "L2", "L3", "L4"), values, strict=True))
+    found = quality.degenerative_findings(levels, t_scores)
+    assert {finding.vertebra: dict(finding.values)["t_score_step"] for finding in found} == expected
+    assert all(finding.severity is Severity.WARN for finding in found)
+
+
+def test_the_score_without_a_doubted_level() -> None:
+    levels = [vertebra("L1", 1.2), vertebra("L2", 1.3), vertebra("L3", 1.7), vertebra("L4", 1.4)]
+    t_scores = {"L1": -1.0, "L2": -1.0, "L3": 1.0, "L4": -1.0}
+    (finding,) = quality.degenerative_findings(levels, t_scores)
+    assert finding == Finding(Code.DEGENERATIVE_STEP, "L3", (("t_score_step", 2.0), ("score_without", 1.3)))
+    (finding,) = quality.degenerative_findings(levels[1:3], t_scores)  # one level alone is no score
+    assert dict(finding.values) == {"t_score_step": 2.0}
+
+
+def test_a_level_left_out_is_no_neighbor() -> None:
+    cut = Finding(Code.LEVEL_CUT, "L1")
+    levels = [vertebra("L1", 1.2, excluded=cut), vertebra("L2", 1.3), vertebra("L3", 1.4)]
+    assert quality.degenerative_findings(levels, {"L1": 3.0, "L2": 0.0, "L3": 0.0}) == ()
+    assert quality.degenerative_findings(levels, {}) == ()
