@@ -68,7 +68,7 @@ def sentence(finding: Finding, *, language: str = "en") -> str:
     words = LANGUAGES[language]
     entry = words.entries[finding.code]
     known = {name: _shown(value) for name, value in finding.values if _usable(value)}
-    used = [detail for detail in entry.details if _names(detail) <= known.keys()]
+    used = [detail for detail in entry.details if _names(detail) <= known.keys() | {"level"}]
     quoted = frozenset[str]().union(*map(_names, used))
     filled = {**known, "level": finding.vertebra or words.phrases["a_vertebra"]}
     parts = [template.format_map(filled) for template in (entry.found, *used)]
