@@ -19,7 +19,7 @@ from tbsnode.errors import AnalysisError, InstanceError
 from tbsnode.model import Analysis, AnalysisStatus, Claim, DensitometryImage, InputClass, InstanceIdentity
 from tbsnode.pipeline.interpret import Interpreting, interpreted
 from tbsnode.reasons import Code, Finding, Severity
-from tbsnode.tbs import quality, spine
+from tbsnode.tbs import declared, quality, spine
 from tbsnode.tbs.parameters import Parameters
 from tbsnode.tbs.result import LABELS, ScannerRegions
 
@@ -145,13 +145,7 @@ def analyze_image(
     if image.identity.claim is Claim.OTHER:
         return _outcome(image, settings, Finding(Code.NOT_AP_SPINE), AnalysisStatus.NOT_APPLICABLE)
     image = _with_results(image, stated)
-    who = image.identity.demographics
-    patient = quality.patient_findings(
-        age_years=who.age_years,
-        sex=who.sex,
-        bmi=who.bmi,
-        has_size=who.height_m is not None and who.weight_kg is not None,
-    )
+    declarations = _declared(image.identity)
     try:
         measured = None if image.refusal else _measure(image, settings.parameters)
     except AnalysisError as error:
@@ -159,10 +153,25 @@ def analyze_image(
     if measured is None:
         assert image.refusal is not None
         return _refused(image, settings, image.refusal)
-    forbidding = next((f for f in patient if f.severity is Severity.FAIL), None)
+    forbidding = next((f for f in declarations if f.severity is Severity.FAIL), None)
     if forbidding is not None:
         return _outcome(image, settings, forbidding, AnalysisStatus.REFUSED)
-    return _scored(image, settings, measured, patient)
+    return _scored(image, settings, measured, declarations)
+
+
+def _declared(identity: InstanceIdentity) -> tuple[Finding, ...]:
+    """Judge what the header says of the patient: age, sex, size, contrast medium, position."""
+    who = identity.demographics
+    return (
+        *quality.patient_findings(
+            age_years=who.age_years,
+            sex=who.sex,
+            bmi=who.bmi,
+            has_size=who.height_m is not None and who.weight_kg is not None,
+        ),
+        *declared.body_findings(identity.body_declarations),
+        *declared.position_findings(identity.patient_orientation),
+    )
 
 
 def _with_results(image: DensitometryImage, stated: ScannerResults | None) -> DensitometryImage:
@@ -223,7 +232,7 @@ def _scored(
     image: DensitometryImage,
     settings: AnalysisSettings,
     measured: SpineMeasurement,
-    patient: tuple[Finding, ...],
+    declarations: tuple[Finding, ...],
 ) -> Analysis:
     excluded = tuple(
         Finding(Code.LEVEL_EXCLUDED, vertebra=v.label, values=(("reason", v.excluded.code.value),))
@@ -242,9 +251,16 @@ def _scored(
         votes=measured.votes,
         statistics=measured.statistics,
         region_source=measured.region_source,
-        findings=(*image.findings, *measured.findings, *excluded, *patient),
+        findings=(*image.findings, *measured.findings, *excluded, *_steps(image, measured), *declarations),
     )
     return interpreted(scored, settings.interpreting)
+
+
+def _steps(image: DensitometryImage, measured: SpineMeasurement) -> tuple[Finding, ...]:
+    """Compare the scanner's T-scores of neighboring levels, where it states them."""
+    sites = () if image.results is None else image.results.sites
+    t_scores = {each.site: each.t_score for each in sites if each.site in LABELS}
+    return quality.degenerative_findings(measured.vertebrae, t_scores)
 
 
 def _outcome(

@@ -1,0 +1,158 @@
+"""One picture under changed headers: what refuses it, what is only said, what changes nothing."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+
+from tbsnode.dicom import acquisition
+from tbsnode.dicom.image import read_images
+from tbsnode.model import Analysis, AnalysisStatus
+from tbsnode.model.densitometry import ScannerResults, SiteResult
+from tbsnode.pipeline.analyze import AnalysisSettings, analyze_file, analyze_image
+from tbsnode.reasons import Code
+from tbsnode.text import sentence
+from tests import sources
+
+
+@pytest.fixture(scope="module")
+def part10() -> bytes:
+    (made,) = acquisition.study(
+        "display",
+        patient=acquisition.PatientTags(),
+        seed=1,
+        study_date="20261101",
+        options=acquisition.Options(small=True),
+    )
+    return made
+
+
+def write(folder: Path, part10: bytes, **changes: Any) -> Path:
+    ds = dcmread(BytesIO(part10))
+    for keyword, value in changes.items():
+        setattr(ds, keyword, value)
+    path = folder / "spine.dcm"
+    ds.save_as(path, enforce_file_format=True)
+    return path
+
+
+def analyzed(folder: Path, part10: bytes, **changes: Any) -> Analysis:
+    (result,) = analyze_file(write(folder, part10, **changes), AnalysisSettings())
+    return result.analysis
+
+
+def codes(analysis: Analysis) -> set[Code]:
+    return {finding.code for finding in analysis.findings}
+
+
+@pytest.fixture(scope="module")
+def plain(part10: bytes, tmp_path_factory: pytest.TempPathFactory) -> Analysis:
+    return analyzed(tmp_path_factory.mktemp("plain"), part10)
+
+
+def test_an_ordinary_header(plain: Analysis) -> None:
+    assert plain.status is AnalysisStatus.SCORED
+    assert not codes(plain) & {Code.MIRRORED, Code.RECENT_CONTRAST, Code.WRONG_VIEW, Code.DEGENERATIVE_STEP}
+
+
+@pytest.mark.parametrize("orientation", [["R", "F"], ["L", "H"]])
+def test_a_mirrored_header_is_said_and_changes_no_number(
+    tmp_path: Path, part10: bytes, plain: Analysis, orientation: list[str]
+) -> None:
+    found = analyzed(tmp_path, part10, PatientOrientation=orientation)
+    assert found.score == plain.score
+    (finding,) = [each for each in found.findings if each.code is Code.MIRRORED]
+    assert "\\".join(orientation) in sentence(finding)
+
+
+def test_a_lateral_position_is_refused_though_the_name_says_spine(tmp_path: Path, part10: bytes) -> None:
+    found = analyzed(tmp_path, part10, PatientOrientation=["A", "F"], ProtocolName="AP Spine")
+    assert found.status is AnalysisStatus.REFUSED
+    assert found.reason is not None
+    assert found.reason.code is Code.WRONG_VIEW
+
+
+CONTRAST_ITEM = sources.code("C-B0300", "SRT", "Contrast agent")
+
+
+@pytest.mark.parametrize(
+    ("changes", "detail"),
+    [
+        ({"ContrastBolusAgent": "Barium sulfate"}, "contrast medium"),
+        ({"ContrastBolusAgentSequence": [CONTRAST_ITEM]}, "contrast medium"),
+        ({"RadiopharmaceuticalInformationSequence": [Dataset()]}, "radiopharmaceutical"),
+        ({"PregnancyStatus": 3}, "pregnancy"),
+    ],
+)
+def test_what_the_body_holds_refuses(
+    tmp_path: Path, part10: bytes, changes: dict[str, Any], detail: str
+) -> None:
+    found = analyzed(tmp_path, part10, **changes)
+    assert found.status is AnalysisStatus.REFUSED
+    assert found.reason is not None
+    assert found.reason.code is Code.RECENT_CONTRAST
+    assert detail in sentence(found.reason)
+    assert "Barium" not in sentence(found.reason)  # free text of a header is never quoted
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"ContrastBolusAgent": ""},
+        {"ContrastBolusAgent": "None"},
+        {"ContrastBolusAgent": "NO"},
+        {"ContrastBolusAgentSequence": []},
+        {"RadiopharmaceuticalInformationSequence": []},
+        {"PregnancyStatus": 1},
+        {"PregnancyStatus": 4},
+    ],
+)
+def test_nothing_declared_is_no_reason(
+    tmp_path: Path, part10: bytes, plain: Analysis, changes: dict[str, Any]
+) -> None:
+    found = analyzed(tmp_path, part10, **changes)
+    assert (found.status, found.score) == (plain.status, plain.score)
+
+
+def test_our_own_instance_is_not_measured_again(tmp_path: Path, part10: bytes) -> None:
+    found = analyzed(tmp_path, part10, ManufacturerModelName="tbsnode")
+    assert found.reason is not None
+    assert found.reason.code is Code.OWN_RESULT
+    assert found.status is AnalysisStatus.NOT_APPLICABLE
+
+
+def test_an_object_without_a_picture(tmp_path: Path, part10: bytes) -> None:
+    report = "1.2.840.10008.5.1.4.1.1.88.33"  # Comprehensive SR
+    ds = dcmread(BytesIO(part10))
+    ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = report
+    ds.save_as(tmp_path / "report.dcm", enforce_file_format=True)
+    (result,) = analyze_file(tmp_path / "report.dcm", AnalysisSettings())
+    assert result.analysis.reason is not None
+    assert result.analysis.reason.code is Code.NO_IMAGE
+
+
+def test_a_child_is_refused(tmp_path: Path, part10: bytes) -> None:
+    found = analyzed(tmp_path, part10, PatientAge="012Y")
+    assert found.reason is not None
+    assert found.reason.code is Code.AGE_UNDER_20
+
+
+def test_a_step_of_the_scanners_t_scores_is_said_with_the_score_without(
+    tmp_path: Path, part10: bytes
+) -> None:
+    (image,) = read_images(write(tmp_path, part10))
+    t_scores = {"L1": -1.5, "L2": -1.4, "L3": 1.1, "L4": -1.2}
+    sites = tuple(SiteResult(site=name, t_score=value) for name, value in t_scores.items())
+    found = analyze_image(image, AnalysisSettings(), ScannerResults(sites=sites, source="import"))
+    (finding,) = [each for each in found.findings if each.code is Code.DEGENERATIVE_STEP]
+    others = [v.score for v in found.vertebrae if v.label != "L3" and v.score is not None]
+    assert finding.vertebra == "L3"
+    assert dict(finding.values) == {"t_score_step": 2.5, "score_without": round(sum(others) / 3, 3)}
+    assert all(v.included for v in found.vertebrae)
+    assert "Without L3: 1." in sentence(finding)
+    assert (image.identity.patient_orientation, image.identity.body_declarations) == (("L", "F"), ())
