@@ -6,6 +6,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
@@ -156,3 +157,14 @@ def test_a_step_of_the_scanners_t_scores_is_said_with_the_score_without(
     assert all(v.included for v in found.vertebrae)
     assert "Without L3: 1." in sentence(finding)
     assert (image.identity.patient_orientation, image.identity.body_declarations) == (("L", "F"), ())
+
+
+def test_a_level_left_out_is_said_with_its_reason(tmp_path: Path, part10: bytes, plain: Analysis) -> None:
+    ds = dcmread(BytesIO(part10))
+    pixels = ds.pixel_array.copy()
+    row = round(sum(row for row, _ in plain.vertebrae[1].region) / len(plain.vertebrae[1].region))
+    pixels[row:] = np.roll(pixels[row:], 10, axis=1)  # 6 mm, at the middle of L2
+    found = analyzed(tmp_path, part10, PixelData=pixels.tobytes())
+    (finding,) = [each for each in found.findings if each.code is Code.LEVEL_EXCLUDED]
+    assert (finding.vertebra, finding.values) == ("L2", (("reason", "MOVEMENT"),))
+    assert Code.LEVEL_EXCLUDED not in codes(plain)
