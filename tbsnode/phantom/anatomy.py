@@ -63,7 +63,8 @@ class Spine:
     fractures : tuple of Fracture
         Crushed levels.
     metal : tuple of str
-        Any of ``"screws"`` (L3-L4), ``"wire"`` (a bra wire over T12-L1), ``"blob"`` (over L2).
+        Any of ``"screws"`` (L3-L4), ``"wire"`` (a bra wire over T12-L1), ``"blob"`` (over L2),
+        ``"loop over"`` and ``"loop beside"`` (bowel full of contrast medium, over L3 and beside it).
     osteophytes, facet_sclerosis : float
         0 none, 1 severe.
     laminectomy : tuple of str

@@ -16,6 +16,7 @@ TRANSVERSE_PROCESS = 0.18
 RIB = 0.24
 ILIUM = 0.44
 METAL = 5.0  # [g/cm2], above any bone
+CONTRAST = 2.6  # [g/cm2] of a bowel loop full of barium: above any bone but a spinous process
 PROCESS_LENGTH_MM = {"L1": 17.0, "L2": 21.0, "L3": 25.0, "L4": 21.0, "L5": 19.0, "L6": 19.0}
 
 
@@ -120,6 +121,12 @@ def draw_metal(canvas: Canvas, levels: tuple[Level, ...], spine: Spine) -> Array
         level = by_label["L2"]
         center = (level.on_axis(level.body_middle + 2.0), 0.35 * level.half_width)
         result += METAL * cover(ellipse(canvas.s, canvas.u, center, (7.0, 5.5)), 0.8)
+    for name, beside in (("loop over", 0.7), ("loop beside", 2.4)):
+        if name in spine.metal:
+            level = by_label["L3"]
+            center = (level.on_axis(level.body_middle), beside * level.half_width)
+            loop = ellipse(canvas.s, canvas.u, center, (9.0, 20.0))
+            result += CONTRAST * cover(loop, 3.0)
     return result
 
 

@@ -90,3 +90,15 @@ def test_cement_brightens_a_whole_level() -> None:
     measured = spine.measure(replace(taken, pixels=pixels))
     left = {v.label: v.excluded.code for v in measured.vertebrae if v.excluded is not None}
     assert left == {"L3": Code.HIGH_DENSITY}
+
+
+@pytest.mark.parametrize("scanner", ["coarse", "linear"])
+@pytest.mark.parametrize(
+    ("loop", "expected"), [("loop over", {"L3": Code.HIGH_DENSITY}), ("loop beside", {})]
+)
+def test_a_bowel_loop_full_of_contrast(loop: str, expected: dict[str, Code], scanner: str) -> None:
+    """It spoils the level that it lies over; beside the column it changes no level."""
+    phantom = Spine(metal=(loop,))
+    measured = spine.measure(spines.picture(phantom, scanner))
+    assert {v.label: v.excluded.code for v in measured.vertebrae if v.excluded is not None} == expected
+    assert np.abs(spines.disc_errors_mm(measured, phantom, scanner)).max() < 3.0
