@@ -9,6 +9,7 @@ import numpy as np
 from tbsnode.reasons import Code, Finding
 from tbsnode.tbs import anatomy, fusion, movement, quality
 from tbsnode.tbs.levels import Level, Source, area_mm2
+from tbsnode.tbs.region import Line
 
 
 def reasons(
@@ -76,7 +77,17 @@ def _fused(source: Source, drawn: Sequence[Level]) -> set[int]:
     lines = [drawn[0].upper, *(level.lower for level in drawn)]
     found = source.found
     ratios = fusion.disc_ratios(found.column, found.edges, found.metal, lines)
-    return {level for disc in fusion.fused_discs(ratios) for level in (disc - 1, disc)}
+    seen = [_evidence(source, line) for line in lines]
+    typical = float(np.median([one for one in seen if np.isfinite(one)] or [0.0]))
+    fused = [disc for disc in fusion.fused_discs(ratios) if seen[disc] < fusion.NO_DISC * typical]
+    return {level for disc in fused for level in (disc - 1, disc)}
+
+
+def _evidence(source: Source, line: Line) -> float:
+    """Return the evidence for a disc near a line; infinite beyond the chain, where it is only foretold."""
+    chain, evidence = source.found.chain, source.found.profile.evidence
+    near = np.abs(np.arange(evidence.size) * anatomy.GRID_MM - line.s_mm) <= fusion.NEAR_MM
+    return float(np.max(evidence[near])) if line.s_mm in chain.s_mm and near.any() else float("inf")
 
 
 def _brightness(source: Source, level: Level) -> float:

@@ -26,6 +26,9 @@ SMOOTH_MM = 2.0
 FUSED = 0.85  # disc over bodies, at the side where it is darker; a worn disc stays below 0.8
 CLEAR = 0.77  # what the other discs must not exceed, in their median
 CLEARER = 0.20  # and how much darker they must be
+# Facets can make a healthy disc as bright as bone; its endplates are seen all the same.
+NEAR_MM = 3.0  # from a mid-disc line
+NO_DISC = 0.2  # of the evidence for the other discs, gap and endplates together
 
 
 def disc_ratios(column: Column, edges: Edges, foreign: Mask, lines: Sequence[Line]) -> tuple[float, ...]:

@@ -44,7 +44,7 @@ def test_both_levels_of_a_fusion_are_left_out(level: str, scanner: str) -> None:
 
 
 def test_fusion_with_a_vertebra_outside_leaves_one_out() -> None:
-    assert left_out(Spine(fused=("T12",)), "linear") == {"L1": Code.LEVEL_FUSED}
+    assert left_out(Spine(fused=("L4",)), "linear") == {"L4": Code.LEVEL_FUSED}
 
 
 def test_the_discs_stay_in_their_places() -> None:
