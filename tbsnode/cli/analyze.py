@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tbsnode import allocator
 from tbsnode.cli import inputs, options, output
 from tbsnode.errors import TbsNodeError
 
@@ -170,19 +171,24 @@ def _results(tasks: list[Task], processes: int) -> Iterator[Iterator[Done]]:
 
     pool: Executor
     if processes == 1:
+        allocator.keep_freed_memory()
         pool = ThreadPoolExecutor(1)
     else:
         pool = ProcessPoolExecutor(
             processes,
             mp_context=get_context("spawn"),
-            initializer=signal.signal,  # Ctrl-C ends the command; a worker ends with its file
-            initargs=(signal.SIGINT, signal.SIG_IGN),
+            initializer=_start_worker,
         )
     try:
         futures = [pool.submit(work, task) for task in tasks]
         yield (_done(task, future) for task, future in zip(tasks, futures, strict=True))
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _start_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the command; a worker ends with its file
+    allocator.keep_freed_memory()
 
 
 def _done(task: Task, future: Future[Done]) -> Done:
