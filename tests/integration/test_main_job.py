@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from pydicom import Dataset, dcmread
 from pypdf import PdfReader
 
 from tbsnode.dicom import acquisition
+from tbsnode.phantom.page_layout import WHITE_PAGE
 from tests import nodes, peers
 from tests.ledger import Ledger
 
@@ -27,14 +28,17 @@ PATIENTS = {
     ),
     "hip": acquisition.PatientTags(patient_id="MAIN-4"),
     "page": acquisition.PatientTags(patient_id="MAIN-5"),
+    "bare": acquisition.PatientTags(patient_id="MAIN-6"),
 }
+BARE = acquisition.Options(anatomy_seed=7, page=replace(WHITE_PAGE, pictures="none"))
+KINDS = {"kanji": ("display", SMALL), "bare": ("page", BARE)}
 
 pytestmark = [pytest.mark.peer, pytest.mark.slow]
 
 
 @dataclass
 class House:
-    """A node between a scanner and two archives, with five studies on their way."""
+    """A node between a scanner and two archives, with six studies on their way."""
 
     node: nodes.Node
     ledger: Ledger
@@ -74,7 +78,7 @@ def house(
         sent = {name: images(work / "sent", name) for name in PATIENTS}
         with nodes.serving(node):
             nodes.send(node.port, [sent["raw"], sent["hip"]])
-            dcmsend(node.port, [sent["display"], sent["kanji"], sent["page"]])
+            dcmsend(node.port, [sent["display"], sent["kanji"], sent["page"], sent["bare"]])
             yield House(node, Ledger(node), orthanc_server, storescp, sent)
             assert node.stop() == 0
             assert "Traceback" not in node.log.read_text()
@@ -82,7 +86,7 @@ def house(
 
 def images(folder: Path, name: str) -> Path:
     """Write the one image of a patient's study."""
-    kind, options = ("display", SMALL) if name == "kanji" else (name, acquisition.Options(anatomy_seed=7))
+    kind, options = KINDS.get(name, (name, acquisition.Options(anatomy_seed=7)))
     made = acquisition.study(kind, patient=PATIENTS[name], seed=7, study_date="20261101", options=options)
     return nodes.write(folder, made, name)[0]
 
@@ -99,7 +103,7 @@ def test_echoscu_is_answered(house: House) -> None:
     assert echo.returncode == 0, echo.stdout
 
 
-@pytest.mark.parametrize("name", ["raw", "display", "kanji"])
+@pytest.mark.parametrize("name", ["raw", "display", "kanji", "page"])
 def test_a_spine_is_scored_and_its_sr_and_pdf_reach_both_archives(house: House, name: str) -> None:
     uid = house.uid(name)
     assert house.ledger.settle(uid)["state"] == "done"
@@ -135,7 +139,7 @@ def encoded_name(ds: Dataset) -> bytes:
     return value
 
 
-@pytest.mark.parametrize("name", ["raw", "display", "kanji"])
+@pytest.mark.parametrize("name", ["raw", "display", "kanji", "page"])
 def test_an_independent_reader_finds_the_numbers_of_the_database(house: House, name: str) -> None:
     uid = house.uid(name)
     house.ledger.settle(uid)
@@ -183,8 +187,27 @@ def test_a_hip_is_not_applicable_and_nothing_is_sent(house: House) -> None:
     assert house.at_storescp(uid) == {}
 
 
-def test_a_page_is_refused_with_a_report_of_its_own(house: House) -> None:
+def test_the_picture_on_a_page_is_scored_and_its_regions_lie_on_the_page(house: House) -> None:
     uid = house.uid("page")
+    house.ledger.settle(uid)
+    (analysis,) = house.ledger.analyses(uid)
+    result = analysis["result"]
+    assert (result["input_class"], result["spacing_source"]) == ("DISPLAY", "results table")
+    assert result["region_source"] == "scanner"
+    assert "EXTRACTED_FROM_PAGE" in {finding["code"] for finding in result["findings"]}
+    assert {site["site"] for site in result["densitometry"]["sites"]} >= {"L1", "L2", "L3", "L4"}
+    assert {"FROM_PAGE", "DISPLAY_COPY"} <= all_codes(house.at_storescp(uid)[SR])
+    left, top, width, height = acquisition.drawn_page(
+        patient=PATIENTS["page"], seed=7, options=acquisition.Options(anatomy_seed=7)
+    ).picture
+    for group in read_by_highdicom(house.at_storescp(uid)[SR]).get_planar_roi_measurement_groups():
+        points = group.roi.value
+        assert left <= points[:, 0].min() <= points[:, 0].max() <= left + width
+        assert top <= points[:, 1].min() <= points[:, 1].max() <= top + height
+
+
+def test_a_page_without_a_picture_is_refused_with_a_report_of_its_own(house: House) -> None:
+    uid = house.uid("bare")
     assert house.ledger.settle(uid)["state"] == "done"
     (analysis,) = house.ledger.analyses(uid)
     assert (analysis["status"], analysis["reason"]) == ("refused", "REPORT_PAGE")
@@ -224,6 +247,7 @@ def test_the_list_of_studies_tells_it_all(house: House) -> None:
         "kanji": "done",
         "hip": "not_applicable",
         "page": "done",
+        "bare": "done",
     }
     assert studies[house.uid("raw")]["delivered"] == "archive: sent, reading: sent"
     assert studies[house.uid("raw")]["score"] == house.ledger.analyses(house.uid("raw"))[0]["score"]

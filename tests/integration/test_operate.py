@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydicom import dcmread
 
 from tbsnode.dicom import acquisition
+from tbsnode.phantom.page_layout import WHITE_PAGE
 from tbsnode.pipeline import operate
 from tests import desk, nodes, peers
 from tests.ledger import Ledger
@@ -56,7 +58,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
             assert "Traceback" not in node.log.read_text()
 
 
-def images(folder: Path, patient_id: str, kind: str = "display") -> list[Path]:
+def images(folder: Path, patient_id: str, kind: str = "display", **more: Any) -> list[Path]:
     """Write the one image of a study; equal patient IDs make one study."""
     patient = acquisition.PatientTags(patient_id=patient_id, name=NAME, birth_date=BIRTH_DATE)
     made = acquisition.study(
@@ -65,7 +67,7 @@ def images(folder: Path, patient_id: str, kind: str = "display") -> list[Path]:
         seed=7,
         study_date="20261101",
         study_key=patient_id,
-        options=acquisition.Options(small=kind == "display", anatomy_seed=7),
+        options=acquisition.Options(small=kind == "display", anatomy_seed=7, **more),
     )
     return nodes.write(folder, made, kind)
 
@@ -169,7 +171,7 @@ def test_nothing_is_known_of_a_study_that_never_came(house: House) -> None:
 
 
 def test_a_refused_study_says_who_must_act(house: House, tmp_path: Path) -> None:
-    paths = images(tmp_path, "OPERATE-4", "page")
+    paths = images(tmp_path, "OPERATE-4", "page", page=replace(WHITE_PAGE, pictures="none"))
     nodes.send(house.node.port, paths)
     house.ledger.settle(study_of(paths))
     story = house.node.cli("study", "trace", study_of(paths)).stdout

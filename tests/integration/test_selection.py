@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import pytest
 from pydicom import dcmread
 
 from tbsnode.dicom import acquisition
+from tbsnode.phantom.page_layout import WHITE_PAGE
 from tests import desk, nodes, peers
 from tests.ledger import Ledger
 
@@ -123,6 +124,24 @@ def test_the_spine_beside_a_hip_is_reported(house: House, tmp_path: Path) -> Non
     spine = dcmread(paths[1], stop_before_pixels=True)
     assert analysis["result"]["sop_instance_uid"] == spine.SOPInstanceUID
     assert len(house.received(study_of(paths))) == 2
+
+
+def test_what_a_page_states_holds_for_the_better_picture_of_the_same_scan(
+    house: House, tmp_path: Path
+) -> None:
+    """A page and the 16-bit picture that it shows: the picture is reported, with the page's densities."""
+    page, raw = (images(tmp_path, "PAGE-1", kind) for kind in ("page", "raw"))
+    nodes.send(house.node.port, [*page, *raw])
+    house.ledger.settle(study_of(page))
+    found = {row["result"]["input_class"]: row for row in house.ledger.analyses(study_of(page))}
+    assert {name: row["reported"] for name, row in found.items()} == {"IMAGE": 1, "DISPLAY": 0}
+    image, copy = found["IMAGE"]["result"], found["DISPLAY"]["result"]
+    stated = {site["site"]: site["t_score"] for site in image["densitometry"]["sites"]}
+    assert set(stated) >= {"L1", "L2", "L3", "L4"}
+    assert image["densitometry"]["sop_instance_uid"] == copy["sop_instance_uid"]
+    # the table judges our labels, and agrees
+    assert "scanner" in {vote["cue"] for vote in image["label_votes"]}
+    assert "LEVELS_DISAGREE_WITH_SCANNER" not in str(image["findings"])
 
 
 # ---- when a study is complete ---------------------------------------------------------------------
@@ -286,7 +305,7 @@ def test_where_it_must_be_ordered_an_order_is_looked_for(
 
 @pytest.mark.parametrize("open_desk", [QUIET], indirect=True)
 def test_refusals_are_reported_only_where_wanted(open_desk: desk.Desk, tmp_path: Path) -> None:
-    uid = open_desk.take(images(tmp_path, "QUIET-1", "page"))
+    uid = open_desk.take(images(tmp_path, "QUIET-1", "page", page=replace(WHITE_PAGE, pictures="none")))
     study = open_desk.ledger.study(uid)
     assert (study["state"], study["reason"]) == ("done", "REPORT_PAGE")
     assert open_desk.ledger.analyses(uid)[0]["status"] == "refused"
