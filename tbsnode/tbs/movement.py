@@ -23,7 +23,7 @@ from tbsnode.tbs.field import Image, Mask
 
 BAND_ROWS = 3  # of the grid, above and below a line: 1.5 mm each
 REACH_MM = 12.0  # the largest displacement looked for; further, nobody stays on the table's middle
-STEP_MIN_MM = 2.0  # a smaller one is as soon anatomy, and moves a flank by less than its own width
+STEP_MIN_MM = 2.5  # a smaller one is as soon anatomy, and moves a flank by less than its own width
 GAIN_MIN = 0.22  # of correlation, in the half that gains less; anatomy alone gains 0.14 in 1 of 200
 APART_MM = 3.0  # lines nearer to each other are one jump
 STRIP_MM = 60.0  # to either side of the axis
