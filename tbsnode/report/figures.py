@@ -67,8 +67,12 @@ def window(pixels: Picture) -> Gray:
     if high <= low:
         low, high = float(pixels[field].min()), float(pixels[field].max())
     span = high - low if high > low else 1.0
-    scaled = np.clip((np.where(field, pixels, low) - low) / span, 0.0, 1.0)
-    return np.asarray(np.rint(scaled * 255.0), np.uint8)
+    scaled = np.where(field, pixels, low)
+    scaled -= low
+    scaled /= span
+    np.clip(scaled, 0.0, 1.0, out=scaled)
+    scaled *= 255.0
+    return np.asarray(np.rint(scaled, out=scaled), np.uint8)
 
 
 def overlay_rgb(pixels: Picture, analysis: Analysis) -> NDArray[np.uint8]:
@@ -103,9 +107,14 @@ def _padding(pixels: Picture) -> NDArray[np.bool_]:
     padded = np.zeros(pixels.shape, bool)
     for value in values[counts >= 2]:
         equal = pixels == value
-        for axis in (0, 1):
-            padded |= np.logical_and.accumulate(equal, axis=axis)
-            padded |= np.flip(np.logical_and.accumulate(np.flip(equal, axis), axis=axis), axis)
+        for turned, target in ((equal, padded), (equal.T, padded.T)):
+            length = turned.shape[1]
+            place = np.arange(length)
+            # how far the value reaches into each row from either end
+            whole = turned.all(axis=1)
+            left = np.where(whole, length, np.argmin(turned, axis=1))[:, np.newaxis]
+            right = np.where(whole, length, np.argmin(turned[:, ::-1], axis=1))[:, np.newaxis]
+            target |= (place < left) | (place >= length - right)
     return padded
 
 

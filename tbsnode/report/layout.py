@@ -17,6 +17,7 @@ import numpy as np
 import reportlab
 from numpy.typing import NDArray
 from reportlab import rl_config
+from reportlab.lib.colors import HexColor
 from reportlab.lib.enums import TA_CENTER, TA_RIGHT
 from reportlab.lib.pagesizes import A4, LETTER
 from reportlab.lib.styles import ParagraphStyle
@@ -36,10 +37,10 @@ BANNER = 18.0
 LONGEST_TEXT = 400  # characters of one cell
 MARK = "?"  # stands for a character that no embedded font has
 
-INK = "#000000"
-FAINT = "#555555"
-RULE = "#999999"
-SHADE = "#EEEEEE"
+INK = HexColor("#000000")
+FAINT = HexColor("#555555")
+RULE = HexColor("#999999")
+SHADE = HexColor("#EEEEEE")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

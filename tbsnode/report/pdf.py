@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from reportlab.lib.colors import white
 from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import BaseDocTemplate, Frame, PageTemplate
 
@@ -22,6 +23,7 @@ from tbsnode.report.layout import (
     BOLD,
     BOTTOM,
     FAINT,
+    INK,
     MARGIN,
     PAGE_SIZES,
     RULE,
@@ -136,7 +138,7 @@ def _draw_margins(canvas: Any, sheet: Sheet, number: int, count: int) -> None:
 def _draw_banner(canvas: Any, sheet: Sheet) -> None:
     bottom = sheet.size[1] - 12 - BANNER
     canvas.rect(MARGIN, bottom, sheet.width, BANNER, stroke=0, fill=1)
-    canvas.setFillColor("#FFFFFF")
+    canvas.setFillColor(white)
     canvas.setFont(BOLD, 10)
     canvas.drawCentredString(sheet.size[0] / 2, bottom + 5.5, sheet.say("simulated"))
 
@@ -145,7 +147,7 @@ def _draw_identity(canvas: Any, sheet: Sheet) -> None:
     """Name the patient on every later page, so that a loose page still belongs to somebody."""
     bottom = sheet.size[1] - sheet.top + 8
     name, identifier, birth_date = facts.patient_pairs(sheet.report, sheet.language)[:3]
-    canvas.setFillColor("#000000")
+    canvas.setFillColor(INK)
     canvas.setFont(SANS, 8)
     status = sheet.say("preliminary")
     room = sheet.width - canvas.stringWidth(status, BOLD, 8) - 12

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+_COMPRESSION = 1  # takes a quarter of the time of the default, for a fifth more bytes
+
 
 def encode(rgb: NDArray[np.uint8]) -> bytes:
     """Return a color picture as PNG.
@@ -26,5 +28,5 @@ def encode(rgb: NDArray[np.uint8]) -> bytes:
         A PNG file without any metadata.
     """
     buffer = BytesIO()
-    Image.fromarray(rgb).save(buffer, format="PNG")
+    Image.fromarray(rgb).save(buffer, format="PNG", compress_level=_COMPRESSION)
     return buffer.getvalue()

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from reportlab.lib.colors import HexColor
 from reportlab.platypus import Flowable
 
 from tbsnode.report.layout import BOLD, FAINT, INK, RULE, SANS, SHADE
@@ -15,7 +16,7 @@ from tbsnode.tbs.result import Vertebra
 
 DOTS = 40  # points drawn in one panel
 DECADE = (1.0, 2.0, 5.0)
-LINE = "#0072B2"  # Okabe and Ito's blue
+LINE = HexColor("#0072B2")  # Okabe and Ito's blue
 LEFT, RIGHT, BELOW, ABOVE = 28.0, 6.0, 24.0, 16.0  # points around a panel
 
 
