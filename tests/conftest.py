@@ -17,7 +17,18 @@ if TYPE_CHECKING:
 
 
 # What takes longest goes first, so that two processes of the tests end at about the same time.
-_LONGEST = ("test_kills_postgresql", "test_kills_sqlite", "test_workers", "test_engine", "test_operate")
+_LONGEST = (
+    "test_kills_postgresql",
+    "test_kills_sqlite",
+    "test_identity",
+    "test_workers",
+    "test_main_job",
+    "test_selection",
+    "test_family",
+    "test_demo",
+    "test_engine",
+    "test_operate",
+)
 
 
 @pytest.hookimpl(trylast=True)
