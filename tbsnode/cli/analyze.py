@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tbsnode import allocator
 from tbsnode.cli import inputs, options, output
 from tbsnode.errors import TbsNodeError
+from tbsnode.pipeline import allocator
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future

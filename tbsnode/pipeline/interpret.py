@@ -86,7 +86,9 @@ def interpreted(analysis: Analysis, rules: Interpreting) -> Analysis:
     """
     assert analysis.score is not None
     estimator = calibration.estimator_of(analysis.parameters)
-    choice = calibration_choice.choose(rules.calibrations, scanner_key(analysis), estimator=estimator, on=rules.on)
+    choice = calibration_choice.choose(
+        rules.calibrations, scanner_key(analysis), estimator=estimator, on=rules.on
+    )
     made = replace(analysis, findings=(*choice.findings, *analysis.findings))
     person = person_of(analysis)
     if choice.reference is not None:

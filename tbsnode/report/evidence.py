@@ -152,8 +152,9 @@ def _other(sheet: Sheet, analysis: Analysis) -> str:
 
 def method(sheet: Sheet) -> list[Any]:
     """Return what ran, and every parameter."""
-    parameters = sheet.report.analysis.parameters
-    sentences = " ".join(words for _, words in text.methods(parameters, language=sheet.language))
+    analysis, parameters = sheet.report.analysis, sheet.report.analysis.parameters
+    steps = text.methods(parameters, region_source=analysis.region_source, language=sheet.language)
+    sentences = " ".join(words for _, words in steps)
     values = ", ".join(f"{name} = {value}" for name, value in parameters.as_dict().items())
     return [
         KeepTogether([paragraph(sheet.say("head_methods"), "head"), statement(sentences, "small")]),

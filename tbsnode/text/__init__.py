@@ -34,7 +34,7 @@ __all__ = [
 CATALOGUE = ENGLISH.entries
 LANGUAGES: dict[str, Catalogue] = {"en": ENGLISH}
 METHOD_KEYS = {
-    "labeling": "method_labeling",
+    "labeling": "method_labeling_{region_source}",
     "segmentation": "method_region_{region}",
     "variogram": "method_variogram",
     "score": "method_score",
@@ -101,8 +101,19 @@ def phrase(key: str, *, language: str = "en", **values: str) -> str:
     return LANGUAGES[language].phrases[key].format_map(values)
 
 
-def methods(parameters: Parameters, *, language: str = "en") -> tuple[tuple[str, str], ...]:
+def methods(
+    parameters: Parameters, *, region_source: str = "tbsnode", language: str = "en"
+) -> tuple[tuple[str, str], ...]:
     """Describe each step that ran, with its numbers from the parameters.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        Of the result.
+    region_source : str
+        Whose lines and labels: ``"tbsnode"`` or ``"scanner"``.
+    language : str
+        Of the catalogue.
 
     Returns
     -------
@@ -110,6 +121,7 @@ def methods(parameters: Parameters, *, language: str = "en") -> tuple[tuple[str,
         Step and its sentence, in the order in which the steps run.
     """
     numbers = {name: _shown(value) for name, value in parameters.as_dict().items()}
+    numbers["region_source"] = region_source
     phrases = LANGUAGES[language].phrases
     keys = {step: key.format_map(numbers) for step, key in METHOD_KEYS.items()}
     return tuple((step, phrases[key].format_map(numbers)) for step, key in keys.items())

@@ -179,7 +179,10 @@ PHRASES: dict[str, str] = {
     "calibration": "Calibration",
     "uncalibrated": "none: UNCALIBRATED",
     # what ran, step by step; the numbers come from the parameters
-    "method_labeling": "The software alone found the vertebrae in the picture and labeled them L1 to L4.",
+    "method_labeling_tbsnode": "The software alone found the vertebrae in the picture and labeled "
+    "them L1 to L4.",
+    "method_labeling_scanner": "Lines and labels of L1 to L4 are the scanner's own, read from the "
+    "picture; the software counted the vertebrae itself and says where it disagrees.",
     "method_region_bmd": "Each region is the densitometry region from mid-disc to mid-disc and to the edge "
     "of the bone, drawn in by {edge_inset_mm} mm (rule {region_rule}).",
     "method_region_body": "Each region is the vertebral body inside its endplates, drawn in by "
@@ -191,10 +194,10 @@ PHRASES: dict[str, str] = {
     "method_total": "The mean is that of the counted levels, at least two.",
     "method_quality": "A region below {min_area_mm2} mm2 is left out; an image with fewer than "
     "{min_gray_levels} gray levels in the regions gets no score.",
-    "method_exclusion_automatic": "Levels that are cut, metallic or reduced in height are left out "
-    "automatically.",
-    "method_exclusion_none": "Only levels that cannot be measured (cut, metallic, too small) are left out; "
-    "one of reduced height is kept.",
+    "method_exclusion_automatic": "Levels that are cut, metallic, crossed by a movement, grown together "
+    "or reduced in height are left out automatically.",
+    "method_exclusion_none": "Only levels that cannot be measured (cut, metallic, moved, fused, too "
+    "small) are left out; one of reduced height is kept.",
 }
 
 ACTORS: dict[Actor, str] = {

@@ -9,13 +9,13 @@ import sys
 
 import pytest
 
-from tbsnode import allocator
+from tbsnode.pipeline import allocator
 
 # Four arrays of 4 MB are made and dropped, thirty times, and the pages that the kernel gave are counted.
 _DEMAND = """
 import resource, sys
 import numpy as np
-from tbsnode import allocator
+from tbsnode.pipeline import allocator
 if sys.argv[1] == "keep":
     assert allocator.keep_freed_memory()
 def turn():

@@ -155,6 +155,9 @@ def test_methods_quote_the_parameters_that_ran():
     assert "inside its endplates" in body["segmentation"]
     assert "drawn in by 2 mm" in body["segmentation"]
     assert all("{" not in words for _, words in text.methods(Parameters()))
+    scanner = dict(text.methods(Parameters(), region_source="scanner"))
+    assert "the scanner's own" in scanner["labeling"]
+    assert "software alone" in said["labeling"]
 
 
 @pytest.mark.parametrize(
