@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from tbsnode.tbs import axis, field
 
@@ -61,3 +64,23 @@ def test_places_beyond_the_end_of_the_axis_continue_straight() -> None:
     column = axis.straighten(grid, np.array([150.0]))
     row, _ = column.stored(np.array([column.length_mm, column.length_mm + 5.0]), np.zeros(2))
     assert row[1] - row[0] == pytest.approx(10.0)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_straightening_interpolates_as_scipy_does(order: Literal["C", "F"]) -> None:
+    rng = np.random.default_rng(4)
+    image, valid = rng.normal(size=(61, 47)), rng.random((61, 47)) < 0.97
+    valid[:9, :13] = False
+    grid = field.Grid(
+        np.array(image, order=order), np.array(valid, order=order), SPACING, image.shape, (0.0, 1.0)
+    )
+    where = np.stack([rng.uniform(-3.0, 63.0, (80, 90)), rng.uniform(-3.0, 49.0, (80, 90))])
+    where[:, :9] = np.round(where[:, :9])  # on pixels, and on the last row and column
+    where[:, 9] = np.array([60.0, 46.0])[:, np.newaxis]
+    found, seen = axis._Planes.of(grid).at(*where)
+    expected = ndimage.map_coordinates(image, where, order=1, mode="constant")
+    share = ndimage.map_coordinates(valid.astype(np.float32), where, order=1, mode="constant")
+    assert 0.5 < seen.mean() < 0.95
+    np.testing.assert_array_equal(seen, share > 0.99)
+    # the same bits where the compiler does not fuse products and sums
+    np.testing.assert_allclose(found, np.where(seen, expected, 0.0), rtol=0.0, atol=1e-14)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy import ndimage
+from scipy import fft, ndimage
 
 from tbsnode.phantom import scanners
 from tbsnode.phantom import spine as phantom
@@ -228,3 +228,14 @@ def test_repeated_scans_differ_as_much_as_the_errors_say(scanner: str):
         assert 0.0005 < one.standard_error < 0.010
         own = [v.standard_error for v in one.vertebrae if v.standard_error is not None]
         assert one.standard_error < min(own)  # a mean repeats better than its parts
+
+
+@pytest.mark.parametrize("width", [48, 45])
+def test_transforms_of_the_rows_that_hold_something_are_the_library_s_bit_for_bit(width: int):
+    places = np.array([0, 1, 2, 3, 36, 38, 39])
+    planes = np.zeros((2, 40, width))
+    planes[:, places] = np.random.default_rng(3).normal(size=(2, places.size, width))
+    spectra = uncertainty._spectra(planes[:, places], places, 40)
+    np.testing.assert_array_equal(spectra, fft.rfft2(planes))
+    back = fft.irfft2(fft.rfft2(planes), (40, width))
+    np.testing.assert_array_equal(uncertainty._planes(spectra, width, 7), back[:, :7])
