@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tbsnode.phantom import chest, forearm, hip, knee, lateral, scanners, whole_body
+from tbsnode.phantom import chest, forearm, hip, knee, lateral, page, scanners, whole_body
 from tbsnode.phantom import spine as spines
 from tbsnode.phantom.anatomy import Fracture, Spine
 from tbsnode.phantom.drawing import Drawing, Truth
@@ -21,6 +21,17 @@ from tbsnode.phantom.scanners import Scanner
 
 SCORED, EXCLUDED, DOUBTED, REFUSED, CAUGHT = "scored", "level excluded", "doubted", "refused", "caught"
 REPEATS = 5  # scans of one patient in the repositioning group
+PAGE_MM = 0.2  # of a page pixel, were the whole page taken for a picture
+
+
+def _page(seed: int) -> Drawing:
+    """Draw a report page in gray, as somebody would see it who takes it for the picture itself."""
+    spine = spines.draw(Spine(), seed)
+    assert spine.truth is not None
+    drawn = page.report_page(scanners.scan(spine, scanners.LINEAR_16, seed), spine.truth, ("NAME: NOBODY",))
+    return Drawing(pixels=drawn.pixels.mean(axis=2) / 255.0, pixel_spacing_mm=(PAGE_MM,) * 2, truth=None)
+
+
 OTHERS: dict[str, Callable[[int], Drawing]] = {
     "hip": hip.draw,
     "forearm": forearm.draw,
@@ -28,6 +39,7 @@ OTHERS: dict[str, Callable[[int], Drawing]] = {
     "lateral spine": lateral.draw,
     "whole body": whole_body.draw,
     "chest": chest.draw,
+    "report page": _page,
 }
 # How often each group is drawn; the numbers are shares of the whole.
 SHARES = {

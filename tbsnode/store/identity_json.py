@@ -15,11 +15,15 @@ from tbsnode.model import Claim, Demographics, InstanceIdentity, Scanner
 T = TypeVar("T")
 
 
+_LISTS = ("order_codes", "patient_orientation", "body_declarations")
+
+
 def to_json(identity: InstanceIdentity) -> dict[str, Any]:
     """Return an identity as JSON types, key = field name."""
     values = asdict(identity)
     values["claim"] = identity.claim.value
-    values["order_codes"] = list(identity.order_codes)
+    for name in _LISTS:
+        values[name] = list(values[name])
     return values
 
 
@@ -32,8 +36,9 @@ def from_json(values: Mapping[str, Any]) -> InstanceIdentity:
         known["scanner"] = _build(Scanner, known["scanner"])
     if "claim" in known:
         known["claim"] = Claim(known["claim"])
-    if "order_codes" in known:
-        known["order_codes"] = tuple(known["order_codes"])
+    for name in _LISTS:
+        if name in known:
+            known[name] = tuple(known[name])
     return _build(InstanceIdentity, known)
 
 

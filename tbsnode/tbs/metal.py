@@ -23,6 +23,10 @@ PROCESS_WIDTH_MM = 14.0  # a spinous process is 6-8 mm wide and leans 2-4 mm
 PROCESS_RUN_MM = 10.5  # of bright pixels in one row of it
 WIDE_MM2 = 12.0  # a wire of 1 mm across half a vertebra
 HALO_MM = 1.5
+# Where the picture is clipped little above bone, processes and pedicles saturate, and only the size of
+# a flat area tells cement or contrast.
+CLIPPED_PLATEAU = 1.15  # steps from soft tissue
+PLATEAU_MM = 13.0  # side of a square that is clipped throughout
 # Sclerotic facets of L4 and L5 saturate on display copies, up to some 75 mm2 each, and fade into the
 # bone around them; screws, rods and wires end sharply, and cement that does not is larger.
 RIM_MM = (1.0, 2.0)  # outside the shape, where metal has ended and bone has not
@@ -63,7 +67,16 @@ def find_metal(column: Column, edges: Edges, clipped: float | None) -> Mask:
         large = np.count_nonzero(shape) * anatomy.GRID_MM**2 >= SOFT_MM2
         if large or _ends_sharply(column, labels == blob, box, soft + FALLEN * (limit - soft)):
             metal[box] |= shape
+    if clipped is not None and clipped > soft + CLIPPED_PLATEAU * step:
+        metal |= _plateaus((column.image >= 0.98 * clipped) & column.valid & inside)
     return np.asarray(ndimage.maximum_filter(metal, round(2 * HALO_MM / anatomy.GRID_MM) | 1))
+
+
+def _plateaus(clipped: Mask) -> Mask:
+    """Mark clipped areas that hold a square larger than any bone that saturates."""
+    side = round(PLATEAU_MM / anatomy.GRID_MM)
+    core = ndimage.minimum_filter(clipped, side, mode="constant")
+    return np.asarray(ndimage.maximum_filter(core, side) & clipped) if core.any() else core
 
 
 def _ends_sharply(column: Column, blob: Mask, box: tuple[slice, slice], fallen: float) -> bool:

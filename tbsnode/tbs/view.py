@@ -33,7 +33,7 @@ def is_upside_down(found: Segmentation) -> bool:
     crests = int(_seen(found, reverse=True)) - int(_seen(found))
     signs = (
         (_center_step(found), 1.0, 1.6),
-        (1.0 - float(width[-1] / width[0]), 0.15, 1.2),
+        (1.0 - float(width[-1] / width[0]), 0.12, 1.6),
         (-growth, 0.05, 1.0),
         (float(crests), 1.0, 1.0),
     )

@@ -78,6 +78,20 @@ def test_sclerotic_facets_fade_and_are_no_metal_but_cement_is_larger() -> None:
     assert metal.find_metal(column_of(np.full(300, 20.0), np.minimum(fading(14.0), 1.7)), found, 1.7).any()
 
 
+def test_in_a_picture_clipped_at_bone_only_a_large_flat_area_is_cement() -> None:
+    s, u = np.arange(300)[:, None], (np.arange(321) - 160)[None, :] * 0.5
+    process = (np.abs(s - 80) < 26) & (np.abs(u) < 4.0)
+    pedicle = (np.abs(s - 120) < 15) & (np.abs(u - 14.0) < 5.0)
+    cement = (np.abs(s - 200) < 18) & (np.abs(u + 2.0) < 8.0)
+    bone = np.where(process | pedicle, 1.3, 0.0)
+    clipped, filled = (column_of(np.full(300, 20.0), np.where(extra, 1.3, bone)) for extra in (s < 0, cement))
+    found = edges.find_edges(clipped, 20.0)
+    assert not metal.find_metal(clipped, found, 1.3).any()
+    marked = metal.find_metal(filled, found, 1.3)
+    assert marked[190:210].any()
+    assert not marked[:150].any()
+
+
 def test_bright_bone_outside_the_column_is_not_metal_in_it() -> None:
     s, u = np.arange(300)[:, None], (np.arange(321) - 160)[None, :] * 0.5
     crest = np.where((s > 240) & (u > 40.0), 3.0, 0.0)
