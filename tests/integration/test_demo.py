@@ -117,7 +117,13 @@ def test_every_page_says_simulated(played: tuple[Path, str]) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_demo_stops_everything_when_it_is_stopped(tmp_path: Path, number: signal.Signals) -> None:
     folder = tmp_path / "demo"
-    with subprocess.Popen([*DEMO, str(folder)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as demo:
+    with subprocess.Popen(
+        [*DEMO, str(folder)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        # a shell that runs the tests in the background ignores SIGINT, and children inherit that
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as demo:
         deadline = time.monotonic() + 120
         while "serve.started" not in log_of(folder) and time.monotonic() < deadline:
             time.sleep(0.1)
