@@ -26,10 +26,12 @@ def reasons(
     heights_mm : sequence of float or None
         Body heights from T12 to L5, so that every level has two neighbors.
     """
-    reduced = quality.reduced_heights(heights_mm)
+    dense = _dense(source, drawn)
+    # metal hides endplates: such a level has no height that its neighbors could be held against
+    known = [None if 1 <= i <= len(drawn) and dense[i - 1] else h for i, h in enumerate(heights_mm)]
+    reduced = quality.reduced_heights(known)
     if source.parameters.exclusion_policy == "none":  # spares what a person may judge otherwise
         reduced = {}
-    dense = _dense(source, drawn)
     moved = _moved(source, drawn)
     fused = _fused(source, drawn)
     found: list[Finding | None] = []

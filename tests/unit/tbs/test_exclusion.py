@@ -67,6 +67,18 @@ def test_reduced_height_may_be_spared_and_metal_never(drawn: tuple[levels.Level,
         assert [finding and finding.code for finding in reasons] == codes
 
 
+def test_a_level_with_metal_is_no_measure_of_its_neighbors() -> None:
+    """The blob lies on L2: were its height of 45 mm believed, L1 and L3 would pass for crushed."""
+    taken, found = (
+        spines.picture(Spine(metal=("blob",)), "linear"),
+        spines.segmented(Spine(metal=("blob",)), "linear"),
+    )
+    held = levels.Source(taken.pixels, taken.pixel_spacing_mm, found, Parameters())
+    drawn = levels.draw(held, labeling.label(found).first)
+    reasons = exclusion.reasons(held, drawn, (None, 24.0, 45.0, 24.0, 24.0, None))
+    assert [finding and finding.code for finding in reasons] == [None, Code.HIGH_DENSITY, None, None]
+
+
 def test_a_level_without_texture_has_no_score(source: levels.Source, drawn: tuple[levels.Level, ...]) -> None:
     flat = replace(source, image=np.full_like(source.image, 1000.0))
     for level in levels.score_levels(flat, drawn, (None,) * 4):
