@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tbsnode.dicom import part10, sop_classes
 from tbsnode.dicom.part10 import Header
-from tbsnode.model.densitometry import ScannerResults, SiteResult
+from tbsnode.model.densitometry import LIMITS, ScannerResults, SiteResult
 
 SOURCE = "structured report"
 
@@ -43,15 +43,6 @@ _UNITS = {
     "bmc_g": {"g": 1.0, "mg": 1e-3},
     "area_cm2": {"cm2": 1.0, "mm2": 1e-2},
     "height_mm": {"mm": 1.0, "cm": 10.0},
-}
-# as in the private text: smallest and largest value that is no misprint
-_LIMITS = {
-    "area_cm2": (0.01, 5000.0),
-    "bmc_g": (0.01, 10000.0),
-    "bmd_g_cm2": (0.01, 6.0),
-    "t_score": (-15.0, 15.0),
-    "z_score": (-15.0, 15.0),
-    "height_mm": (1.0, 400.0),
 }
 _FINDING_SITE = ("363698007", "G-C0E3")  # SNOMED CT, and SRT as older reports have it
 _LATERALITY = ("272741003", "G-C171")
@@ -178,5 +169,5 @@ def _value(item: Header, concept: str) -> tuple[str, float] | None:
         unit = units[0].text("CodeValue") if units else ""
         factor = _UNITS[field].get(unit, 0.0)
     value = numbers[0] * factor
-    low, high = _LIMITS[field]
+    low, high = LIMITS[field]
     return (field, value) if factor and low <= value <= high else None

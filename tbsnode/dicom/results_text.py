@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tbsnode.dicom.encoded import PIXEL_DATA, Element, EncodedDataSet, opened
-from tbsnode.model.densitometry import ScannerResults, SiteResult
+from tbsnode.model.densitometry import LIMITS, ScannerResults, SiteResult
 
 SOURCE = "private results text"
 
@@ -41,15 +41,6 @@ _SITES = {
     "1/3": "one_third_radius",
     "RADIUS 1/3": "one_third_radius",
     "RADIUS 33%": "one_third_radius",
-}
-# column -> smallest and largest value that is no misprint; one vertebra to a whole skeleton
-_LIMITS = {
-    "area_cm2": (0.01, 5000.0),
-    "bmc_g": (0.01, 10000.0),
-    "bmd_g_cm2": (0.01, 6.0),
-    "t_score": (-15.0, 15.0),
-    "z_score": (-15.0, 15.0),
-    "height_mm": (1.0, 400.0),
 }
 
 
@@ -245,7 +236,7 @@ def _value(cell: str, field: str, head: str) -> float | None:
         value /= 100.0
     if field == "height_mm" and "CM" in head:
         value *= 10.0
-    low, high = _LIMITS[field]
+    low, high = LIMITS[field]
     return value if low <= value <= high else None
 
 

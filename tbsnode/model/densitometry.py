@@ -5,6 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+# field -> smallest and largest value that is no misprint; one vertebra to a whole skeleton
+LIMITS = {
+    "area_cm2": (0.01, 5000.0),
+    "bmc_g": (0.01, 10000.0),
+    "bmd_g_cm2": (0.01, 6.0),
+    "t_score": (-15.0, 15.0),
+    "z_score": (-15.0, 15.0),
+    "height_mm": (1.0, 400.0),
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiteResult:

@@ -16,9 +16,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft, ndimage
+from scipy import fft
 
 from tbsnode.errors import TextureError
+from tbsnode.tbs import ink
 from tbsnode.tbs.noise import Noise, estimate_noise
 from tbsnode.tbs.parameters import Parameters
 from tbsnode.tbs.score import slope_weights
@@ -142,7 +143,7 @@ def repeatability(
     if noise is None:
         return Repeatability((None,) * len(regions), None)
     if blocked is not None and blocked.any():
-        image = _filled(image, blocked)
+        image = ink.filled(image, blocked)
     influences = [
         None if region is None else _influence(image, region, noise, pixel_spacing_mm, parameters)
         for region in regions
@@ -153,14 +154,6 @@ def repeatability(
     if number == 0 or sum(one is not None for one in counted) < number:
         return Repeatability(errors, None)
     return Repeatability(errors, math.sqrt(_variance_of_sum(counted)) / number)
-
-
-def _filled(image: Floats, blocked: Mask) -> Floats:
-    """Put the nearest pixel that shows the patient in place of each one that does not."""
-    if blocked.all():
-        return image
-    nearest = ndimage.distance_transform_edt(blocked, return_distances=False, return_indices=True)
-    return np.asarray(image[tuple(nearest)])
 
 
 def _variance_of_sum(counted: Sequence[_Influence | None]) -> float:
