@@ -15,7 +15,7 @@ from tbsnode import __version__
 from tbsnode.dicom import sop_classes, uids
 from tbsnode.dicom.hints import ScannerHints
 from tbsnode.errors import ConfigError
-from tbsnode.model import Peer
+from tbsnode.model import Peer, Reviewer
 from tbsnode.pipeline.site import CallerTiming, HintRule, Policy, Site
 from tbsnode.store import work
 from tbsnode.store.archive import Archive
@@ -71,6 +71,7 @@ def peers(config: Config) -> tuple[Peer, ...]:
             calling_ae_title=config.node.ae_title,
             send=destination.send,
             sr_class=destination.sr_class,
+            release=destination.release,
         )
         for destination in config.destinations
     )
@@ -103,6 +104,18 @@ def policy(config: Config) -> Policy:
         parameters=Parameters(exclusion_policy=config.analysis.exclusion_policy),
         threshold_set=config.interpretation.threshold_set,
         reference_file=_reference_file(config),
+        frax_adjustment=config.interpretation.frax_adjustment,
+        reviewers=tuple(
+            Reviewer(login=one.login, name=one.name, organization=one.organization)
+            for one in config.interpretation.reviewers
+        ),
+        page_size=config.report.page_size,
+        priors_from=config.priors.destination,
+        priors_most=config.priors.most,
+        priors_timeout_s=config.priors.timeout_s,
+        institution=config.site.name,
+        clearance=config.site.clearance,
+        coding=config.coding.enabled,
     )
 
 

@@ -63,6 +63,8 @@ class Code(StrEnum):
     INSTANCE_CONFLICT = "INSTANCE_CONFLICT"
     STUDY_TOO_OLD = "STUDY_TOO_OLD"
     SHADOW_MODE = "SHADOW_MODE"
+    AWAITING_SIGNATURE = "AWAITING_SIGNATURE"
+    NEEDS_RE_REVIEW = "NEEDS_RE_REVIEW"
     # one vertebra left out
     REGION_TOO_SMALL = "REGION_TOO_SMALL"
     LEVEL_CUT = "LEVEL_CUT"
@@ -71,6 +73,7 @@ class Code(StrEnum):
     NO_LEVEL_SCORE = "NO_LEVEL_SCORE"
     MOVEMENT = "MOVEMENT"
     LEVEL_FUSED = "LEVEL_FUSED"
+    EXCLUDED_BY_REVIEWER = "EXCLUDED_BY_REVIEWER"
     # doubts
     DISPLAY_COPY = "DISPLAY_COPY"
     SCANNER_UNCALIBRATED = "SCANNER_UNCALIBRATED"
@@ -98,6 +101,7 @@ class Code(StrEnum):
     DEGENERATIVE_STEP = "DEGENERATIVE_STEP"
     CURVED_SPINE = "CURVED_SPINE"
     MIRRORED = "MIRRORED"
+    CORRECTED_BY_REVIEWER = "CORRECTED_BY_REVIEWER"
     # calibration and interpretation
     CALIBRATION_SUSPENDED = "CALIBRATION_SUSPENDED"
     CALIBRATION_EXPIRED = "CALIBRATION_EXPIRED"
@@ -112,6 +116,9 @@ class Code(StrEnum):
     FRAX_NOT_ADJUSTED = "FRAX_NOT_ADJUSTED"
     SCAN_MODE_CHANGED = "SCAN_MODE_CHANGED"
     PRIOR_NOT_COMPARABLE = "PRIOR_NOT_COMPARABLE"
+    PRIOR_IDENTITY = "PRIOR_IDENTITY"
+    PRIORS_NOT_FETCHED = "PRIORS_NOT_FETCHED"
+    FETCHED_PRIOR = "FETCHED_PRIOR"
     SIMULATED = "SIMULATED"
 
 
@@ -171,6 +178,8 @@ TABLE: dict[Code, Row] = {
         Code.NOT_ORDERED,
         Code.SIMULATED,
         Code.FRAX_NOT_ADJUSTED,
+        Code.CORRECTED_BY_REVIEWER,
+        Code.FETCHED_PRIOR,
     ),
     **_rows(
         Severity.HOLD,
@@ -181,6 +190,7 @@ TABLE: dict[Code, Row] = {
         Code.STUDY_TOO_OLD,
         Code.SHADOW_MODE,
     ),
+    **_rows(Severity.HOLD, Actor.PHYSICIAN, Code.AWAITING_SIGNATURE, Code.NEEDS_RE_REVIEW),
     **_rows(
         Severity.EXCLUDE,
         Actor.PHYSICIAN,
@@ -191,6 +201,7 @@ TABLE: dict[Code, Row] = {
         Code.NO_LEVEL_SCORE,
         Code.MOVEMENT,
         Code.LEVEL_FUSED,
+        Code.EXCLUDED_BY_REVIEWER,
     ),
     **_rows(
         Severity.WARN,
@@ -241,6 +252,8 @@ TABLE: dict[Code, Row] = {
         Code.CALIBRATION_EXPIRED,
         Code.CALIBRATION_EXPIRING,
         Code.CALIBRATION_WITHOUT_CATEGORY,
+        Code.PRIOR_IDENTITY,
+        Code.PRIORS_NOT_FETCHED,
     ),
 }
 

@@ -216,10 +216,10 @@ def work(task: Task) -> Done:
         )
     written: list[Path] = []
     if task.folder is not None:
-        from tbsnode.pipeline import publish
+        from tbsnode.pipeline import files
 
         for result in results:
-            written += publish.write_files(result, task.folder, settings=task.settings)
+            written += files.write_files(result, task.folder, settings=task.settings)
     return Done(task.path, tuple(result.analysis for result in results), tuple(written))
 
 

@@ -223,7 +223,7 @@ class Destination(Section):
         "pdf",
     )
     commitment: Annotated[bool, _not_available(False)] = False
-    release: Annotated[Literal["preliminary", "signed"], _not_available("preliminary")] = "preliminary"
+    release: Literal["preliminary", "signed"] = "preliminary"
     sr_class: Annotated[
         tuple[Literal["3d", "comprehensive", "enhanced"], ...], AfterValidator(_not_empty)
     ] = (
@@ -270,8 +270,28 @@ class Interpretation(Section):
 
     threshold_set: Literal["A", "B"] = "B"
     reference_file: RelativePath | None = None
-    frax_adjustment: Annotated[bool, _not_available(False)] = False
+    frax_adjustment: bool = False
     reviewers: tuple[Reviewer, ...] = ()
+
+
+class Report(Section):
+    """``[report]``: the paper of the PDF."""
+
+    page_size: Literal["A4", "letter"] = "A4"
+
+
+class Priors(Section):
+    """``[priors]``: where earlier examinations are looked for besides the own archive."""
+
+    destination: str = ""
+    most: Annotated[int, Field(ge=0, le=50)] = 8
+    timeout_s: Annotated[float, Field(gt=0, le=600, allow_inf_nan=False)] = 20.0
+
+
+class Coding(Section):
+    """``[coding]``: the aid that names a procedure code on a signed report; off by default."""
+
+    enabled: bool = False
 
 
 class Http(Section):
@@ -305,6 +325,7 @@ class Site(Section):
 
     name: str = ""
     serial_number: str = ""
+    clearance: str = ""
 
 
 class Config(Section):
@@ -322,6 +343,9 @@ class Config(Section):
     delivery: Delivery = Delivery()
     selection: Selection = Selection()
     interpretation: Interpretation = Interpretation()
+    report: Report = Report()
+    priors: Priors = Priors()
+    coding: Coding = Coding()
     engine: Engine = Engine()
     http: Http = Http()
     site: Site = Site()

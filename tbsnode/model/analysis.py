@@ -1,16 +1,18 @@
-"""The result of one image, and all that one result set states."""
+"""The result of one image."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING
 
-from tbsnode.model.densitometry import PageOrigin, ScannerResults
+from tbsnode.model.clinical import ClinicalContext
+from tbsnode.model.densitometry import PageOrigin, ScannerResults, SourcedSite
+from tbsnode.model.follow_up import FollowUp
 from tbsnode.model.image import InstanceIdentity
-from tbsnode.model.network import Reference
 from tbsnode.model.states import AnalysisStatus, InputClass
 from tbsnode.reasons import Finding
+from tbsnode.tbs.bone_density import BmdDiagnosis
+from tbsnode.tbs.frax import Adjustment
 from tbsnode.tbs.result import Alternative, ImageStatistics, Vertebra, Vote
 
 if TYPE_CHECKING:
@@ -69,7 +71,18 @@ class Analysis:
     votes, statistics, region_source
         As in `tbs.result.SpineMeasurement`.
     densitometry : ScannerResults or None
-        The scanner's own results of the study.
+        The scanner's own results of the reported picture's examination.
+    other_densitometry : tuple of ScannerResults
+        Further results of the study: other sites, each with its source.
+    bmd_diagnosis : BmdDiagnosis or None
+        What the densities say; None where none is known.
+    clinical : ClinicalContext or None
+        What was declared and imported.
+    frax : Adjustment or None
+        The supplied probability adjusted for `tbs`, or why not; None where none was supplied or the
+        adjustment is off.
+    follow_up : FollowUp or None
+        Earlier examinations; None where none was looked for.
     page : PageOrigin or None
         Where the picture was cut out of a report page.
     research : bool
@@ -110,6 +123,11 @@ class Analysis:
     statistics: ImageStatistics | None = None
     region_source: str = "tbsnode"
     densitometry: ScannerResults | None = None
+    other_densitometry: tuple[ScannerResults, ...] = ()
+    bmd_diagnosis: BmdDiagnosis | None = None
+    clinical: ClinicalContext | None = None
+    frax: Adjustment | None = None
+    follow_up: FollowUp | None = None
     page: PageOrigin | None = None
     research: bool = False
     provisional: Provisional | None = None
@@ -123,55 +141,13 @@ class Analysis:
         """Return a level's ring on the matrix that the instance stores: for a page, on the page."""
         return vertebra.region if self.page is None else self.page.on_page(vertebra.region)
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Provenance:
-    """Who made a result, with what, and when it was committed.
-
-    Attributes
-    ----------
-    version : str
-        Software version of tbsnode.
-    device_uid : str
-        Device Observer UID, stable for an installation.
-    station : str
-        AE title of the node.
-    serial_number : str
-        Identifier of this installation.
-    content_at : datetime
-        Aware; the time committed with the generation, so that a rerun makes the same bytes.
-    """
-
-    version: str
-    device_uid: str
-    station: str
-    serial_number: str
-    content_at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
-    """All that one result set states: the single source of SR, PDF and overlay.
-
-    Attributes
-    ----------
-    analysis : Analysis
-        The reported image's result (scored or refused).
-    source : Reference
-        The reported image.
-    others : tuple of Analysis
-        Further spines of the study, scored and not reported.
-    provenance : Provenance
-        Version and time; left out of `content_digest`.
-    result_digest : str
-        SHA-256 hex of everything stated, version and time included.
-    simulated : bool
-        True for the demonstration's scanner: marked SIMULATED on every page.
-    """
-
-    analysis: Analysis
-    source: Reference
-    others: tuple[Analysis, ...]
-    provenance: Provenance
-    result_digest: str
-    simulated: bool = False
+    @property
+    def bone_densities(self) -> tuple[SourcedSite, ...]:
+        """Every site's result once, with its source: the scanner's before what was imported."""
+        imported = self.clinical.densitometry if self.clinical else None
+        found: dict[tuple[str, str], SourcedSite] = {}
+        for results in (self.densitometry, *self.other_densitometry, imported):
+            for site in results.sites if results else ():
+                sourced = SourcedSite(result=site, source=results.source if results else "")
+                found.setdefault((site.site, site.side), sourced)
+        return tuple(found.values())

@@ -68,6 +68,14 @@ class ScannerResults:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SourcedSite:
+    """One site's result and where it was read; `source` as in `ScannerResults`."""
+
+    result: SiteResult
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PageOrigin:
     """Where a picture that was cut out of a report page lies on it.
 

@@ -24,6 +24,8 @@ class Peer:
         ``"sr"``, ``"pdf"``, ``"overlay"``, ``"source"``.
     sr_class : tuple of str
         Order of SR SOP classes to offer: ``"3d"``, ``"comprehensive"``, ``"enhanced"``.
+    release : str
+        ``"preliminary"``: gets results at once; ``"signed"``: only what a reviewer has signed.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Peer:
     calling_ae_title: str
     send: tuple[str, ...] = ("sr", "pdf")
     sr_class: tuple[str, ...] = ("3d", "comprehensive", "enhanced")
+    release: str = "preliminary"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

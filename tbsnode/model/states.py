@@ -66,3 +66,4 @@ class DerivedKind(StrEnum):
     SR = "sr"
     PDF = "pdf"
     OVERLAY = "overlay"
+    REJECTION = "rejection"  # a Key Object document that withdraws the others

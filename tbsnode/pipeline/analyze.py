@@ -16,7 +16,15 @@ from tbsnode.dicom import image as dicom_image
 from tbsnode.dicom import part10
 from tbsnode.dicom.hints import ScannerHints
 from tbsnode.errors import AnalysisError, InstanceError
-from tbsnode.model import Analysis, AnalysisStatus, Claim, DensitometryImage, InputClass, InstanceIdentity
+from tbsnode.model import (
+    Analysis,
+    AnalysisStatus,
+    Claim,
+    Corrections,
+    DensitometryImage,
+    InputClass,
+    InstanceIdentity,
+)
 from tbsnode.pipeline.interpret import Interpreting, interpreted
 from tbsnode.reasons import Code, Finding, Severity
 from tbsnode.tbs import declared, quality, spine
@@ -26,7 +34,7 @@ from tbsnode.tbs.result import LABELS, ScannerRegions
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tbsnode.model import ScannerResults
+    from tbsnode.model import ClinicalContext, ScannerResults
     from tbsnode.pipeline.site import HintRule
     from tbsnode.tbs.result import SpineMeasurement
 
@@ -46,6 +54,12 @@ class AnalysisSettings:
         What the site knows of its scanners.
     interpreting : Interpreting
         Calibrations, cut-offs and reference curve.
+    clinical : ClinicalContext or None
+        What was declared for the examination.
+    corrections : Corrections
+        What a reviewer changed about regions and labels of `corrected_image`.
+    corrected_image : str
+        SOP Instance UID of the image that the corrections are for.
     version : str
         Software version stated in the result.
     made_at : datetime
@@ -55,6 +69,9 @@ class AnalysisSettings:
     parameters: Parameters = field(default_factory=Parameters)
     hint_rules: tuple[HintRule, ...] = ()
     interpreting: Interpreting = field(default_factory=Interpreting)
+    clinical: ClinicalContext | None = None
+    corrections: Corrections = field(default_factory=Corrections)
+    corrected_image: str = ""
     version: str = __version__
     made_at: datetime = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -242,6 +259,7 @@ def _scored(
     blank = _outcome(image, settings, None, AnalysisStatus.SCORED)
     scored = replace(
         blank,
+        clinical=settings.clinical,
         label_confidence=measured.label_confidence,
         alternative=measured.alternative,
         vertebrae=measured.vertebrae,

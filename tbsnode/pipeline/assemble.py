@@ -15,6 +15,7 @@ from tbsnode.dicom import image as dicom_image
 from tbsnode.dicom import results_report
 from tbsnode.errors import InstanceError
 from tbsnode.model import Analysis, AnalysisStatus, Claim, DensitometryImage, InputClass, StudyState
+from tbsnode.pipeline import clinical, context
 from tbsnode.pipeline.analyze import AnalysisSettings, analyze_image
 from tbsnode.pipeline.interpret import Interpreting
 from tbsnode.reasons import Code, Finding
@@ -88,12 +89,14 @@ def assemble(site: Site, study: StudyRow, instances: Sequence[InstanceRow]) -> S
     current = [row for row in instances if row.state == "current"]
     if site.policy.when == "ordered" and not any(_is_ordered(site.policy, row) for row in current):
         return Selection(state=StudyState.NOT_APPLICABLE, reason=Finding(Code.NOT_ORDERED))
-    spines = _analyze(site, study, current)
+    settings = _settings(site, study, current)
+    spines = _analyze(site, settings, current)
     answers = [s for s in spines if s.analysis.status is not AnalysisStatus.NOT_APPLICABLE]
     if not answers:
         reason = Finding(Code.NOT_AP_SPINE if any(r.identity.is_image for r in current) else Code.NO_IMAGE)
         return Selection(state=StudyState.NOT_APPLICABLE, reason=reason)
     reported, others = _choose(answers)
+    reported = _in_context(site, study, current, reported, settings)
     withheld = _withheld(site.policy, study, reported)
     return Selection(
         state=StudyState.DONE,
@@ -141,9 +144,26 @@ def settings_of(site: Site, on: date) -> AnalysisSettings:
     )
 
 
-def _analyze(site: Site, study: StudyRow, current: Sequence[InstanceRow]) -> list[Spine]:
-    """Analyze each distinct picture of the study once; scanners send copies under other UIDs."""
+def _settings(site: Site, study: StudyRow, current: Sequence[InstanceRow]) -> AnalysisSettings:
+    """Return what the analysis of this study depends on: the site's rules, and what was declared."""
     settings = settings_of(site, datetime.fromtimestamp(study.content_at or 0.0, UTC).date())
+    declared = clinical.context_of(site, current[0].identity) if current else None
+    return replace(settings, clinical=declared)
+
+
+def _in_context(
+    site: Site,
+    study: StudyRow,
+    current: Sequence[InstanceRow],
+    reported: Spine,
+    settings: AnalysisSettings,
+) -> Spine:
+    made = context.in_context(site, study, current, reported.analysis, settings)
+    return Spine(instance=reported.instance, image=reported.image, analysis=made)
+
+
+def _analyze(site: Site, settings: AnalysisSettings, current: Sequence[InstanceRow]) -> list[Spine]:
+    """Analyze each distinct picture of the study once; scanners send copies under other UIDs."""
     # what one instance of the examination states, a report or a page, holds for its other pictures
     reported = _reported(site, current)
     pictures = _pictures(site, settings, current, reported)

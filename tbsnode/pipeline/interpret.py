@@ -116,7 +116,12 @@ def _calibrated(analysis: Analysis, chosen: Calibration, person: Person, rules: 
             labels_certain=not any(finding.code in _LABELS_IN_DOUBT for finding in analysis.findings),
             alternative_tbs=alternative,
         ),
-        Patient(sex=person.sex, age_years=person.age_years, bmi=person.bmi),
+        Patient(
+            sex=person.sex,
+            age_years=person.age_years,
+            bmi=person.bmi,
+            menopausal_status=analysis.clinical.menopausal_status if analysis.clinical else "",
+        ),
         reference.threshold_set(rules.threshold_set),
         reference.reference_curve(rules.reference_file),
     )

@@ -7,14 +7,10 @@ holder of the current ticket can commit.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from tbsnode.dicom import encapsulated_pdf, measurement_report, overlay, self_check, uids
-from tbsnode.errors import InvalidResult
 from tbsnode.model import (
     AnalysisStatus,
     DeliveryState,
@@ -24,115 +20,19 @@ from tbsnode.model import (
     Reference,
     Report,
 )
+from tbsnode.pipeline.making import Material, checked, content_digest, make, make_report
 from tbsnode.reasons import Code
-from tbsnode.report import figures, pdf, png, table
+from tbsnode.report import table
 from tbsnode.store import audit, deliveries, results, work
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
-    from tbsnode.model import Analysis, DensitometryImage, Peer
-    from tbsnode.pipeline.analyze import AnalysisSettings, FileResult
+    from tbsnode.model import Analysis, Peer
     from tbsnode.pipeline.assemble import Selection
     from tbsnode.pipeline.site import Site
     from tbsnode.store.database import Transaction
     from tbsnode.store.records import StudyRow
-
-SIMULATED_STATION = "SIMULATOR"  # Station Name of the demonstration's scanner
-
-
-def content_digest(report: Report) -> str:
-    """Digest everything a result states except version and time: equal digests, same result."""
-    others = [table.as_json(analysis) for analysis in report.others]
-    stated: dict[str, Any] = {
-        "analysis": table.as_json(report.analysis),
-        "data_set_sha256": report.analysis.data_set_sha256,
-        "source": [report.source.sop_class_uid, report.source.sop_instance_uid],
-        "study": report.source.study_instance_uid,
-        "others": others,
-        "simulated": report.simulated,
-    }
-    for result in (stated["analysis"], *others):
-        result.pop("version")
-        result.pop("file")
-    return _sha256(stated)
-
-
-def _sha256(value: Any) -> str:
-    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-def make_report(
-    analysis: Analysis,
-    *,
-    others: Sequence[Analysis] = (),
-    provenance: Provenance,
-) -> Report:
-    """Gather what one result set states, with its digest.
-
-    Parameters
-    ----------
-    analysis : Analysis
-        The reported result; its identity is the source.
-    others : sequence of Analysis
-        Further results of the study.
-    provenance : Provenance
-        Version, installation and committed time.
-
-    Returns
-    -------
-    Report
-        The single source of SR, PDF and overlay.
-    """
-    identity = analysis.identity
-    assert identity is not None, "a result without a header is never reported"
-    report = Report(
-        analysis=analysis,
-        source=Reference(
-            sop_class_uid=identity.sop_class_uid,
-            sop_instance_uid=identity.sop_instance_uid,
-            series_instance_uid=identity.series_instance_uid,
-            study_instance_uid=identity.study_instance_uid,
-        ),
-        others=tuple(others),
-        provenance=provenance,
-        result_digest="",
-        simulated=identity.scanner.station_name == SIMULATED_STATION,
-    )
-    whole = [content_digest(report), provenance.version, provenance.content_at.isoformat()]
-    return replace(report, result_digest=_sha256(whole))
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Material:
-    """What instances are made from: the report, its picture, and the source file."""
-
-    report: Report
-    image: DensitometryImage | None
-    source: Path
-
-
-def make(
-    material: Material, kind: DerivedKind, *, sr_class: str = "3d", predecessor: Reference | None = None
-) -> DerivedInstance:
-    """Make one instance of a report; the same arguments give the same bytes."""
-    pixels = None if material.image is None else material.image.pixels
-    if kind is DerivedKind.SR:
-        return measurement_report.build(
-            material.report, material.source, sr_class=sr_class, predecessor=predecessor
-        )
-    if kind is DerivedKind.PDF:
-        return encapsulated_pdf.build(
-            material.report,
-            pdf.render(material.report, pixels),
-            material.source,
-            predecessor=predecessor,
-        )
-    assert pixels is not None, "an overlay needs its picture"
-    drawn = figures.overlay_rgb(pixels, material.report.analysis)
-    return overlay.build(material.report, drawn, material.source, predecessor=predecessor)
 
 
 def publish(site: Site, ticket: work.Ticket, study: StudyRow, selection: Selection) -> bool:
@@ -193,6 +93,7 @@ def provenance_of(site: Site, study: StudyRow) -> Provenance:
         station=site.policy.ae_title,
         serial_number=site.policy.serial_number,
         content_at=datetime.fromtimestamp(study.content_at, UTC),
+        institution=site.policy.institution,
     )
 
 
@@ -210,7 +111,10 @@ def _make_first(site: Site, result: _Result) -> tuple[DerivedInstance, ...]:
     selected = result.selection.reported
     assert selected is not None
     material = Material(
-        report=result.report, image=selected.image, source=site.archive.path(selected.instance.path)
+        report=result.report,
+        image=selected.image,
+        source=site.archive.path(selected.instance.path),
+        page_size=site.policy.page_size,
     )
     made = []
     for kind in _kinds(site.peers, selected.analysis):
@@ -220,23 +124,6 @@ def _make_first(site: Site, result: _Result) -> tuple[DerivedInstance, ...]:
         sr_class = first.sr_class[0] if first and first.sr_class else "3d"
         made.append(checked(make(material, kind, sr_class=sr_class, predecessor=before)))
     return tuple(made)
-
-
-def checked(derived: DerivedInstance) -> DerivedInstance:
-    """Return an instance that may be archived and sent.
-
-    Raises
-    ------
-    InvalidResult
-        If it fails the fast check; nothing of it leaves.
-    """
-    faults = self_check.check(derived)
-    if faults:
-        raise InvalidResult(
-            f"The {derived.kind.value.upper()} failed its own check: {' '.join(faults)}",
-            remedy="Please report this with the output of `tbsnode study show UID --json`.",
-        )
-    return derived
 
 
 def _kinds(peers: Sequence[Peer], analysis: Analysis) -> tuple[DerivedKind, ...]:
@@ -344,51 +231,3 @@ def register(tx: Transaction, site: Site, analysis_id: int, study_id: int, deriv
     return results.add_derived(
         tx, analysis_id=analysis_id, study_id=study_id, derived=derived, path=path_of(site, derived)
     )
-
-
-# ---- without network and database ---------------------------------------------------------------
-
-
-def write_files(result: FileResult, directory: Path, *, settings: AnalysisSettings) -> tuple[Path, ...]:
-    """Write overlay, PDF and SR of a scored or refused image of a file.
-
-    Parameters
-    ----------
-    result : FileResult
-        From `analyze.analyze_file`.
-    directory : Path
-        Exists; files of the same name are replaced.
-    settings : AnalysisSettings
-        Those of the analysis; `made_at` is the time that the files state.
-
-    Returns
-    -------
-    tuple of Path
-        What was written; nothing for what is not applicable.
-    """
-    analysis, image = result.analysis, result.image
-    if analysis.reason is not None and analysis.status is not AnalysisStatus.REFUSED:
-        return ()
-    if image is None:
-        return ()
-    provenance = Provenance(
-        version=settings.version,
-        device_uid=uids.device_uid("tbsnode analyze"),
-        station="",
-        serial_number="tbsnode analyze",
-        content_at=settings.made_at,
-    )
-    material = Material(report=make_report(analysis, provenance=provenance), image=image, source=result.path)
-    # the SR states what it would without --research: what is provisional is no coded value
-    stated = make_report(replace(analysis, research=False, provisional=None), provenance=provenance)
-    name = f"{result.path.stem}-{analysis.image_sha256[:8]}" + (f"-{image.frame}" if image.frame else "")
-    written = {
-        directory / f"{name}.pdf": pdf.render(material.report, image.pixels),
-        directory / f"{name}.sr.dcm": make(replace(material, report=stated), DerivedKind.SR).part10,
-    }
-    if analysis.status is AnalysisStatus.SCORED:
-        drawn = figures.overlay_rgb(image.pixels, analysis)
-        written[directory / f"{name}.overlay.png"] = png.encode(drawn)
-    for path, data in written.items():
-        path.write_bytes(data)
-    return tuple(written)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from tbsnode.model import Peer, Scanner
+from tbsnode.model import Peer, Reviewer, Scanner
 from tbsnode.tbs.parameters import Parameters
 
 if TYPE_CHECKING:
@@ -89,6 +89,17 @@ class Policy:
         Region, estimator and exclusion policy.
     threshold_set, reference_file
         Cut-offs of the texture class, and the site's own reference curve.
+    frax_adjustment : bool
+        Whether supplied probabilities are adjusted for TBS.
+    reviewers : tuple of Reviewer
+        Who may sign.
+    page_size : str
+        ``"A4"`` or ``"letter"``.
+    priors_from, priors_most, priors_timeout_s
+        Which destination is asked for earlier examinations (empty: none), how many count, and how long
+        the search may take [s].
+    institution, clearance, coding
+        Of the site: its name, its declared clearance, and whether codes are named.
     identity_check_after_s : float
         From this age of the newest instance on, a destination is asked if the study still is whose
         it was.
@@ -116,6 +127,15 @@ class Policy:
     parameters: Parameters = field(default_factory=Parameters)
     threshold_set: str = "B"
     reference_file: Path | None = None
+    frax_adjustment: bool = False
+    reviewers: tuple[Reviewer, ...] = ()
+    page_size: str = "A4"
+    priors_from: str = ""
+    priors_most: int = 8
+    priors_timeout_s: float = 20.0
+    institution: str = ""
+    clearance: str = ""
+    coding: bool = False
 
     def timing_for(self, calling_ae_title: str) -> CallerTiming:
         """Return how long to wait after instances of a caller."""

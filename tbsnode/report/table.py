@@ -12,8 +12,9 @@ from dataclasses import asdict
 from typing import Any
 
 from tbsnode import text
-from tbsnode.model import Analysis, ImageStatistics, PageOrigin, Provisional, SiteResult
+from tbsnode.model import Analysis, ImageStatistics, PageOrigin, Provisional
 from tbsnode.reasons import Finding
+from tbsnode.report import context_json
 from tbsnode.tbs.result import LABELS, Vertebra
 
 DECIMALS = 6
@@ -123,14 +124,8 @@ def _more(analysis: Analysis) -> dict[str, Any]:
             {"cue": vote.cue, "shift": vote.shift, "weight": _rounded(vote.weight)} for vote in analysis.votes
         ],
         "statistics": _fields(analysis.statistics),
-        "densitometry": None
-        if analysis.densitometry is None
-        else {
-            "source": analysis.densitometry.source,
-            "sop_instance_uid": analysis.densitometry.sop_instance_uid or None,
-            "reference": analysis.densitometry.reference or None,
-            "sites": [_fields(site) for site in analysis.densitometry.sites],
-        },
+        "densitometry": context_json.densitometry(analysis.densitometry),
+        **context_json.context(analysis),
         "page": _fields(analysis.page),
         "research": analysis.research,
         **(_provisional(analysis.provisional) if analysis.research else {}),
@@ -151,7 +146,7 @@ def _provisional(made: Provisional | None) -> dict[str, Any]:
     }
 
 
-def _fields(value: ImageStatistics | SiteResult | PageOrigin | None) -> dict[str, Any] | None:
+def _fields(value: ImageStatistics | PageOrigin | None) -> dict[str, Any] | None:
     if value is None:
         return None
     pairs = asdict(value).items()

@@ -64,11 +64,15 @@ class KeptFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Who sent an instance, in which association; all empty for an import."""
+    """Who sent an instance, in which association; all empty for an import.
+
+    `fetched` is true for what a PACS moved here on our request, as an earlier examination.
+    """
 
     calling_ae_title: str = ""
     host: str = ""
     association_id: str = ""
+    fetched: bool = False
 
 
 def find_instances(tx: Transaction, sop_instance_uid: str) -> tuple[InstanceRow, ...]:
@@ -131,6 +135,7 @@ def add_instance(tx: Transaction, identity: InstanceIdentity, kept: KeptFile, or
         "host": origin.host,
         "association_id": origin.association_id,
         "received_at": tx.now,
+        "fetched": origin.fetched,
     }
     values = fit.columns(instance, values) | {"identity": identity_json.to_json(identity)}
     return InstanceRow(id=tx.add(instance, **values), **(values | {"identity": identity}))

@@ -240,10 +240,15 @@ class Database:
             f"The database has revision {current}, this version needs {revision.head()}.", remedy=_UPGRADE
         )
 
-    def upgrade(self) -> None:
+    def upgrade(self, to: str = "head") -> None:
         """Create what is missing and run all migrations; does nothing when up to date.
 
         Two upgrades at once are safe: the second waits and finds nothing to do.
+
+        Parameters
+        ----------
+        to : str
+            Revision to stop at: an older one is what an older version had.
 
         Raises
         ------
@@ -265,7 +270,7 @@ class Database:
             with engine.connect() as connection:
                 connection.execution_options(**{_WRITES: True})
                 with connection.begin():
-                    revision.upgrade(connection)
+                    revision.upgrade(connection, to)
 
     def _here(self) -> _InProcess:
         here = self._processes.get(os.getpid())

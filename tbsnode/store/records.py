@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tbsnode.model import AnalysisStatus, DeliveryState, InstanceIdentity, StudyState
+from tbsnode.model import AnalysisStatus, DeliveryState, InstanceIdentity, ReviewState, StudyState
 from tbsnode.store import identity_json
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ R = TypeVar("R")
 _READ: Mapping[str, Any] = {
     "identity": identity_json.from_json,
     "StudyState": StudyState,
+    "ReviewState": ReviewState,
     "DeliveryState": DeliveryState,
     "AnalysisStatus": AnalysisStatus,
 }
@@ -70,6 +71,7 @@ class StudyRow:
     next_try_at: float | None
     tries: int
     last_error: str
+    review_state: ReviewState
     created_at: float
     updated_at: float
 
@@ -79,7 +81,7 @@ class InstanceRow:
     """One version of a received instance.
 
     `state` is ``"current"``, ``"superseded"``, ``"conflict"`` or ``"own"``; `path` is relative to
-    the archive.
+    the archive; `fetched` is true for what a PACS moved here on our request.
     """
 
     id: int
@@ -98,6 +100,7 @@ class InstanceRow:
     host: str
     association_id: str
     received_at: float
+    fetched: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -50,8 +50,8 @@ def require_known(revision: str | None) -> None:
         )
 
 
-def upgrade(connection: sa.Connection) -> None:
-    """Run all outstanding migrations in the open transaction of a connection."""
+def upgrade(connection: sa.Connection, to: str = "head") -> None:
+    """Run the outstanding migrations up to a revision in the open transaction of a connection."""
     if connection.dialect.name == "postgresql":
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ADVISORY_LOCK)))
     from alembic import command
@@ -61,7 +61,7 @@ def upgrade(connection: sa.Connection) -> None:
     config.set_main_option("script_location", str(scripts()).replace("%", "%%"))
     config.attributes["connection"] = connection
     with _lock:
-        command.upgrade(config, "head")
+        command.upgrade(config, to)
     if connection.dialect.name == "sqlite":
         broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
         assert broken is None, f"a migration left a dangling reference in {broken[0] if broken else ''}"

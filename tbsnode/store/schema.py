@@ -22,6 +22,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 metadata = MetaData(
@@ -70,6 +71,9 @@ study = Table(
     Column("next_try_at", Double),  # due for another attempt at the same generation
     Column("tries", Integer, nullable=False, default=0),  # attempts at this generation
     Column("last_error", Text, nullable=False, default=""),
+    Column(
+        "review_state", String(20), nullable=False, default="none", server_default="none"
+    ),  # model.ReviewState
     Column("created_at", Double, nullable=False),
     Column("updated_at", Double, nullable=False),
     Index(None, "ready_at"),
@@ -111,6 +115,8 @@ instance = Table(
     Column("host", String(64), nullable=False, default=""),
     Column("association_id", String(40), nullable=False, default=""),
     Column("received_at", Double, nullable=False),
+    # moved here as an earlier examination
+    Column("fetched", Boolean, nullable=False, default=False, server_default=false()),
     UniqueConstraint("sop_instance_uid", "version"),
     Index(None, "study_ref"),
     Index(None, "association_id"),
@@ -294,4 +300,37 @@ precision = Table(
     Column("record", JSON, nullable=False),  # scanner key, estimator, level sets
     Column("approved_by", Text, nullable=False, default=""),
     Column("created_at", Double, nullable=False),
+)
+
+review = Table(
+    "tbs_review",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("study_ref", _Id, ForeignKey("tbs_study.id"), nullable=False),
+    # the result that the act led to; of a rejection, the one it withdraws
+    Column("analysis_ref", _Id, ForeignKey("tbs_analysis.id"), nullable=False),
+    Column("action", String(16), nullable=False),  # model.ReviewAction
+    Column("login", String(80), nullable=False),
+    Column("host", String(255), nullable=False),
+    Column("at", Double, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("record", JSON, nullable=False),  # the whole model.Review
+    Index(None, "study_ref"),
+    Index(None, "at"),
+)
+
+clinical = Table(
+    "tbs_clinical",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("patient_id", String(64), nullable=False),
+    Column("issuer", String(64), nullable=False, default=""),
+    Column("accession_number", String(64), nullable=False, default=""),
+    Column("state", String(16), nullable=False),  # active | superseded
+    Column("record", JSON, nullable=False),  # the whole model.ClinicalContext
+    Column("source", Text, nullable=False),
+    Column("imported_by", String(80), nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("updated_at", Double, nullable=False),
+    Index(None, "patient_id", "accession_number"),
 )

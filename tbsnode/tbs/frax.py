@@ -28,6 +28,10 @@ class Supplied:
         Whether femoral neck BMD entered them.
     source : str
         Who says so.
+    country_model : str
+        Which country's model, where stated.
+    calculated_on : str
+        ``YYYYMMDD``, where stated.
 
     Examples
     --------
@@ -39,6 +43,8 @@ class Supplied:
     hip_percent: float
     with_bmd: bool
     source: str = ""
+    country_model: str = ""
+    calculated_on: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from tbsnode.reasons import Actor
 from tbsnode.text.catalogue import Catalogue
+from tbsnode.text.english_decision import DECISION
+from tbsnode.text.english_evidence import EVIDENCE
 from tbsnode.text.english_findings import ENTRIES
+from tbsnode.text.english_interpretation import INTERPRETATION
+from tbsnode.text.english_review_findings import REVIEW_ENTRIES
 
 PHRASES: dict[str, str] = {
     "a_vertebra": "one vertebra",
@@ -209,4 +213,6 @@ ACTORS: dict[Actor, str] = {
 
 UNITS: dict[str, str] = {"_mm2": "mm2", "_mm": "mm", "_years": "years", "_days": "days", "_percent": "%"}
 
-ENGLISH = Catalogue("en", ENTRIES, PHRASES, ACTORS, UNITS)
+ENGLISH = Catalogue(
+    "en", ENTRIES | REVIEW_ENTRIES, PHRASES | DECISION | EVIDENCE | INTERPRETATION, ACTORS, UNITS
+)

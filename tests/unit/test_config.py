@@ -100,7 +100,7 @@ def caller(host: str) -> str:
         (f'{DESTINATION}\nsend = ["gif"]', "destinations[0].send[0]", "not known", "overlay"),
         (f'{DESTINATION}\nsend = "sr"', "destinations[0].send", "a list is needed", "brackets"),
         (f"{DESTINATION}\ncommitment = true", "destinations[0].commitment", "not available", "false"),
-        (f'{DESTINATION}\nrelease = "signed"', "destinations[0].release", "not available", "preliminary"),
+        (f'{DESTINATION}\nrelease = "final"', "destinations[0].release", "preliminary", ""),
         (f"{DESTINATION}\nwait_for_study_s = 5", "destinations[0].wait_for_study_s", "not available", "0"),
         (DESTINATION + DESTINATION, "destinations[1].name", "another destination", "Rename"),
         (
@@ -110,10 +110,10 @@ def caller(host: str) -> str:
             "PACS",
         ),
         (
-            "[interpretation]\nfrax_adjustment = true",
+            "[interpretation]\nfrax_adjustment = 2",
             "interpretation.frax_adjustment",
-            "not available",
-            "false",
+            "true or false",
+            "without quotes",
         ),
         ("[http]\nport = 11112", "http.port", "the receiver has this port", "another"),
         ("[[scanners]]\nlinear = true", "scanners[0]", "every scanner", "at least one"),

@@ -82,17 +82,36 @@ def test_precision_studies_newest_first(database: Database) -> None:
 
 
 def test_the_first_schema_with_rows_in_it_is_upgraded(sqlite_url: str) -> None:
-    """A database of revision 0001 keeps its rows and gains the new tables."""
+    """A database of revision 0001 keeps its rows and gains the new tables and columns."""
     database = Database(sqlite_url)
-    database.upgrade()
+    database.upgrade("0001")
     with database.transaction() as tx:
-        tx.add(schema.patient, patient_id="P1", created_at=tx.now)
-        for table in ("tbs_calibration", "tbs_precision"):
-            tx.execute(sa.text(f"DROP TABLE {table}"))
-        tx.execute(sa.text("UPDATE tbs_revision SET version_num = '0001'"))
+        patient = tx.add(schema.patient, patient_id="P1", created_at=tx.now)
+        for number, published in ((1, True), (2, False)):
+            tx.execute(
+                sa.text(
+                    "INSERT INTO tbs_study (id, study_instance_uid, patient_ref, study_date, study_time,"
+                    " accession_number, description, scanner, state, reason, generation, attempt, tries,"
+                    " last_error, created_at, updated_at) VALUES"
+                    " (:id, :uid, :patient, '', '', '', '', '', 'done', '', 1, 1, 1, '', 0, 0)"
+                ),
+                {"id": number, "uid": f"1.2.{number}", "patient": patient},
+            )
+            tx.add(
+                schema.analysis,
+                study_ref=number,
+                generation=1,
+                published=published,
+                status="scored",
+                version="0.1.0",
+                result={},
+                created_at=0.0,
+            )
     database.upgrade()
     database.require_current()
     assert add(database, LINE)
     with database.read() as tx:
         assert tx.scalar(sa.select(schema.patient.c.patient_id)) == "P1"
+        states = sa.select(schema.study.c.review_state).order_by(schema.study.c.id)
+        assert [row.review_state for row in tx.all(states)] == ["preliminary", "none"]
     database.dispose()

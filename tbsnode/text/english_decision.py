@@ -1,0 +1,5 @@
+"""The English words of page 1, the decision."""
+
+from __future__ import annotations
+
+DECISION: dict[str, str] = {}

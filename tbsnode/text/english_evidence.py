@@ -1,0 +1,5 @@
+"""The English words of page 2, the evidence."""
+
+from __future__ import annotations
+
+EVIDENCE: dict[str, str] = {}
