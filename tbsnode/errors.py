@@ -13,6 +13,7 @@
       - AnalysisError              the reader: no trustworthy number from these pixels
         + SegmentationError
         + TextureError
+      - CorrectionError            the reviewer: this correction cannot be carried out
       - CalibrationError           who calibrates: the table or its examinations do not suffice
       - ResourceError              nobody yet: try again later                 retryable
         + StorageFull              the administrator frees disk                retryable
@@ -167,6 +168,12 @@ class SegmentationError(AnalysisError):
 
 class TextureError(AnalysisError):
     """The region has no texture that can be measured."""
+
+
+class CorrectionError(TbsNodeError):
+    """A reviewer's correction cannot be carried out."""
+
+    exit_code = 2
 
 
 class CalibrationError(TbsNodeError):

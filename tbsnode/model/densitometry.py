@@ -115,3 +115,13 @@ class PageOrigin:
             (self.row + self.scale * row + middle, self.column + self.scale * column + middle)
             for row, column in ring
         )
+
+    def on_picture_row(self, row: float) -> float:
+        """Turn a row of the page into a row of the cut-out picture, the inverse of `on_page`.
+
+        Examples
+        --------
+        >>> PageOrigin(row=300, column=90, scale=2, inverted=False, found_by="content").on_picture_row(300.5)
+        0.0
+        """
+        return (row - self.row - (self.scale - 1) / 2) / self.scale

@@ -164,7 +164,9 @@ def analyze_image(
     image = _with_results(image, stated)
     declarations = _declared(image.identity)
     try:
-        measured = None if image.refusal else _measure(image, settings.parameters)
+        measured = (
+            None if image.refusal else _measure(image, settings.parameters, _corrections(image, settings))
+        )
     except AnalysisError as error:
         return _refused(image, settings, error.finding)
     if measured is None:
@@ -207,7 +209,19 @@ def _with_results(image: DensitometryImage, stated: ScannerResults | None) -> De
     return replace(image, results=results, regions=regions)
 
 
-def _measure(image: DensitometryImage, parameters: Parameters) -> SpineMeasurement:
+def _corrections(image: DensitometryImage, settings: AnalysisSettings) -> Corrections:
+    """Return what a reviewer changed about this picture, rows as on the picture; a page has its own."""
+    if image.identity.sop_instance_uid != settings.corrected_image:
+        return Corrections()
+    if image.page is None:
+        return settings.corrections
+    rows = tuple((disc, image.page.on_picture_row(row)) for disc, row in settings.corrections.disc_rows)
+    return replace(settings.corrections, disc_rows=rows)
+
+
+def _measure(
+    image: DensitometryImage, parameters: Parameters, corrections: Corrections | None = None
+) -> SpineMeasurement:
     assert image.pixel_spacing_mm is not None
     picture = spine.Picture(
         pixels=image.pixels,
@@ -218,7 +232,7 @@ def _measure(image: DensitometryImage, parameters: Parameters) -> SpineMeasureme
         blocked=image.blocked,
         regions=image.regions,
     )
-    return spine.measure(picture, parameters)
+    return spine.measure(picture, parameters, corrections)
 
 
 def _refused(image: DensitometryImage, settings: AnalysisSettings, finding: Finding) -> Analysis:
@@ -269,9 +283,30 @@ def _scored(
         votes=measured.votes,
         statistics=measured.statistics,
         region_source=measured.region_source,
-        findings=(*image.findings, *measured.findings, *excluded, *_steps(image, measured), *declarations),
+        findings=(
+            *_corrected(image, settings),
+            *image.findings,
+            *measured.findings,
+            *excluded,
+            *_steps(image, measured),
+            *declarations,
+        ),
     )
     return interpreted(scored, settings.interpreting)
+
+
+def _corrected(image: DensitometryImage, settings: AnalysisSettings) -> tuple[Finding, ...]:
+    """Say what a reviewer changed, in the rows of the stored matrix."""
+    if image.identity.sop_instance_uid != settings.corrected_image or not settings.corrections:
+        return ()
+    made = settings.corrections
+    parts = [
+        f"Left out: {', '.join(made.exclude)}" if made.exclude else "",
+        f"Labels moved by {made.shift:+d}" if made.shift else "",
+        *(f"{disc} moved to row {row:g}" for disc, row in made.disc_rows),
+    ]
+    detail = "; ".join(part for part in parts if part)
+    return (Finding(Code.CORRECTED_BY_REVIEWER, values=(("detail", detail),)),)
 
 
 def _steps(image: DensitometryImage, measured: SpineMeasurement) -> tuple[Finding, ...]:

@@ -27,6 +27,7 @@ from tbsnode.tbs import (
     segmentation,
     view,
 )
+from tbsnode.tbs.corrections import REVIEWER, Corrections, corrected
 from tbsnode.tbs.parameters import Parameters
 from tbsnode.tbs.result import Alternative, ScannerRegions, SpineMeasurement, Vertebra
 
@@ -77,7 +78,9 @@ class Picture:
         object.__setattr__(self, "pixels", pixels)
 
 
-def measure(picture: Picture, parameters: Parameters | None = None) -> SpineMeasurement:
+def measure(
+    picture: Picture, parameters: Parameters | None = None, corrections: Corrections | None = None
+) -> SpineMeasurement:
     """Find L1 to L4 on a picture and measure the texture of each.
 
     Parameters
@@ -86,6 +89,8 @@ def measure(picture: Picture, parameters: Parameters | None = None) -> SpineMeas
         Stored pixels with spacing.
     parameters : Parameters, optional
         Region and estimator; the defaults without it.
+    corrections : Corrections, optional
+        What a reviewer changed about labels, disc lines and levels.
 
     Returns
     -------
@@ -99,6 +104,8 @@ def measure(picture: Picture, parameters: Parameters | None = None) -> SpineMeas
         `FEWER_THAN_TWO_VERTEBRAE`.
     TextureError
         `LOW_BIT_DEPTH`, `RESAMPLED_TOO_SMOOTH`, `OUT_OF_PHYSICAL_RANGE` or `NO_TEXTURE`.
+    CorrectionError
+        If a correction cannot be carried out on this picture.
 
     Examples
     --------
@@ -112,13 +119,14 @@ def measure(picture: Picture, parameters: Parameters | None = None) -> SpineMeas
     """
     chosen = parameters or Parameters()
     _check_frame(picture)
-    if picture.blocked is not None:
-        picture = replace(picture, pixels=ink.filled(picture.pixels, picture.blocked))
+    picture = _without_ink(picture)
     found, clipped = _find(picture)
     names = labeling.label(found)
-    judged = scanner_regions.judge(found, names, picture.regions, picture.pixel_spacing_mm)
+    changed = corrections or Corrections()
+    own = scanner_regions.judge(found, names, picture.regions, picture.pixel_spacing_mm)
+    judged = corrected(own, changed)
     source = levels.Source(picture.pixels, picture.pixel_spacing_mm, judged.found, chosen, picture.blocked)
-    drawn, vertebrae = _measure_levels(source, judged.first)
+    drawn, vertebrae = _measure_levels(source, judged.first, changed.exclude)
     vertebrae, standard_error = levels.with_standard_errors(source, drawn, vertebrae)
     included = [v for v in vertebrae if v.included]
     _require_two(included)
@@ -126,11 +134,10 @@ def measure(picture: Picture, parameters: Parameters | None = None) -> SpineMeas
     scored = np.any([level.mask for level, v in zip(drawn, vertebrae, strict=True) if v.included], axis=0)
     doubts = quality.texture_findings(picture.pixels[scored], score, clipped, chosen.min_gray_levels)
     seen = picture_quality.judge(source, scored, clipped, included)
-    natives = [v.native_score for v in included]
     return SpineMeasurement(
         vertebrae=vertebrae,
         score=score,
-        native_score=None if None in natives else _mean(natives),
+        native_score=_native(included),
         standard_error=standard_error,
         label_confidence=round(judged.confidence, 4),
         alternative=_alternative(source, judged),
@@ -147,6 +154,12 @@ def measure(picture: Picture, parameters: Parameters | None = None) -> SpineMeas
             *quality.level_findings(vertebrae),
         ),
     )
+
+
+def _without_ink(picture: Picture) -> Picture:
+    if picture.blocked is None:
+        return picture
+    return replace(picture, pixels=ink.filled(picture.pixels, picture.blocked))
 
 
 def _find(picture: Picture) -> tuple[segmentation.Segmentation, float | None]:
@@ -175,11 +188,20 @@ def _check_view(found: segmentation.Segmentation) -> None:
 
 
 def _measure_levels(
-    source: levels.Source, first: int
+    source: levels.Source, first: int, exclude: tuple[str, ...] = ()
 ) -> tuple[tuple[levels.Level, ...], tuple[Vertebra, ...]]:
     drawn = levels.draw(source, first)
-    reasons = exclusion.reasons(source, drawn, levels.body_heights(source, first))
+    found = exclusion.reasons(source, drawn, levels.body_heights(source, first))
+    reasons = [
+        own or (Finding(Code.EXCLUDED_BY_REVIEWER, vertebra=level.label) if level.label in exclude else None)
+        for level, own in zip(drawn, found, strict=True)
+    ]
     return drawn, levels.score_levels(source, drawn, reasons)
+
+
+def _native(included: list[Vertebra]) -> float | None:
+    natives = [v.native_score for v in included]
+    return None if None in natives else _mean(natives)
 
 
 def _mean(values: list[float | None]) -> float:
@@ -256,7 +278,8 @@ def _picture_findings(
     if abs(found.tilt_deg) > anatomy.TILT_WARN_DEG:
         doubts.append(Finding(Code.TILTED_SPINE, values=(("tilt_degrees", round(abs(found.tilt_deg), 1)),)))
     confidence = (("confidence", round(judged.confidence, 2)),)
-    if names.assumed:
+    given = judged.region_source == REVIEWER and judged.confidence == 1.0
+    if names.assumed and not given:
         doubts.append(Finding(Code.LEVELS_ASSUMED, values=confidence))
     if judged.confidence < anatomy.LABELS_CERTAIN:
         doubts.append(Finding(Code.LEVELS_UNCERTAIN, values=confidence))

@@ -187,6 +187,8 @@ PHRASES: dict[str, str] = {
     "them L1 to L4.",
     "method_labeling_scanner": "Lines and labels of L1 to L4 are the scanner's own, read from the "
     "picture; the software counted the vertebrae itself and says where it disagrees.",
+    "method_labeling_reviewer": "The software found the vertebrae; the reviewing physician corrected "
+    "disc lines or labels.",
     "method_region_bmd": "Each region is the densitometry region from mid-disc to mid-disc and to the edge "
     "of the bone, drawn in by {edge_inset_mm} mm (rule {region_rule}).",
     "method_region_body": "Each region is the vertebral body inside its endplates, drawn in by "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from pydicom.dataset import Dataset
 
 from tbsnode.dicom import acquisition
 from tbsnode.dicom.image import read_images
-from tbsnode.model import Analysis, AnalysisStatus
+from tbsnode.model import Analysis, AnalysisStatus, Corrections, PageOrigin
 from tbsnode.model.densitometry import ScannerResults, SiteResult
 from tbsnode.pipeline.analyze import AnalysisSettings, analyze_file, analyze_image
 from tbsnode.reasons import Code
@@ -168,3 +169,30 @@ def test_a_level_left_out_is_said_with_its_reason(tmp_path: Path, part10: bytes,
     (finding,) = [each for each in found.findings if each.code is Code.LEVEL_EXCLUDED]
     assert (finding.vertebra, finding.values) == ("L2", (("reason", "MOVEMENT"),))
     assert Code.LEVEL_EXCLUDED not in codes(plain)
+
+
+# ---- a reviewer's corrections -------------------------------------------------------------------
+
+
+def test_a_reviewers_corrections_reach_their_picture_and_the_result_says_so(
+    tmp_path: Path, part10: bytes, plain: Analysis
+) -> None:
+    (image,) = read_images(write(tmp_path, part10))
+    settings = AnalysisSettings(
+        corrections=Corrections(exclude=("L3",)), corrected_image=image.identity.sop_instance_uid
+    )
+    found = analyze_image(image, settings)
+    assert found.included == ("L1", "L2", "L4")
+    finding = found.findings[0]
+    assert finding.code is Code.CORRECTED_BY_REVIEWER
+    assert "Left out: L3." in sentence(finding)
+    assert [v.score for v in found.vertebrae] == [v.score for v in plain.vertebrae]
+    other = analyze_image(image, replace(settings, corrected_image="1.2.3"))
+    assert (other.included, other.score) == (plain.included, plain.score)
+    assert Code.CORRECTED_BY_REVIEWER not in codes(other)
+
+
+def test_rows_of_a_page_become_rows_of_its_picture() -> None:
+    page = PageOrigin(row=300, column=90, scale=3, inverted=False, found_by="content")
+    ((on_page, _),) = page.on_page([(41.0, 7.0)])
+    assert page.on_picture_row(on_page) == 41.0

@@ -100,7 +100,7 @@ def caller(host: str) -> str:
         (f'{DESTINATION}\nsend = ["gif"]', "destinations[0].send[0]", "not known", "overlay"),
         (f'{DESTINATION}\nsend = "sr"', "destinations[0].send", "a list is needed", "brackets"),
         (f"{DESTINATION}\ncommitment = true", "destinations[0].commitment", "not available", "false"),
-        (f'{DESTINATION}\nrelease = "final"', "destinations[0].release", "preliminary", ""),
+        (f'{DESTINATION}\nrelease = "final"', "destinations[0].release", "not known", "preliminary"),
         (f"{DESTINATION}\nwait_for_study_s = 5", "destinations[0].wait_for_study_s", "not available", "0"),
         (DESTINATION + DESTINATION, "destinations[1].name", "another destination", "Rename"),
         (

@@ -36,8 +36,6 @@ WITHOUT_A_TEST: frozenset[Code] = frozenset(
     {
         Code.AWAITING_SIGNATURE,
         Code.NEEDS_RE_REVIEW,
-        Code.EXCLUDED_BY_REVIEWER,
-        Code.CORRECTED_BY_REVIEWER,
         Code.PRIOR_IDENTITY,
         Code.PRIORS_NOT_FETCHED,
         Code.FETCHED_PRIOR,
