@@ -183,8 +183,7 @@ def test_a_reviewers_corrections_reach_their_picture_and_the_result_says_so(
     )
     found = analyze_image(image, settings)
     assert found.included == ("L1", "L2", "L4")
-    finding = found.findings[0]
-    assert finding.code is Code.CORRECTED_BY_REVIEWER
+    (finding,) = [each for each in found.findings if each.code is Code.CORRECTED_BY_REVIEWER]
     assert "Left out: L3." in sentence(finding)
     assert [v.score for v in found.vertebrae] == [v.score for v in plain.vertebrae]
     other = analyze_image(image, replace(settings, corrected_image="1.2.3"))
