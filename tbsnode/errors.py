@@ -6,6 +6,7 @@
       - ConfigError                the operator edits the configuration
         + InvalidConfiguration     carries every mistake of the file and the environment
         + SchemaOutdated           the operator runs `tbsnode db upgrade`
+        + NotAReviewer             the operator lists who may sign; nobody else signs
       - InstanceError              the sender: this instance can never be analyzed
         + UnsupportedInstance      SOP class, modality or transfer syntax
         + InvalidInstance          an attribute is missing or contradicts another
@@ -22,6 +23,7 @@
         + PeerUnreachable                                                      retryable
         + AssociationRejected      retryable only when PS3.8 says transient
         + StoreRefused             carries the peer's status
+      - ReviewRefused              the reviewer: the state of the result does not allow this act
       - InvalidResult              the developers: an object that we made is not valid
       - NotFound                   the person at the keyboard named something that is not here
 
@@ -120,6 +122,10 @@ class InvalidConfiguration(ConfigError):
 
 class SchemaOutdated(ConfigError):
     """The database schema is not the one this version needs."""
+
+
+class NotAReviewer(ConfigError):
+    """This login may not sign."""
 
 
 class InstanceError(TbsNodeError):
@@ -245,6 +251,12 @@ class StoreRefused(PeerError):
     ) -> None:
         super().__init__(message, peer=peer, remedy=remedy)
         self.status = status
+
+
+class ReviewRefused(TbsNodeError):
+    """The state of the result does not allow this act of review."""
+
+    exit_code = 2
 
 
 class InvalidResult(TbsNodeError):
