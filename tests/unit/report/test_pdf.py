@@ -331,11 +331,11 @@ def test_the_file_is_small_even_with_a_noisy_picture(make_report, make_analysis)
 def test_two_processes_make_the_same_bytes(uncalibrated, make_picture):
     """The clock, the hash seed and what was rendered before do not matter."""
     program = (
-        "import hashlib, conftest; from tbsnode.report.pdf import render\n"
-        "pdf = render(conftest.report(conftest.analysis()), conftest.picture())\n"
+        "import hashlib; from tests import report_parts; from tbsnode.report.pdf import render\n"
+        "pdf = render(report_parts.report(report_parts.analysis()), report_parts.picture())\n"
         "print(hashlib.sha256(pdf).hexdigest())"
     )
-    here = str(Path(__file__).parent)
+    here = str(Path(__file__).parents[3])
     digests = {hashlib.sha256(render(uncalibrated, make_picture())).hexdigest() for _ in range(2)}
     for seed, epoch in (("1", "1"), ("2", "1700000000")):
         environment = {"PYTHONHASHSEED": seed, "SOURCE_DATE_EPOCH": epoch, "PYTHONPATH": here}
