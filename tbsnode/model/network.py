@@ -52,6 +52,8 @@ class ReceivedInstance:
         Who sent it.
     association_id : str
         Identifies the association (UUID); empty for an import.
+    fetched : bool
+        Sub-operation of a C-MOVE that this node asked for: an earlier examination.
     """
 
     path: Path
@@ -62,6 +64,7 @@ class ReceivedInstance:
     called_ae_title: str
     host: str
     association_id: str
+    fetched: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

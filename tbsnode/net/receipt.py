@@ -30,6 +30,7 @@ DATA_SET_TYPE = 0x0800
 STATUS = 0x0900
 ERROR_COMMENT = 0x0902
 AFFECTED_SOP_INSTANCE_UID = 0x1000
+MOVE_ORIGINATOR_AE_TITLE = 0x1030
 
 C_STORE_RQ = 0x0001
 C_STORE_RSP = 0x8001
@@ -54,6 +55,8 @@ class Store(C_STORE):
         The complete Part 10 file.
     transfer_syntax_uid : str
         Of the presentation context.
+    move_originator : str
+        Move Originator AE Title: whose C-MOVE this is a sub-operation of; empty where it is none.
     """
 
     def __init__(self) -> None:
@@ -61,6 +64,7 @@ class Store(C_STORE):
         self.error: TbsNodeError | None = None
         self.path: Path | None = None
         self.transfer_syntax_uid = ""
+        self.move_originator = ""
 
 
 def parse_command(encoded: bytes) -> dict[int, bytes]:
@@ -95,7 +99,7 @@ def number(command: dict[int, bytes], element: int) -> int | None:
 
 
 def text(command: dict[int, bytes], element: int) -> str:
-    """Return a UID of a command set without its padding."""
+    """Return a UID or an AE title of a command set without its padding."""
     return command.get(element, b"").decode("ascii", "replace").rstrip("\0 ")
 
 
@@ -169,6 +173,7 @@ class Receipt:
         if message_id is None:
             raise ProtocolViolation("the C-STORE request has no Message ID, so it cannot be answered")
         self._store.MessageID = message_id
+        self._store.move_originator = text(command, MOVE_ORIGINATOR_AE_TITLE).strip()
         self._store.error = self._identify(command, sop_class_uid)
         if self._store.error is None:
             self._open(folder)

@@ -285,6 +285,7 @@ class StorageScp:
                     sop_class_uid=str(request.AffectedSOPClassUID),
                     sop_instance_uid=str(request.AffectedSOPInstanceUID),
                     transfer_syntax_uid=request.transfer_syntax_uid,
+                    fetched=request.move_originator == self._settings.ae_title,
                     **_names(assoc),
                 )
             )

@@ -13,13 +13,21 @@ from typing import TYPE_CHECKING
 
 from tbsnode.dicom import image as dicom_image
 from tbsnode.dicom import results_report
-from tbsnode.errors import InstanceError
-from tbsnode.model import Analysis, AnalysisStatus, Claim, DensitometryImage, InputClass, StudyState
+from tbsnode.errors import CorrectionError, InstanceError
+from tbsnode.model import (
+    Analysis,
+    AnalysisStatus,
+    Claim,
+    Corrections,
+    DensitometryImage,
+    InputClass,
+    StudyState,
+)
 from tbsnode.pipeline import clinical, context
 from tbsnode.pipeline.analyze import AnalysisSettings, analyze_image
 from tbsnode.pipeline.interpret import Interpreting
 from tbsnode.reasons import Code, Finding
-from tbsnode.store import calibrations
+from tbsnode.store import calibrations, reviews
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -66,8 +74,16 @@ class Selection:
     publish: bool = False
 
 
-def assemble(site: Site, study: StudyRow, instances: Sequence[InstanceRow]) -> Selection:
+def assemble(
+    site: Site,
+    study: StudyRow,
+    instances: Sequence[InstanceRow],
+    *,
+    tried: reviews.Standing | None = None,
+) -> Selection:
     """Decide what a study comes to.
+
+    What the newest review corrected, and the image that it chose, stand in every later generation.
 
     Parameters
     ----------
@@ -77,11 +93,19 @@ def assemble(site: Site, study: StudyRow, instances: Sequence[InstanceRow]) -> S
         The study, with the time committed with its generation.
     instances : sequence of InstanceRow
         All its instances, of every state, in order of arrival.
+    tried : Standing, optional
+        What a reviewer is about to decide, in place of what stands.
 
     Returns
     -------
     Selection
         Its state, what is reported and what else was found.
+
+    Raises
+    ------
+    CorrectionError
+        If what is `tried` cannot be carried out. What stands and no longer fits the picture is left
+        out instead: the result has changed then, and waits for a reviewer.
     """
     held = _held(instances)
     if held is not None:
@@ -89,15 +113,23 @@ def assemble(site: Site, study: StudyRow, instances: Sequence[InstanceRow]) -> S
     current = [row for row in instances if row.state == "current"]
     if site.policy.when == "ordered" and not any(_is_ordered(site.policy, row) for row in current):
         return Selection(state=StudyState.NOT_APPLICABLE, reason=Finding(Code.NOT_ORDERED))
-    settings = _settings(site, study, current)
-    spines = _analyze(site, settings, current)
+    standing = tried or _standing(site, study)
+    settings = _settings(site, study, current, standing)
+    try:
+        spines = _analyze(site, settings, current)
+    except CorrectionError:
+        if tried is not None:
+            raise
+        settings = replace(settings, corrections=Corrections(), corrected_image="")
+        spines = _analyze(site, settings, current)
     answers = [s for s in spines if s.analysis.status is not AnalysisStatus.NOT_APPLICABLE]
     if not answers:
         reason = Finding(Code.NOT_AP_SPINE if any(r.identity.is_image for r in current) else Code.NO_IMAGE)
         return Selection(state=StudyState.NOT_APPLICABLE, reason=reason)
-    reported, others = _choose(answers)
+    reported, others = _choose(answers, standing.image_uid)
     reported = _in_context(site, study, current, reported, settings)
-    withheld = _withheld(site.policy, study, reported)
+    fetched = all(row.fetched for row in current)  # nothing of it came from a scanner
+    withheld = Finding(Code.FETCHED_PRIOR) if fetched else _withheld(site.policy, study, reported)
     return Selection(
         state=StudyState.DONE,
         reason=withheld,
@@ -144,11 +176,23 @@ def settings_of(site: Site, on: date) -> AnalysisSettings:
     )
 
 
-def _settings(site: Site, study: StudyRow, current: Sequence[InstanceRow]) -> AnalysisSettings:
-    """Return what the analysis of this study depends on: the site's rules, and what was declared."""
+def _standing(site: Site, study: StudyRow) -> reviews.Standing:
+    with site.database.read() as tx:
+        return reviews.standing(tx, study.id)
+
+
+def _settings(
+    site: Site, study: StudyRow, current: Sequence[InstanceRow], standing: reviews.Standing
+) -> AnalysisSettings:
+    """Return what the analysis of this study depends on: the site's rules, what was declared and corrected."""
     settings = settings_of(site, datetime.fromtimestamp(study.content_at or 0.0, UTC).date())
     declared = clinical.context_of(site, current[0].identity) if current else None
-    return replace(settings, clinical=declared)
+    return replace(
+        settings,
+        clinical=declared,
+        corrections=standing.corrections,
+        corrected_image=standing.corrected_image,
+    )
 
 
 def _in_context(
@@ -213,10 +257,11 @@ def _pictures(
     return pictures
 
 
-def _choose(answers: Sequence[Spine]) -> tuple[Spine, tuple[Spine, ...]]:
-    """Report the latest acquisition that scores, else the latest refusal; name the others."""
-    scored = [s for s in answers if s.analysis.status is AnalysisStatus.SCORED]
-    pool = scored or list(answers)
+def _choose(answers: Sequence[Spine], chosen: str = "") -> tuple[Spine, tuple[Spine, ...]]:
+    """Report the reviewer's choice, else the latest acquisition that scores; name the others."""
+    picked = [s for s in answers if s.instance.sop_instance_uid == chosen]
+    among = picked or list(answers)
+    pool = [s for s in among if s.analysis.status is AnalysisStatus.SCORED] or among
     reported = max(pool, key=_order)
     others = tuple(s for s in answers if s is not reported)
     also = [s.instance.sop_instance_uid for s in others if s.analysis.status is AnalysisStatus.SCORED]

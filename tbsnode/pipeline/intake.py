@@ -19,7 +19,7 @@ from tbsnode.dicom import part10
 from tbsnode.errors import MismatchedInstance
 from tbsnode.model import StudyState
 from tbsnode.reasons import Code
-from tbsnode.store import audit, catalogue, readiness
+from tbsnode.store import audit, catalogue, priors, readiness
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,6 +38,7 @@ CORRECTED = "corrected"  # same pixels, other header: the newer becomes current
 RESTORED = "restored"  # equal to a header that had been corrected: that one is current again
 CONFLICT = "conflict"  # other pixels under the same UID: held
 OWN = "own"  # made by this or another tbsnode: kept, triggers nothing
+ADOPTED = "adopted"  # equal to one fetched as an earlier examination: now the scanner's own, and triggers
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,8 @@ class Intake:
     Attributes
     ----------
     outcome : str
-        ``"stored"``, ``"duplicate"``, ``"corrected"``, ``"restored"``, ``"conflict"`` or ``"own"``.
+        ``"stored"``, ``"duplicate"``, ``"corrected"``, ``"restored"``, ``"conflict"``, ``"own"`` or
+        ``"adopted"``.
     study_instance_uid : str
         The study it belongs to.
     """
@@ -101,6 +103,8 @@ def take(site: Site, received: ReceivedInstance, *, receiver: str = "") -> Intak
             newer = catalogue.find_instances(tx, identity.sop_instance_uid)  # locks the UID
             if newer == known:
                 study_id = _register(tx, site, arrival, path, outcome) if equal is None else equal.study_ref
+                if equal is not None and equal.fetched and not received.fetched:
+                    priors.adopt(tx, equal.id)
                 _settle(tx, site, arrival, outcome, study_id)
                 if outcome in (CORRECTED, RESTORED):
                     _replace(tx, identity, study_id, known, now_current=equal)
@@ -154,7 +158,12 @@ def _judge(
 ) -> tuple[str, InstanceRow | None]:
     """Compare with what is kept under the same UID; the row is the kept one that it equals."""
     current = next((row for row in known if row.state == "current"), None)
+    fetched = arrival.received.fetched
+    if fetched and current is not None and not current.fetched:
+        return DUPLICATE, current  # the scanner's own came meanwhile, and stays
     equal = _equal(site, arrival, path, known)
+    if equal is not None and equal is current and equal.fetched and not fetched:
+        return ADOPTED, equal
     if equal is not None:
         # A header that was corrected may come back; a picture that was decided against may not.
         back = equal.state == "superseded" and current is not None and _same_pixels(site, equal, current)
@@ -193,6 +202,7 @@ def _register(tx: Transaction, site: Site, arrival: _Arrival, path: Path, outcom
         calling_ae_title=received.calling_ae_title,
         host=received.host,
         association_id=received.association_id,
+        fetched=received.fetched,
     )
     return catalogue.add_instance(tx, arrival.identity, kept, origin).study_ref
 
@@ -203,8 +213,8 @@ def _settle(tx: Transaction, site: Site, arrival: _Arrival, outcome: str, study_
     if received.association_id:
         readiness.open_association(tx, _association(received, arrival.receiver))
     _tell(tx, arrival, outcome)
-    if outcome == OWN:
-        _leave_alone(tx, study_id)
+    if outcome == OWN or received.fetched:
+        _leave_alone(tx, study_id, Code.FETCHED_PRIOR if received.fetched else Code.OWN_RESULT)
     else:
         quiet_s = site.policy.timing_for(received.calling_ae_title).quiet_s
         readiness.arm(tx, study_id, ready_at=tx.now + quiet_s)
@@ -214,12 +224,14 @@ def _tell(tx: Transaction, arrival: _Arrival, outcome: str) -> None:
     """Write the instance's line in its study's story."""
     identity, received = arrival.identity, arrival.received
     who = f"from {received.calling_ae_title} at {received.host}" if received.host else "by import"
+    who += " as an earlier examination" if received.fetched else ""
     what = {
         STORED: f"stored {who}",
         CORRECTED: f"stored {who}: same pixels with another header, now current",
         RESTORED: f"received {who}: equal to an earlier header, which is current again",
         CONFLICT: f"held {who}: other pixels under the same SOP Instance UID",
         OWN: f"kept {who}: made by a tbsnode, triggers nothing",
+        ADOPTED: f"received {who}: equal to what was fetched as an earlier examination",
     }[outcome]
     audit.add_event(
         tx,
@@ -283,13 +295,13 @@ def _moved_away(tx: Transaction, row: InstanceRow, identity: InstanceIdentity) -
     )
 
 
-def _leave_alone(tx: Transaction, study_id: int) -> None:
-    """Give a study of our own results only its end: it has nothing to wait for."""
+def _leave_alone(tx: Transaction, study_id: int, reason: Code) -> None:
+    """Give a study of our own results only, or of fetched ones, its end: it has nothing to wait for."""
     row = catalogue.study_by_id(tx, study_id)
-    if row is not None and row.state == StudyState.RECEIVING and row.ready_at is None:
-        catalogue.update_study(
-            tx, study_id, state=StudyState.NOT_APPLICABLE.value, reason=Code.OWN_RESULT.value
-        )
+    if row is None or row.ready_at is not None:
+        return
+    if row.state is StudyState.RECEIVING or row.reason == Code.OWN_RESULT:
+        catalogue.update_study(tx, study_id, state=StudyState.NOT_APPLICABLE.value, reason=reason.value)
 
 
 def _log(outcome: str, identity: InstanceIdentity, received: ReceivedInstance) -> None:
