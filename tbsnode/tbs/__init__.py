@@ -23,6 +23,8 @@ What may be said about a TBS
 Again and again
     `fit_precision` gives the precision of repeated `Scan` objects, `compare_examinations` the changes
     between each `TrendExamination`.
+For the eye
+    `local_slopes` maps where inside a region the texture differs; the mean of a map is no score.
 
 Names load their module when first used, so that importing the parameters alone stays light. A few are
 called otherwise in their module, where the module's name says the rest.
@@ -59,6 +61,7 @@ if TYPE_CHECKING:  # for editors and type checkers; at run time the table below
     from tbsnode.tbs.score import score_region, texture_slope, unweighted_slope
     from tbsnode.tbs.segmentation import segment
     from tbsnode.tbs.spine import Picture, measure
+    from tbsnode.tbs.texture_map import local_slopes
     from tbsnode.tbs.trend import Examination as TrendExamination
     from tbsnode.tbs.trend import compare as compare_examinations
     from tbsnode.tbs.variogram import Variogram, experimental_variogram
@@ -99,6 +102,7 @@ _HOME = {  # name here: module, and name there where it is another
     "fit_transfer": "calibration_transfer",
     "interpret": "interpretation",
     "label": "labeling",
+    "local_slopes": "texture_map",
     "measure": "spine",
     "patient_findings": "quality",
     "polygon_mask": "polygon",
@@ -147,6 +151,7 @@ __all__ = [
     "fit_transfer",
     "interpret",
     "label",
+    "local_slopes",
     "measure",
     "patient_findings",
     "polygon_mask",
