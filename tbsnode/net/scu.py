@@ -5,29 +5,23 @@ pynetdicom's outcomes become values and errors here and nowhere else. Every wait
 
 from __future__ import annotations
 
-import contextlib
-import queue
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from pydicom.dataset import Dataset
-from pydicom.uid import UID
-from pynetdicom import AE
 from pynetdicom.association import Association
-from pynetdicom.pdu_primitives import A_ASSOCIATE
-from pynetdicom.presentation import PresentationContext
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     StudyRootQueryRetrieveInformationModelFind,
     Verification,
 )
 
-from tbsnode.errors import AssociationRejected, PeerError, PeerUnreachable
+from tbsnode.errors import PeerError
 from tbsnode.model import Outgoing, Peer, SendOutcome
-from tbsnode.net import status, upper_layer
-from tbsnode.net.messages import Receiver
-from tbsnode.net.upper_layer import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, PatientSocket
+from tbsnode.net import status
+from tbsnode.net.requestor import AssociationBroken, Context, accepted_contexts, association, named
+from tbsnode.net.upper_layer import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN
 
 __all__ = [
     "IMPLICIT_ONLY", "AssociationBroken", "EchoResult", "FoundStudy",
@@ -36,20 +30,8 @@ __all__ = [
 
 IMPLICIT_ONLY: Final = "implicit_only"
 
-_CONNECT_S = 10.0
-_ACSE_S = 30.0
-_DIMSE_S = 120.0  # an archive may index before it answers
-_TRANSFER_S = 60.0
-_MAXIMUM_PDU = 1 << 17
-_WAITING_PDUS = 4  # read ahead of a large instance
 _MAX_CONTEXTS = 128  # PS3.8 table 9-18: odd context IDs in one byte
 _PENDING = (0xFF00, 0xFF01)
-
-Context = tuple[str, str]  # SOP Class UID, Transfer Syntax UID
-
-
-class AssociationBroken(PeerUnreachable):
-    """The association broke before every instance was answered; the others may have been stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,131 +63,6 @@ class FoundStudy:
     accession_number: str = ""
 
 
-class _Requestor(AE):
-    """An application entity whose sockets wait instead of polling, and never for ever."""
-
-    def __init__(self, ae_title: str) -> None:
-        super().__init__(ae_title)
-        upper_layer.configure()
-        self.connection_timeout = _CONNECT_S
-        self.acse_timeout = _ACSE_S
-        self.dimse_timeout = _DIMSE_S
-        self.network_timeout = _DIMSE_S + _TRANSFER_S
-        self.implementation_class_uid = UID(upper_layer.IMPLEMENTATION_CLASS_UID)
-        self.implementation_version_name = upper_layer.IMPLEMENTATION_VERSION_NAME
-        self.sock: PatientSocket | None = None
-
-    def _create_socket(self, assoc: Association, address: Any, tls_args: Any) -> PatientSocket:
-        assoc.dimse = Receiver(assoc, None)
-        upper_layer.attach(assoc, _WAITING_PDUS)
-        self.sock = PatientSocket(assoc, address=address, transfer_timeout_s=_TRANSFER_S)
-        self.sock.tls_args = tls_args
-        return self.sock
-
-
-@contextlib.contextmanager
-def _association(peer: Peer, contexts: Sequence[Context]) -> Iterator[Association]:
-    """Open an association, and release it (or abort it after an error), leaving no thread.
-
-    It may have no accepted context; then it has ended already.
-
-    Raises
-    ------
-    PeerUnreachable
-        If there is no connection, or no answer in time.
-    AssociationRejected
-        If the peer rejects the association.
-    """
-    ae = _Requestor(peer.calling_ae_title)
-    try:
-        assoc = ae.associate(
-            peer.host,
-            peer.port,
-            contexts=[_context(*each) for each in contexts],
-            ae_title=peer.ae_title,
-            max_pdu=_MAXIMUM_PDU,
-        )
-    except OSError as error:  # the name is not known, or no route
-        if ae.sock is not None:
-            ae.sock.dispose()
-        raise _unreachable(peer, str(error.strerror or error)) from error
-    assert ae.sock is not None
-    try:
-        _require_answer(peer, assoc)
-        yield assoc
-        if assoc.is_established:
-            assoc.release()
-    finally:
-        if assoc.is_established:
-            assoc.abort()
-        assoc.dul.kill_dul()
-        ae.sock.ring()
-        for thread in (assoc, assoc.dul):
-            if thread.is_alive():
-                thread.join(_TRANSFER_S)
-        ae.sock.dispose()
-
-
-def _context(sop_class_uid: str, transfer_syntax_uid: str) -> PresentationContext:
-    context = PresentationContext()
-    context.abstract_syntax = UID(sop_class_uid)
-    context.transfer_syntax = [UID(transfer_syntax_uid)]
-    return context
-
-
-def _require_answer(peer: Peer, assoc: Association) -> None:
-    answer = assoc.acceptor.primitive
-    if not isinstance(answer, A_ASSOCIATE):
-        answer = _unread_answer(assoc)
-    if isinstance(answer, A_ASSOCIATE) and answer.result in (1, 2):  # PS3.8 table 9-21
-        raise AssociationRejected(
-            f"{_name(peer)} rejected the association: {answer.reason_str} ({answer.result_str}).",
-            peer=peer.name,
-            transient=answer.result == 2,
-            remedy=_REMEDIES.get((answer.result_source, answer.diagnostic), ""),
-        )
-    if not isinstance(answer, A_ASSOCIATE):
-        aborted = "aborted instead of answering" if assoc.is_aborted and _was_connected(assoc) else ""
-        raise _unreachable(peer, aborted or "no connection, or no answer in time")
-
-
-def _unread_answer(assoc: Association) -> A_ASSOCIATE | None:
-    """Return an answer that came, and the connection's end with it, before pynetdicom looked.
-
-    It asks first whether the connection is up, and takes a peer that rejects and hangs up at once
-    for one that could not be reached.
-    """
-    with contextlib.suppress(queue.Empty):
-        while True:
-            primitive = assoc.dul.to_user_queue.get(block=False)
-            if isinstance(primitive, A_ASSOCIATE):
-                return primitive
-    return None
-
-
-_REMEDIES: Final[dict[tuple[int | None, int | None], str]] = {
-    (1, 3): "Make our AE title and address known to the peer.",
-    (1, 7): "Correct the destination's ae_title: the peer has another.",
-}
-
-
-def _was_connected(assoc: Association) -> bool:
-    address = assoc.requestor.address_info
-    return address is not None and address.port != 0
-
-
-def _name(peer: Peer) -> str:
-    return f"{peer.name} ({peer.ae_title}@{peer.host}:{peer.port})"
-
-
-def _unreachable(peer: Peer, why: str) -> PeerUnreachable:
-    return PeerUnreachable(f"{_name(peer)} cannot be reached: {why}.", peer=peer.name)
-
-
-def _accepted(assoc: Association) -> set[Context]:
-    return {(str(each.abstract_syntax), str(each.transfer_syntax[0])) for each in assoc.accepted_contexts}
-
-
 def send(peer: Peer, items: Sequence[Outgoing]) -> tuple[SendOutcome, ...]:
     """Send archived instances in one association, their data sets byte by byte as they are.
 
@@ -233,8 +90,8 @@ def send(peer: Peer, items: Sequence[Outgoing]) -> tuple[SendOutcome, ...]:
     if not items:
         return ()
     outcomes: list[SendOutcome] = []
-    with _association(peer, _proposal(items)) as assoc:
-        accepted = _accepted(assoc)
+    with association(peer, _proposal(items)) as assoc:
+        accepted = accepted_contexts(assoc)
         for index, item in enumerate(items):
             if (item.sop_class_uid, item.transfer_syntax_uid) not in accepted:
                 outcomes.append(_not_accepted(item, accepted))
@@ -242,7 +99,7 @@ def send(peer: Peer, items: Sequence[Outgoing]) -> tuple[SendOutcome, ...]:
             answer = _store(assoc, item, index)
             if "Status" not in answer:
                 raise AssociationBroken(
-                    f"{_name(peer)} broke the association after {len(outcomes)} of {len(items)} instances.",
+                    f"{named(peer)} broke the association after {len(outcomes)} of {len(items)} instances.",
                     peer=peer.name,
                     outcomes=tuple(outcomes),
                 )
@@ -292,7 +149,7 @@ def echo(peer: Peer) -> EchoResult:
     """Ask a peer whether it is there (C-ECHO); the answer says what is wrong if it is not."""
     started = time.perf_counter()
     try:
-        with _association(peer, [(Verification, IMPLICIT_VR_LITTLE_ENDIAN)]) as assoc:
+        with association(peer, [(Verification, IMPLICIT_VR_LITTLE_ENDIAN)]) as assoc:
             if not assoc.accepted_contexts:
                 answer = None
             else:
@@ -301,11 +158,11 @@ def echo(peer: Peer) -> EchoResult:
     except PeerError as error:
         return EchoResult(False, str(error), (time.perf_counter() - started) * 1000.0)
     if answer is None:
-        return EchoResult(False, f"{_name(peer)} does not accept Verification.", elapsed)
+        return EchoResult(False, f"{named(peer)} does not accept Verification.", elapsed)
     if "Status" not in answer:
-        return EchoResult(False, f"{_name(peer)} accepted the association, but did not answer.", elapsed)
+        return EchoResult(False, f"{named(peer)} accepted the association, but did not answer.", elapsed)
     code = int(answer.Status)
-    return EchoResult(code == status.SUCCESS, f"{_name(peer)}: {status.describe(code)}", elapsed)
+    return EchoResult(code == status.SUCCESS, f"{named(peer)}: {status.describe(code)}", elapsed)
 
 
 def accepts(peer: Peer, sop_class_uids: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -329,8 +186,8 @@ def accepts(peer: Peer, sop_class_uids: Sequence[str]) -> dict[str, tuple[str, .
         As `send`.
     """
     syntaxes = (EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN)
-    with _association(peer, [(uid, syntax) for uid in sop_class_uids for syntax in syntaxes]) as assoc:
-        accepted = _accepted(assoc)
+    with association(peer, [(uid, syntax) for uid in sop_class_uids for syntax in syntaxes]) as assoc:
+        accepted = accepted_contexts(assoc)
     return {uid: tuple(each for each in syntaxes if (uid, each) in accepted) for uid in sop_class_uids}
 
 
@@ -355,18 +212,18 @@ def find_study(peer: Peer, study_instance_uid: str) -> FoundStudy | None:
     for keyword in ("PatientID", "PatientName", "PatientBirthDate", "AccessionNumber"):
         setattr(identifier, keyword, "")
     model = StudyRootQueryRetrieveInformationModelFind
-    with _association(peer, [(model, IMPLICIT_VR_LITTLE_ENDIAN)]) as assoc:
+    with association(peer, [(model, IMPLICIT_VR_LITTLE_ENDIAN)]) as assoc:
         if not assoc.accepted_contexts:
-            raise PeerError(f"{_name(peer)} does not offer Study Root queries.", peer=peer.name)
+            raise PeerError(f"{named(peer)} does not offer Study Root queries.", peer=peer.name)
         found = None
         for answer, match in assoc.send_c_find(identifier, model):
             if "Status" not in answer:
-                raise AssociationBroken(f"{_name(peer)} broke off the query.", peer=peer.name)
+                raise AssociationBroken(f"{named(peer)} broke off the query.", peer=peer.name)
             code = int(answer.Status)
             if code in _PENDING and match is not None and match.get("StudyInstanceUID") == study_instance_uid:
                 found = _found(match)
             elif code not in (*_PENDING, status.SUCCESS):
-                raise PeerError(f"{_name(peer)} failed the query: {status.describe(code)}.", peer=peer.name)
+                raise PeerError(f"{named(peer)} failed the query: {status.describe(code)}.", peer=peer.name)
     return found
 
 

@@ -13,7 +13,7 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGLoss
 
 from tbsnode.errors import AssociationRejected, PeerError, PeerUnreachable
 from tbsnode.model import Outgoing, Peer
-from tbsnode.net import scu
+from tbsnode.net import requestor, scu
 from tests import peers, raw_peer
 from tests.conftest import StartStorescp
 from tests.raw_peer import ABORT, P_DATA, SECONDARY_CAPTURE
@@ -272,7 +272,7 @@ def test_a_broken_association_keeps_what_was_answered(items: list[Outgoing], fol
 def test_a_peer_that_accepts_and_never_answers_is_given_up(
     items: list[Outgoing], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scu, "_DIMSE_S", 0.3)
+    monkeypatch.setattr(requestor, "DIMSE_S", 0.3)
     with (
         raw_peer.listener(accept_then("silence", answers=2)) as archive,
         pytest.raises(scu.AssociationBroken) as raised,
@@ -282,7 +282,7 @@ def test_a_peer_that_accepts_and_never_answers_is_given_up(
 
 
 def test_a_peer_that_stops_reading_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scu, "_TRANSFER_S", 0.5)
+    monkeypatch.setattr(requestor, "TRANSFER_S", 0.5)
     release = threading.Event()
 
     def stop_reading(caller: RawCaller) -> None:
@@ -301,7 +301,7 @@ def test_a_peer_that_stops_reading_is_given_up(tmp_path: Path, monkeypatch: pyte
 def test_a_peer_that_does_not_answer_the_request(
     items: list[Outgoing], silent: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scu, "_ACSE_S", 0.3)
+    monkeypatch.setattr(requestor, "ACSE_S", 0.3)
 
     def script(caller: RawCaller) -> None:
         caller.receive()

@@ -1,0 +1,179 @@
+"""Associations that we open to peers: every wait has an end, and nothing is left behind.
+
+pynetdicom's outcomes of asking for an association become errors here; what is then asked over it
+stands in `scu` and `query`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from pydicom.uid import UID
+from pynetdicom import AE
+from pynetdicom.association import Association
+from pynetdicom.pdu_primitives import A_ASSOCIATE
+from pynetdicom.presentation import PresentationContext
+
+from tbsnode.errors import AssociationRejected, PeerUnreachable
+from tbsnode.model import Peer
+from tbsnode.net import upper_layer
+from tbsnode.net.messages import Receiver
+from tbsnode.net.upper_layer import PatientSocket
+
+CONNECT_S = 10.0
+ACSE_S = 30.0
+DIMSE_S = 120.0  # an archive may index before it answers
+TRANSFER_S = 60.0
+_MAXIMUM_PDU = 1 << 17
+_WAITING_PDUS = 4  # read ahead of a large instance
+
+Context = tuple[str, str]  # SOP Class UID, Transfer Syntax UID
+
+
+class AssociationBroken(PeerUnreachable):
+    """The association broke before everything was answered; what was not may have been done."""
+
+
+class _Requestor(AE):
+    """An application entity whose sockets wait instead of polling, and never for ever."""
+
+    def __init__(self, ae_title: str, limit_s: float) -> None:
+        super().__init__(ae_title)
+        upper_layer.configure()
+        self.connection_timeout = min(CONNECT_S, limit_s)
+        self.acse_timeout = min(ACSE_S, limit_s)
+        self.dimse_timeout = min(DIMSE_S, limit_s)
+        self.network_timeout = DIMSE_S + TRANSFER_S
+        self.implementation_class_uid = UID(upper_layer.IMPLEMENTATION_CLASS_UID)
+        self.implementation_version_name = upper_layer.IMPLEMENTATION_VERSION_NAME
+        self.sock: PatientSocket | None = None
+
+    def _create_socket(self, assoc: Association, address: Any, tls_args: Any) -> PatientSocket:
+        assoc.dimse = Receiver(assoc, None)
+        upper_layer.attach(assoc, _WAITING_PDUS)
+        self.sock = PatientSocket(assoc, address=address, transfer_timeout_s=TRANSFER_S)
+        self.sock.tls_args = tls_args
+        return self.sock
+
+
+@contextlib.contextmanager
+def association(
+    peer: Peer, contexts: Sequence[Context], *, limit_s: float = float("inf")
+) -> Iterator[Association]:
+    """Open an association, and release it (or abort it after an error), leaving no thread.
+
+    Parameters
+    ----------
+    peer : Peer
+        To whom.
+    contexts : sequence of Context
+        What is proposed, at most 128.
+    limit_s : float
+        No single wait for the peer is longer than this, or than the usual time [s].
+
+    Yields
+    ------
+    pynetdicom.association.Association
+        It may have no accepted context; then it has ended already.
+
+    Raises
+    ------
+    PeerUnreachable
+        If there is no connection, or no answer in time.
+    AssociationRejected
+        If the peer rejects the association.
+    """
+    ae = _Requestor(peer.calling_ae_title, limit_s)
+    try:
+        assoc = ae.associate(
+            peer.host,
+            peer.port,
+            contexts=[_context(*each) for each in contexts],
+            ae_title=peer.ae_title,
+            max_pdu=_MAXIMUM_PDU,
+        )
+    except OSError as error:  # the name is not known, or no route
+        if ae.sock is not None:
+            ae.sock.dispose()
+        raise unreachable(peer, str(error.strerror or error)) from error
+    assert ae.sock is not None
+    try:
+        _require_answer(peer, assoc)
+        yield assoc
+        if assoc.is_established:
+            assoc.release()
+    finally:
+        if assoc.is_established:
+            assoc.abort()
+        assoc.dul.kill_dul()
+        ae.sock.ring()
+        for thread in (assoc, assoc.dul):
+            if thread.is_alive():
+                thread.join(TRANSFER_S)
+        ae.sock.dispose()
+
+
+def _context(sop_class_uid: str, transfer_syntax_uid: str) -> PresentationContext:
+    context = PresentationContext()
+    context.abstract_syntax = UID(sop_class_uid)
+    context.transfer_syntax = [UID(transfer_syntax_uid)]
+    return context
+
+
+def _require_answer(peer: Peer, assoc: Association) -> None:
+    answer = assoc.acceptor.primitive
+    if not isinstance(answer, A_ASSOCIATE):
+        answer = _unread_answer(assoc)
+    if isinstance(answer, A_ASSOCIATE) and answer.result in (1, 2):  # PS3.8 table 9-21
+        raise AssociationRejected(
+            f"{named(peer)} rejected the association: {answer.reason_str} ({answer.result_str}).",
+            peer=peer.name,
+            transient=answer.result == 2,
+            remedy=_REMEDIES.get((answer.result_source, answer.diagnostic), ""),
+        )
+    if not isinstance(answer, A_ASSOCIATE):
+        aborted = "aborted instead of answering" if assoc.is_aborted and _was_connected(assoc) else ""
+        raise unreachable(peer, aborted or "no connection, or no answer in time")
+
+
+def _unread_answer(assoc: Association) -> A_ASSOCIATE | None:
+    """Return an answer that came, and the connection's end with it, before pynetdicom looked.
+
+    It asks first whether the connection is up, and takes a peer that rejects and hangs up at once
+    for one that could not be reached.
+    """
+    with contextlib.suppress(queue.Empty):
+        while True:
+            primitive = assoc.dul.to_user_queue.get(block=False)
+            if isinstance(primitive, A_ASSOCIATE):
+                return primitive
+    return None
+
+
+_REMEDIES: Final[dict[tuple[int | None, int | None], str]] = {
+    (1, 3): "Make our AE title and address known to the peer.",
+    (1, 7): "Correct the destination's ae_title: the peer has another.",
+}
+
+
+def _was_connected(assoc: Association) -> bool:
+    address = assoc.requestor.address_info
+    return address is not None and address.port != 0
+
+
+def named(peer: Peer) -> str:
+    """Return how an administrator knows a peer."""
+    return f"{peer.name} ({peer.ae_title}@{peer.host}:{peer.port})"
+
+
+def unreachable(peer: Peer, why: str) -> PeerUnreachable:
+    """Return the error of a peer that cannot be reached."""
+    return PeerUnreachable(f"{named(peer)} cannot be reached: {why}.", peer=peer.name)
+
+
+def accepted_contexts(assoc: Association) -> set[Context]:
+    """Return what a peer accepted of what was proposed."""
+    return {(str(each.abstract_syntax), str(each.transfer_syntax[0])) for each in assoc.accepted_contexts}
