@@ -80,7 +80,13 @@ def read_results(path: Path) -> ScannerResults | None:
     )
     if not sites:
         return None
-    return ScannerResults(sites=sites, source=SOURCE, sop_instance_uid=header.text("SOPInstanceUID"))
+    return ScannerResults(
+        sites=sites,
+        source=SOURCE,
+        sop_instance_uid=header.text("SOPInstanceUID"),
+        sop_class_uid=header.text("SOPClassUID"),
+        series_instance_uid=header.text("SeriesInstanceUID"),
+    )
 
 
 def _numbers(item: Header, site: str, side: str, depth: int) -> Iterator[tuple[str, str, str, float]]:

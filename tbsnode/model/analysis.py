@@ -66,6 +66,8 @@ class Analysis:
         Which cut-offs `category` rests on.
     reference : str
         Which reference curve `z_score` rests on.
+    calibration_kind : str
+        How the calibration behind `tbs` was made, ``"paired"`` or ``"transfer"``; empty without one.
     site_percentile, site_z : float or None
         Place of `score` among the site's own adults (calibration of kind ``reference``).
     votes, statistics, region_source
@@ -131,6 +133,7 @@ class Analysis:
     page: PageOrigin | None = None
     research: bool = False
     provisional: Provisional | None = None
+    calibration_kind: str = ""
 
     @property
     def included(self) -> tuple[str, ...]:
@@ -148,6 +151,6 @@ class Analysis:
         found: dict[tuple[str, str], SourcedSite] = {}
         for results in (self.densitometry, *self.other_densitometry, imported):
             for site in results.sites if results else ():
-                sourced = SourcedSite(result=site, source=results.source if results else "")
+                sourced = SourcedSite(result=site, source=results.source if results else "", results=results)
                 found.setdefault((site.site, site.side), sourced)
         return tuple(found.values())

@@ -55,12 +55,16 @@ class ScannerResults:
         The instance that states them; empty for an import.
     reference : str
         The scanner's reference population, where it names one.
+    sop_class_uid, series_instance_uid : str
+        Class and series of that instance, so that a document can refer to it; empty where not known.
     """
 
     sites: tuple[SiteResult, ...]
     source: str
     sop_instance_uid: str = ""
     reference: str = ""
+    sop_class_uid: str = ""
+    series_instance_uid: str = ""
 
     def site(self, name: str) -> SiteResult | None:
         """Return the result of a site, None where there is none."""
@@ -69,10 +73,21 @@ class ScannerResults:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourcedSite:
-    """One site's result and where it was read; `source` as in `ScannerResults`."""
+    """One site's result and where it was read.
+
+    Attributes
+    ----------
+    result : SiteResult
+        As it was stated.
+    source : str
+        As in `ScannerResults`.
+    results : ScannerResults or None
+        The set that it belongs to.
+    """
 
     result: SiteResult
     source: str
+    results: ScannerResults | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
