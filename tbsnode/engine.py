@@ -30,7 +30,7 @@ from dbos import Serializer as DbosSerializer
 from tbsnode.errors import DatabaseUnavailable, ResourceError, TbsNodeError
 from tbsnode.model import DeliveryState, StudyState
 from tbsnode.pipeline import deliver, study
-from tbsnode.store import audit, work
+from tbsnode.store import audit, audit_chain, work
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -284,6 +284,7 @@ class _Scanner:
         self.turn += 1
         if self.turn % max(1, round(_RECONCILE_S / self.settings.scan_s)) == 1:
             self._reconcile()
+            self._seal()
         if self.turn % max(1, round(_PURGE_S / self.settings.scan_s)) == 1:
             self._purge()
 
@@ -346,6 +347,13 @@ class _Scanner:
             if changed:
                 uid = work.study_uid_of(tx, ticket)
                 audit.add_event(tx, f"{ticket.kind}.reconciled", text, study_instance_uid=uid)
+
+    def _seal(self) -> None:
+        """Seal the audit trail as far as it goes; nobody waits for it."""
+        sealed = audit_chain.BATCH
+        while sealed == audit_chain.BATCH:
+            with self.site.database.transaction() as tx:
+                sealed = audit_chain.seal(tx)
 
     def _purge(self) -> None:
         before = (datetime.now(UTC) - _HISTORY).isoformat()

@@ -21,6 +21,7 @@ from typer.core import TyperGroup
 from tbsnode import __version__
 from tbsnode.cli import (
     analyze,
+    audit,
     calibration,
     check,
     conformance,
@@ -102,6 +103,7 @@ app.add_typer(peer.app, name="peer")
 app.add_typer(calibration.app, name="calibration")
 app.add_typer(precision.app, name="precision")
 app.add_typer(db.app, name="db")
+app.add_typer(audit.app, name="audit")
 app.command()(conformance.conformance)
 
 

@@ -5,6 +5,7 @@ An event is written in the transaction of what it tells, so that neither exists 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -51,7 +52,38 @@ def events_of_study(tx: Transaction, study_instance_uid: str) -> tuple[EventRow,
     return tuple(read_row(EventRow, row) for row in tx.all(query))
 
 
-def recent_events(tx: Transaction, limit: int = 100) -> tuple[EventRow, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventFilter:
+    """Which events are wanted; what is not given matches all.
+
+    Attributes
+    ----------
+    since, until : float or None
+        At or after, and before [seconds since the epoch].
+    study_instance_uid : str
+        Of one study.
+    action : str
+        Beginning of the action, such as ``"review."``.
+    """
+
+    since: float | None = None
+    until: float | None = None
+    study_instance_uid: str = ""
+    action: str = ""
+
+
+def recent_events(
+    tx: Transaction, limit: int = 100, wanted: EventFilter | None = None
+) -> tuple[EventRow, ...]:
     """Return the newest events of the node, newest first."""
+    chosen = wanted or EventFilter()
     query = sa.select(event).order_by(event.c.id.desc()).limit(limit)
+    if chosen.since is not None:
+        query = query.where(event.c.at >= chosen.since)
+    if chosen.until is not None:
+        query = query.where(event.c.at < chosen.until)
+    if chosen.study_instance_uid:
+        query = query.where(event.c.study_instance_uid == chosen.study_instance_uid)
+    if chosen.action:
+        query = query.where(event.c.action.startswith(chosen.action, autoescape=True))
     return tuple(read_row(EventRow, row) for row in tx.all(query))

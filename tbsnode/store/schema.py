@@ -263,6 +263,16 @@ event = Table(
     Index(None, "at"),
 )
 
+# no foreign key: an event that somebody deleted leaves its seal behind, and so is missed
+audit_seal = Table(
+    "tbs_audit_seal",
+    metadata,
+    Column("number", _Id, primary_key=True, autoincrement=False),  # 1, 2, ... without a gap
+    Column("event_ref", _Id, nullable=False, unique=True),
+    Column("digest", String(64), nullable=False),  # of the seal before and this event
+    Column("sealed_at", Double, nullable=False),
+)
+
 queue_pause = Table(
     "tbs_queue_pause",
     metadata,
