@@ -136,5 +136,6 @@ def _calibrated(analysis: Analysis, chosen: Calibration, person: Person, rules: 
         threshold_set=said.threshold_set,
         reference=said.reference,
         calibration=chosen.calibration_id,
+        calibration_kind=chosen.kind.value,
         findings=(*said.findings, *analysis.findings, *simulated),
     )

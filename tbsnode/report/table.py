@@ -117,6 +117,7 @@ def _more(analysis: Analysis) -> dict[str, Any]:
         "borderline": list(analysis.borderline) or None,
         "threshold_set": analysis.threshold_set or None,
         "reference": analysis.reference or None,
+        "calibration_kind": analysis.calibration_kind or None,
         "site_percentile": _rounded(analysis.site_percentile),
         "site_z": _rounded(analysis.site_z),
         "region_source": analysis.region_source,

@@ -78,6 +78,7 @@ def test_calibrated(plain: Analysis) -> None:
     made = say(plain, calibration)
     assert made.tbs == pytest.approx(1.15)
     assert (made.tbs_see, made.category, made.calibration) == (0.02, "degraded", calibration.calibration_id)
+    assert made.calibration_kind == "paired"
     assert made.z_score is not None
     assert made.score == plain.score
     assert Code.SCANNER_UNCALIBRATED not in codes(made)

@@ -14,8 +14,8 @@ KEYS = (
     "file frame study_instance_uid sop_instance_uid image_sha256 status reason input_class pixel_spacing_mm "
     "spacing_source label_confidence alternative vertebrae score standard_error native_score tbs z_score "
     "category calibration findings parameters version tbs_see borderline threshold_set reference "
-    "site_percentile site_z region_source label_votes statistics densitometry other_densitometry "
-    "bmd_diagnosis clinical frax follow_up page research"
+    "calibration_kind site_percentile site_z region_source label_votes statistics densitometry "
+    "other_densitometry bmd_diagnosis clinical frax follow_up page research"
 )
 VERTEBRA_KEYS = "label included excluded score standard_error fit_r2 pairs area_mm2 region"
 
