@@ -16,6 +16,7 @@
         + TextureError
       - CorrectionError            the reviewer: this correction cannot be carried out
       - CalibrationError           who calibrates: the table or its examinations do not suffice
+      - InvalidClinicalFile        who wrote the file of clinical data: carries every mistake in it
       - ResourceError              nobody yet: try again later                 retryable
         + StorageFull              the administrator frees disk                retryable
         + DatabaseUnavailable                                                  retryable
@@ -186,6 +187,47 @@ class CalibrationError(TbsNodeError):
     """A calibration or precision study cannot be made from what was given."""
 
     exit_code = 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileMistake:
+    """One mistake in a file that somebody wrote; it never quotes a value, which may name a patient.
+
+    Attributes
+    ----------
+    line : int or None
+        Of the file; None in a file that has no lines worth counting.
+    record : int or None
+        Which record, from 1; None where it concerns the whole file.
+    field : str
+        Column of a table, or path of a field such as ``densities[0].t_score``; may be empty.
+    problem, remedy : str
+        What kind of mistake it is, and what to do.
+    """
+
+    line: int | None = None
+    record: int | None = None
+    field: str = ""
+    problem: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        place = [f"line {self.line}" if self.line else f"record {self.record}" if self.record else ""]
+        named = ", ".join(part for part in (*place, self.field) if part)
+        return ": ".join(part for part in (named, f"{self.problem} {self.remedy}".strip()) if part)
+
+
+class InvalidClinicalFile(TbsNodeError):
+    """The file of clinical data has mistakes: nothing of it is imported."""
+
+    exit_code = 20
+
+    def __init__(self, message: str | None = None, *, mistakes: tuple[FileMistake, ...] = ()) -> None:
+        super().__init__(message)
+        self.mistakes = mistakes
+
+    def __str__(self) -> str:
+        return "\n".join([self.message, *(f"  {mistake}" for mistake in self.mistakes)])
 
 
 class ResourceError(TbsNodeError):
