@@ -24,6 +24,7 @@ from tbsnode.cli import (
     audit,
     calibration,
     check,
+    clinical,
     conformance,
     db,
     demo,
@@ -102,6 +103,7 @@ app.add_typer(queue.app, name="queue")
 app.add_typer(peer.app, name="peer")
 app.add_typer(calibration.app, name="calibration")
 app.add_typer(precision.app, name="precision")
+app.add_typer(clinical.app, name="clinical")
 app.add_typer(db.app, name="db")
 app.add_typer(audit.app, name="audit")
 app.command()(conformance.conformance)
