@@ -5,6 +5,7 @@ from __future__ import annotations
 from tbsnode import text
 from tbsnode.model import AnalysisStatus, Demographics, InstanceIdentity, Report
 from tbsnode.reasons import Actor, Code, Finding, Severity
+from tbsnode.report.lettering import FIRST_EAST_ASIAN
 
 Pair = tuple[str, str]
 
@@ -79,17 +80,26 @@ def alerts(report: Report) -> tuple[Finding, ...]:
 
 
 def person(name: str) -> str:
-    """Write a DICOM person name for people.
+    """Write a DICOM person name for people: the alphabetic group, and the ideographic one beside it.
 
     Examples
     --------
-    >>> person("Doe^Jane^Mary^Dr^=...")
-    'Doe, Jane Mary, Dr'
+    >>> person("Doe^Jane^Mary^Dr^"), person("Yamada^Tarou=山田^太郎=やまだ^たろう")
+    ('Doe, Jane Mary, Dr', 'Yamada, Tarou (山田 太郎)')
     """
-    group = next((g for g in name.split("=") if g.strip("^ ")), "")
+    groups = [_group(group) for group in name.split("=")]
+    written = list(dict.fromkeys(group for group in groups[:2] if group))
+    if not written:  # the phonetic group is better than no name
+        return next((group for group in groups if group), "")
+    return written[0] if len(written) == 1 else f"{written[0]} ({written[1]})"
+
+
+def _group(group: str) -> str:
     family, given, middle, prefix, suffix = (*(part.strip() for part in group.split("^")), *[""] * 5)[:5]
     first = " ".join(part for part in (given, middle) if part)
-    return ", ".join(part for part in (family, first, prefix, suffix) if part)
+    parts = [part for part in (family, first, prefix, suffix) if part]
+    # Chinese, Japanese and Korean names stand without a comma
+    return (" " if all(ord(c) >= FIRST_EAST_ASIAN for c in family + first) else ", ").join(parts)
 
 
 def date(value: str) -> str:

@@ -1,41 +1,50 @@
-"""Fonts, styles and the page frame of the PDF.
-
-Every font is embedded: the two that come with reportlab cover Western European scripts. Text
-outside them is simplified or marked, and the page says so; it never stops a report.
-"""
+"""Styles and the page frame of the PDF; its letters are those of `lettering`."""
 
 from __future__ import annotations
 
-import unicodedata
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import escape
 
 import numpy as np
-import reportlab
 from numpy.typing import NDArray
-from reportlab import rl_config
 from reportlab.lib.colors import HexColor
 from reportlab.lib.enums import TA_CENTER, TA_RIGHT
 from reportlab.lib.pagesizes import A4, LETTER
 from reportlab.lib.styles import ParagraphStyle
-from reportlab.pdfbase import pdfmetrics
-from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.platypus import KeepInFrame, Paragraph, Table, TableStyle
 
 from tbsnode import text
 from tbsnode.model import InputClass, Report
 from tbsnode.reasons import Finding
+from tbsnode.report.lettering import (
+    BOLD,
+    LONGEST_TEXT,
+    MARK,
+    SANS,
+    is_simplified,
+    markup,
+    printable,
+    register_fonts,
+    shortened,
+    simplified,
+)
+
+__all__ = [
+    "BOLD",
+    "LONGEST_TEXT",
+    "MARK",
+    "SANS",
+    "is_simplified",
+    "printable",
+    "register_fonts",
+    "shortened",
+]
 
 PAGE_SIZES: dict[str, tuple[float, float]] = {"A4": A4, "letter": LETTER}
-SANS, BOLD = "TbsNodeSans", "TbsNodeSansBold"
 MARGIN = 40.0  # points, left and right
 TOP, BOTTOM = 44.0, 44.0  # points, without the banner
 BANNER = 18.0
-LONGEST_TEXT = 400  # characters of one cell
-MARK = "?"  # stands for a character that no embedded font has
 
 INK = HexColor("#000000")
 FAINT = HexColor("#555555")
@@ -98,36 +107,6 @@ class Sheet:
 
 
 @cache
-def register_fonts() -> frozenset[int]:
-    """Make the embedded fonts known; return the code points that they have."""
-    # streams as bytes: text encoding is a third larger, and slow
-    rl_config.useA85 = 0
-    folder = Path(reportlab.__file__).parent / "fonts"
-    fonts = [TTFont(SANS, str(folder / "Vera.ttf")), TTFont(BOLD, str(folder / "VeraBd.ttf"))]
-    for font in fonts:
-        pdfmetrics.registerFont(font)
-    pdfmetrics.registerFontFamily(SANS, normal=SANS, bold=BOLD, italic=SANS, boldItalic=BOLD)
-    return frozenset.intersection(*(frozenset(font.face.charToGlyph) for font in fonts))
-
-
-def printable(words: str) -> str:
-    """Return `words` as the embedded fonts can show them, on one line, at most `LONGEST_TEXT` long.
-
-    Examples
-    --------
-    >>> printable("Dvořák")
-    'Dvorák'
-    """
-    shown = _simplified(words)
-    return shown if len(shown) <= LONGEST_TEXT else shown[: LONGEST_TEXT - 1] + "…"
-
-
-def is_simplified(words: str) -> bool:
-    """Tell whether `printable` has to change or to mark characters."""
-    return _simplified(words) != " ".join(words.split())
-
-
-@cache
 def style(name: str) -> Any:
     """Return a paragraph style: ``text``, ``small``, ``faint``, ``head``, ``title``, ``status``,
     ``box``, ``alert``, ``bold`` or ``number``.
@@ -152,12 +131,17 @@ def style(name: str) -> Any:
 
 def paragraph(words: str, name: str = "text") -> Any:
     """Set plain text; nothing in it is taken for markup."""
-    return Paragraph(escape(printable(words)), style(name))
+    return _set(printable(words), name)
 
 
 def statement(words: str, name: str = "text") -> Any:
     """Set one of our own sentences, however long; nothing in it is taken for markup."""
-    return Paragraph(escape(_simplified(words)), style(name))
+    return _set(simplified(words), name)
+
+
+def _set(words: str, name: str) -> Any:
+    look = style(name)
+    return Paragraph(markup(words, look.fontName), look)
 
 
 def boxed(parts: list[Any], width: float, *, line: float = 1.0, fill: str | None = None) -> Any:
@@ -203,28 +187,3 @@ def on_one_page(parts: list[Any], width: float, height: float) -> list[Any]:
     if height_of(parts, width) <= height:
         return parts
     return [KeepInFrame(width, height - 1.0, parts, mode="shrink", hAlign="LEFT")]
-
-
-def shortened(words: str, font: str, size: float, width: float) -> str:
-    """Return one line that fits a width [points], with an ellipsis where it had to be shortened."""
-    line = printable(words)
-    if pdfmetrics.stringWidth(line, font, size) <= width:
-        return line
-    while line and pdfmetrics.stringWidth(line + "…", font, size) > width:
-        line = line[:-1]
-    return line + "…"
-
-
-def _simplified(words: str) -> str:
-    known = register_fonts()
-    line = " ".join(unicodedata.normalize("NFC", words).split())
-    return "".join(_character(c, known) for c in line)
-
-
-def _character(character: str, known: frozenset[int]) -> str:
-    if ord(character) in known:
-        return character
-    letters = [c for c in unicodedata.normalize("NFKD", character) if not unicodedata.combining(c)]
-    if letters and all(ord(c) in known for c in letters):
-        return "".join(letters)
-    return MARK

@@ -32,6 +32,7 @@ from tbsnode.report.layout import (
     register_fonts,
     shortened,
 )
+from tbsnode.report.lettering import draw_line
 from tbsnode.report.pages import story
 
 __all__ = ["conclusion", "render"]
@@ -153,6 +154,6 @@ def _draw_identity(canvas: Any, sheet: Sheet) -> None:
     room = sheet.width - canvas.stringWidth(status, BOLD, 8) - 12
     shares = ((name, 0.5), (identifier, 0.3), (birth_date, 0.15))
     values = [shortened(value, SANS, 8, room * share) for (_, value), share in shares]
-    canvas.drawString(MARGIN, bottom, "  /  ".join(values))
+    draw_line(canvas, (MARGIN, bottom), "  /  ".join(values), SANS, 8)
     canvas.setFont(BOLD, 8)
     canvas.drawRightString(sheet.size[0] - MARGIN, bottom, status)

@@ -276,18 +276,40 @@ def test_lawful_long_texts_are_never_cut(make_report, make_analysis, make_pictur
 @pytest.mark.parametrize(
     ("name", "shown"),
     [
-        ("Dvořák^Jiří", "Dvorák, Jirí"),
-        ("Иванов^Иван", "??????, ????"),
-        ("山田^太郎=x", "??, ??"),
+        ("Dvořák^Jiří", "Dvořák, Jiří"),
+        ("Nguyễn^Thị Ánh", "Nguyễn, Thị Ánh"),
+        ("Διονυσιάδης^Γεώργιος", "Διονυσιάδης, Γεώργιος"),
+        ("Щербаков^Пётр^Їжакевич", "Щербаков, Пётр Їжакевич"),
+        ("Yamada^Tarou=山田^太郎=やまだ^たろう", "Yamada, Tarou (山田 太郎)"),
+        ("山田^太郎=x", "山田 太郎 (x)"),
+        ("ﾔﾏﾀﾞ^ﾀﾛｳ=山田^太郎=やまだ^たろう", "ﾔﾏﾀﾞ ﾀﾛｳ (山田 太郎)"),
+        ("Hong^Gildong=洪^吉洞=홍^길동", "Hong, Gildong (洪 吉洞)"),
+        ("김^민수", "김 민수"),
+        ("Wang^XiaoDong=王^小东", "Wang, XiaoDong (王 小东)"),
+        ("Takasaki=髙﨑^邉", "Takasaki (髙﨑 邉)"),
         ("<b>&amp;^x", "<b>&amp;, x"),
     ],
 )
-def test_names_outside_the_fonts_are_marked(make_report, make_analysis, name, shown):
-    identity = make_analysis().identity
-    other = replace(identity, demographics=replace(identity.demographics, name=name))
-    first = pages(render(make_report(make_analysis(identity=other)), None))[0]
+def test_names_of_every_script_are_printed(make_report, make_analysis, name, shown):
+    first = pages(render(make_report(named(make_analysis(), name)), None))[0]
     assert shown in first
-    assert ("Some characters cannot be printed here" in first) == (not name.isascii())
+    assert "Some characters cannot be printed here" not in first
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"), [("כהן^שרה", "???, ???"), ("สมชาย", "?????"), ("𠮷田^一", "?田 一")]
+)
+def test_names_outside_the_fonts_are_marked(make_report, make_analysis, name, shown):
+    first = pages(render(make_report(named(make_analysis(), name)), None))[0]
+    assert shown in first
+    assert "Some characters cannot be printed here" in first
+
+
+def named(analysis, name):
+    identity = analysis.identity
+    return replace(
+        analysis, identity=replace(identity, demographics=replace(identity.demographics, name=name))
+    )
 
 
 def test_no_identity_at_all_is_no_crash(make_report, make_refused):
