@@ -20,6 +20,7 @@ from tbsnode.tbs.frax import Supplied
 
 SOURCE = "import"  # of densities, as `ScannerResults.source`
 
+_SUBJECT = ("patient_id", "issuer", "accession_number")
 _FRAX = (
     "frax_major_percent",
     "frax_hip_percent",
@@ -54,7 +55,8 @@ DENSITY_FIELDS = {
     for quantity in _QUANTITIES
 }
 FIELDS = (
-    *("patient_id", "issuer", "accession_number", "source"),
+    *_SUBJECT,
+    "source",
     *_FRAX,
     *(factor.value for factor in Factor),
     *("fracture_sites", "glucocorticoid_mg_day", "menopausal_status", "t_score_reference"),
@@ -76,7 +78,7 @@ class Declaration:
     @property
     def is_empty(self) -> bool:
         """Whether nothing but the source is stated: that withdraws what was declared before."""
-        return self.context == ClinicalContext(source=self.context.source)
+        return self.raw.cells.keys() <= {*_SUBJECT, "source"}
 
 
 def declaration(record: RawRecord, today: date) -> tuple[Declaration | None, tuple[FileMistake, ...]]:
@@ -100,7 +102,7 @@ def declaration(record: RawRecord, today: date) -> tuple[Declaration | None, tup
     for name in REQUIRED:
         if not reading.has(name):
             reading.wrong(name, "is missing.", _WHY_REQUIRED[name])
-    who = {name: reading.text(name) for name in ("patient_id", "issuer", "accession_number")}
+    who = {name: reading.text(name) for name in _SUBJECT}
     context = _context(reading, today)
     made = Declaration(raw=record, context=context, **who) if who["patient_id"] else None
     return made, tuple(reading.mistakes)

@@ -60,10 +60,11 @@ def read(data: bytes, today: date) -> ClinicalFile:
     records = list(_json_records(text, mistakes) if is_json else _csv_records(text, mistakes))
     if not records and not mistakes:
         mistakes.append(FileMistake(line=1, problem="The file has no record.", remedy=_WHAT_IT_IS))
+    no_column = {mistake.field for mistake in mistakes if mistake.record is None}  # said once is enough
     declared = []
     for record in records[:MAX_RECORDS]:
         made, wrong = declaration(record, today)
-        mistakes += wrong
+        mistakes += [mistake for mistake in wrong if mistake.field not in no_column]
         if made is not None:
             declared.append(made)
     if len(records) > MAX_RECORDS:
@@ -219,5 +220,5 @@ def _json_record(item: _Object, number: int, mistakes: list[FileMistake]) -> Raw
         mistakes.append(
             FileMistake(record=number, field=name[:60], problem="is stated twice.", remedy=remedy)
         )
-    stated = {name: value for name, value in item.items() if value is not None and value != ""}
+    stated = {name: value for name, value in item.items() if value not in (None, "", [])}
     return RawRecord(number=number, line=None, cells=stated)
