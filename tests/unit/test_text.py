@@ -22,12 +22,17 @@ FORBIDDEN = re.compile(
 )
 
 
+# texture classes, which only a calibrated result names, on its scale too; diagnoses of bone density
+EARNED_KEYS = ("class_", "scale_", "diagnosis_", "interpret_diagnosis_")
+# what is declared and supplied, and that no texture cancels it
+EARNED = re.compile(r"a normal TBS (does|would) not cancel it|major osteoporotic|secondary osteoporosis")
+
+
 def all_wordings(language: str) -> list[str]:
     words = text.LANGUAGES[language]
     return [
         *(w for e in words.entries.values() for w in (e.found, e.act, *e.details)),
-        # the names of the texture classes themselves; only a calibrated result uses them
-        *(words for key, words in words.phrases.items() if not key.startswith("class_")),
+        *(words for key, words in words.phrases.items() if not key.startswith(EARNED_KEYS)),
         *words.actors.values(),
     ]
 
@@ -125,7 +130,7 @@ def test_templates_use_only_known_names():
 @pytest.mark.parametrize("language", text.LANGUAGES)
 def test_no_wording_names_a_drug_a_product_or_an_unearned_category(language):
     for wording in all_wordings(language):
-        assert not FORBIDDEN.search(wording), wording
+        assert not FORBIDDEN.search(EARNED.sub("", wording)), wording
 
 
 def test_sentences_are_short():
