@@ -5,14 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, insert, select, true, update
+from sqlalchemy import and_, insert, or_, select, true, update
 
-from tbsnode.model import DeliveryState
-from tbsnode.store.schema import delivery, delivery_item, derived_instance
+from tbsnode.model import DeliveryState, DerivedKind
+from tbsnode.store.records import DerivedRow, read_row
+from tbsnode.store.schema import delivery, delivery_item, derived_instance, study
 
 if TYPE_CHECKING:
     from tbsnode.store.database import Transaction
     from tbsnode.store.work import Ticket
+
+_WAITING = (DeliveryState.QUEUED.value, DeliveryState.HELD.value, DeliveryState.FAILED.value)
+_TAKEN = ("success", "warning")  # outcomes of what a destination has
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,13 +47,12 @@ class NewDelivery:
 
 def add_delivery(tx: Transaction, new: NewDelivery) -> int:
     """Write a delivery that is due now, and replace what was not sent yet of older results."""
-    waiting = (DeliveryState.QUEUED.value, DeliveryState.HELD.value, DeliveryState.FAILED.value)
     tx.connection.execute(
         update(delivery)
         .where(
             delivery.c.study_ref == new.study_id,
             delivery.c.destination == new.destination,
-            delivery.c.state.in_(waiting),
+            delivery.c.state.in_(_WAITING),
         )
         .values(state=DeliveryState.SUPERSEDED.value, next_try_at=None, updated_at=tx.now)
     )
@@ -162,7 +165,7 @@ def last_received(
             delivery.c.destination == destination,
             older,
             delivery_item.c.kind == kind,
-            delivery_item.c.outcome.in_(("success", "warning")),
+            delivery_item.c.outcome.in_(_TAKEN),
         )
         .order_by(delivery.c.id.desc())
         .limit(1)
@@ -174,6 +177,12 @@ def delivery_of(tx: Transaction, delivery_id: int) -> dict[str, Any]:
     """Return a delivery's row by column name."""
     row = tx.connection.execute(select(delivery).where(delivery.c.id == delivery_id)).one()
     return dict(row._mapping)
+
+
+def find_delivery(tx: Transaction, delivery_id: int) -> dict[str, Any] | None:
+    """Return a delivery's row by column name, None where there is none."""
+    row = tx.connection.execute(select(delivery).where(delivery.c.id == delivery_id)).first()
+    return None if row is None else dict(row._mapping)
 
 
 def deliveries_of_study(tx: Transaction, study_id: int) -> list[dict[str, Any]]:
@@ -190,3 +199,63 @@ def items_of(tx: Transaction, delivery_id: int) -> list[dict[str, Any]]:
         select(delivery_item).where(delivery_item.c.delivery_ref == delivery_id).order_by(delivery_item.c.id)
     )
     return [dict(row._mapping) for row in rows]
+
+
+def lock_study(tx: Transaction, study_id: int) -> None:
+    """Wait for whoever else decides about the study in this moment; on SQLite every writer does."""
+    row = select(study.c.id).where(study.c.id == study_id)
+    if tx.dialect == "postgresql":
+        row = row.with_for_update()
+    tx.connection.execute(row)
+
+
+def recipients(tx: Transaction, study_id: int) -> tuple[str, ...]:
+    """Return the destinations that took an instance of ours of a study, or may be taking one now."""
+    took = select(delivery_item.c.id).where(
+        delivery_item.c.delivery_ref == delivery.c.id,
+        delivery_item.c.derived_ref.is_not(None),
+        delivery_item.c.outcome.in_(_TAKEN),
+    )
+    query = select(delivery.c.destination).where(
+        delivery.c.study_ref == study_id,
+        or_(delivery.c.state == DeliveryState.RUNNING.value, took.exists()),
+    )
+    return tuple(tx.connection.execute(query.distinct().order_by(delivery.c.destination)).scalars())
+
+
+def supersede_waiting(tx: Transaction, study_id: int) -> None:
+    """End what of a study waits for any destination: what it would bring has been withdrawn."""
+    tx.connection.execute(
+        update(delivery)
+        .where(delivery.c.study_ref == study_id, delivery.c.state.in_(_WAITING))
+        .values(state=DeliveryState.SUPERSEDED.value, next_try_at=None, updated_at=tx.now)
+    )
+
+
+def owed_rejections(tx: Transaction, study_id: int, destination: str) -> tuple[DerivedRow, ...]:
+    """Return the rejections that a destination has not taken, of results that it has, oldest first."""
+    taken = tx.all(
+        select(derived_instance.c.id, derived_instance.c.kind, derived_instance.c.analysis_ref)
+        .join(delivery_item, delivery_item.c.derived_ref == derived_instance.c.id)
+        .join(delivery, delivery.c.id == delivery_item.c.delivery_ref)
+        .where(
+            delivery.c.study_ref == study_id,
+            delivery.c.destination == destination,
+            delivery_item.c.outcome.in_(_TAKEN),
+        )
+    )
+    known = {row.id for row in taken}
+    results = [row.analysis_ref for row in taken if row.kind != DerivedKind.REJECTION.value]
+    rejections = tx.all(
+        select(derived_instance)
+        .where(
+            derived_instance.c.study_ref == study_id,
+            derived_instance.c.kind == DerivedKind.REJECTION.value,
+        )
+        .order_by(derived_instance.c.id)
+    )
+    return tuple(
+        read_row(DerivedRow, row)
+        for row in rejections
+        if row.id not in known and any(made <= row.analysis_ref for made in results)
+    )

@@ -107,9 +107,18 @@ def analysis_by_id(tx: Transaction, analysis_id: int) -> AnalysisRow | None:
 
 def last_published(tx: Transaction, study_id: int) -> AnalysisRow | None:
     """Return the newest result of a study that a result set was made from."""
+    return _newest(tx, study_id, analysis_table.c.published)
+
+
+def last_reported(tx: Transaction, study_id: int) -> AnalysisRow | None:
+    """Return the newest result that a study stands for, whether it was published or waits."""
+    return _newest(tx, study_id, analysis_table.c.reported)
+
+
+def _newest(tx: Transaction, study_id: int, which: sa.ColumnElement[bool]) -> AnalysisRow | None:
     query = (
         sa.select(analysis_table)
-        .where(analysis_table.c.study_ref == study_id, analysis_table.c.published)
+        .where(analysis_table.c.study_ref == study_id, which)
         .order_by(analysis_table.c.id.desc())
         .limit(1)
     )
@@ -154,6 +163,12 @@ def derived_by_uid(tx: Transaction, sop_instance_uid: str) -> DerivedRow | None:
 def derived_of_analysis(tx: Transaction, analysis_id: int) -> tuple[DerivedRow, ...]:
     """Return the instances made from a result, in the order they were made."""
     query = sa.select(derived_instance).where(derived_instance.c.analysis_ref == analysis_id)
+    return tuple(read_row(DerivedRow, row) for row in tx.all(query.order_by(derived_instance.c.id)))
+
+
+def derived_of_study(tx: Transaction, study_id: int) -> tuple[DerivedRow, ...]:
+    """Return all instances made of a study's results, in the order they were made."""
+    query = sa.select(derived_instance).where(derived_instance.c.study_ref == study_id)
     return tuple(read_row(DerivedRow, row) for row in tx.all(query.order_by(derived_instance.c.id)))
 
 
