@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tbsnode.cli import inputs, options, output
+from tbsnode.cli import inputs, options, output, review
 from tbsnode.errors import InstanceError, NotFound
 
 if TYPE_CHECKING:
@@ -28,18 +28,20 @@ _LISTED = (
     "study_date",
     "state",
     "reason",
+    "review_state",
     "result",
     "score",
     "delivered",
 )
 _FACTS = (
     *("study_instance_uid", "study_date", "accession_number", "description", "scanner"),
-    *("state", "reason", "generation", "last_error", "created_at", "updated_at"),
+    *("state", "reason", "review_state", "generation", "last_error", "created_at", "updated_at"),
 )
 _TABLES = {
     "patient": ("patient_id", "issuer", "name", "birth_date", "sex"),
     "instances": ("sop_instance_uid", "version", "state", "calling_ae_title", "host", "received_at"),
     "results": ("generation", "reported", "status", "reason", "score", "tbs", "input_class", "created_at"),
+    "reviews": ("at", "action", "login", "host", "version", "comment"),
     "made": ("kind", "sop_instance_uid", "path"),
     "deliveries": ("destination", "state", "reason", "tries", "last_error", "updated_at"),
     "answers": ("kind", "sop_instance_uid", "text", "sent_at"),
@@ -229,3 +231,6 @@ def resolve(
     with options.site(config) as site:
         operate.resolve(site, uid, use.value)
     typer.echo(f"Decided: the {use.value} instance counts; the study is analyzed again.")
+
+
+review.register(app)

@@ -184,7 +184,7 @@ def _standing(site: Site, study: StudyRow) -> reviews.Standing:
 def _settings(
     site: Site, study: StudyRow, current: Sequence[InstanceRow], standing: reviews.Standing
 ) -> AnalysisSettings:
-    """Return what the analysis of this study depends on: the site's rules, what was declared and corrected."""
+    """Return what the analysis depends on: the site's rules, what was declared and corrected."""
     settings = settings_of(site, datetime.fromtimestamp(study.content_at or 0.0, UTC).date())
     declared = clinical.context_of(site, current[0].identity) if current else None
     return replace(

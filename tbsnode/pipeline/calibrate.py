@@ -16,7 +16,7 @@ from tbsnode.errors import CalibrationError
 from tbsnode.model import Analysis, AnalysisStatus
 from tbsnode.pipeline.analyze import AnalysisSettings, analyze_file
 from tbsnode.pipeline.interpret import person_of, scanner_key
-from tbsnode.store import audit, calibrations, catalogue, results
+from tbsnode.store import audit, calibrations, catalogue, results, reviews
 from tbsnode.tbs import calibration, precision
 from tbsnode.tbs.calibration_fit import Fit, Pair
 from tbsnode.tbs.calibration_pairs import Examination, counted_once, of_two_subjects
@@ -155,6 +155,11 @@ def _archived(site: Site | None, uid: str) -> Path | None:
     with site.database.read() as tx:
         found = [row for row in catalogue.find_instances(tx, uid) if row.state == "current"]
         study = catalogue.study_by_uid(tx, uid)
+        whose = {row.study_ref for row in found} | ({study.id} if study else set())
+        if reviews.rejected_studies(tx, whose):
+            raise CalibrationError(
+                f"A reviewer rejected the result of {uid}.", remedy="Leave this examination out."
+            )
         if not found and study is not None:
             reported = [each for each in results.analyses_of_study(tx, study.id) if each.reported]
             ref = reported[-1].instance_ref if reported else None

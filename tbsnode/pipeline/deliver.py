@@ -1,67 +1,37 @@
 """Archived instances to one destination, with an honest account of every answer.
 
 An unreachable peer is tried again with doubling delays for three days; a peer that refuses is not
-asked twice. What it has answered with success is never sent again. The SR goes in the first SOP
-class of the destination's order that it takes, and its predecessor is what *that* destination
-received before.
+asked twice. What it has answered with success is never sent again. What is sent, and as what, says
+`pipeline.outgoing`.
 """
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tbsnode import text
-from tbsnode.dicom import part10, sop_classes, uids, variant
+from tbsnode.dicom import part10, sop_classes
 from tbsnode.errors import AssociationRejected, PeerError, PeerUnreachable
-from tbsnode.model import DeliveryState, DerivedKind, Outgoing, Reference, SendOutcome
+from tbsnode.model import DeliveryState, DerivedKind, SendOutcome
 from tbsnode.net import scu
-from tbsnode.pipeline import identity_check, publish
+from tbsnode.pipeline import identity_check, release
+from tbsnode.pipeline.outgoing import STORED, Item, Job, items, prepare, unsent
+from tbsnode.reasons import Code
 from tbsnode.store import audit, catalogue, deliveries, results, work
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
 
     from tbsnode.model import Peer
     from tbsnode.pipeline.site import Site
     from tbsnode.store.database import Transaction
-    from tbsnode.store.records import AnalysisRow, DerivedRow, StudyRow
+    from tbsnode.store.records import StudyRow
 
 log = logging.getLogger(__name__)
 
 _WAIT_FOR_OLDER_S = 1.0
-_STORED = ("success", "warning")
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class _Job:
-    """One delivery with everything it refers to."""
-
-    ticket: work.Ticket
-    study: StudyRow
-    analysis: AnalysisRow
-    peer: Peer
-    tries: int
-    deadline: float
-    now: float
-    answered: dict[str, deliveries.Answer]
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class _Item:
-    """One instance to send, and what it is registered as.
-
-    A variant of `base` is named here and made by `_prepare` when its turn comes: most never are.
-    """
-
-    kind: str
-    outgoing: Outgoing
-    derived_id: int | None = None
-    instance_id: int | None = None
-    base: DerivedRow | None = None
-    predecessor: Reference | None = None
 
 
 def deliver(site: Site, ticket: work.Ticket) -> None:
@@ -82,11 +52,11 @@ def deliver(site: Site, ticket: work.Ticket) -> None:
     job = _begin(site, ticket)
     if job is None:
         return
-    answers: list[tuple[_Item, SendOutcome]] = []
+    answers: list[tuple[Item, SendOutcome]] = []
     try:
         if _is_held(site, job):
             return
-        _send_all(site, job, [_unsent(job, item) for item in _items(site, job)], answers)
+        _send_all(site, job, [unsent(job, each) for each in items(site, job)], answers)
     except (PeerUnreachable, AssociationRejected) as error:
         _record(site, job, answers)
         _unreachable(site, job, error)
@@ -95,7 +65,7 @@ def deliver(site: Site, ticket: work.Ticket) -> None:
     _conclude(site, job, [outcome for _, outcome in answers])
 
 
-def _begin(site: Site, ticket: work.Ticket) -> _Job | None:
+def _begin(site: Site, ticket: work.Ticket) -> Job | None:
     with site.database.transaction() as tx:
         if not work.start(tx, ticket):
             return None
@@ -116,7 +86,13 @@ def _begin(site: Site, ticket: work.Ticket) -> _Job | None:
         if deliveries.another_at_work(tx, ticket, study.id, peer.name):
             work.postpone(tx, ticket, delay_s=_WAIT_FOR_OLDER_S, error="an older result is being sent")
             return None
-        return _Job(
+        if release.rejected(tx, study.id, analysis.id) is None:
+            bar = release.unsigned(tx, peer, analysis.id)
+            if bar is not None:
+                work.finish(tx, ticket, DeliveryState.HELD, reason=Code.AWAITING_SIGNATURE.value)
+                _tell(tx, study, "delivery.held", bar.why)
+                return None
+        return Job(
             ticket=ticket,
             study=study,
             analysis=analysis,
@@ -128,7 +104,7 @@ def _begin(site: Site, ticket: work.Ticket) -> _Job | None:
         )
 
 
-def _is_held(site: Site, job: _Job) -> bool:
+def _is_held(site: Site, job: Job) -> bool:
     """Hold what is sent late and belongs to somebody else by now at the destination."""
     with site.database.read() as tx:
         instances = catalogue.instances_of_study(tx, job.study.id)
@@ -146,86 +122,8 @@ def _is_held(site: Site, job: _Job) -> bool:
     return True
 
 
-def _items(site: Site, job: _Job) -> Iterable[list[_Item]]:
-    """Yield what to send: for each kind its alternatives, first choice first."""
-    with site.database.read() as tx:
-        made = results.derived_of_analysis(tx, job.analysis.id)
-        sources = catalogue.instances_of_study(tx, job.study.id) if "source" in job.peer.send else ()
-    for kind in (DerivedKind.SR, DerivedKind.PDF, DerivedKind.OVERLAY):
-        base = next((row for row in made if row.kind == kind.value), None)
-        if base is None or kind.value not in job.peer.send:
-            continue
-        names = job.peer.sr_class if kind is DerivedKind.SR else ("",)
-        wanted = [sop_classes.SR_CLASSES[name] if name else base.sop_class_uid for name in names]
-        yield [_variant(site, job, base, sop_class_uid) for sop_class_uid in wanted]
-    for row in sources:
-        if row.state == "current":
-            outgoing = Outgoing(
-                path=site.archive.path(row.path),
-                sop_class_uid=row.sop_class_uid,
-                sop_instance_uid=row.sop_instance_uid,
-                transfer_syntax_uid=row.transfer_syntax_uid,
-            )
-            yield [_Item(kind="source", outgoing=outgoing, instance_id=row.id)]
-
-
-def _variant(site: Site, job: _Job, base: DerivedRow, sop_class_uid: str) -> _Item:
-    """Name the archived instance in that class and with this destination's predecessor."""
-    kind = DerivedKind(base.kind)
-    with site.database.read() as tx:
-        before = publish.predecessor(tx, job.study, job.peer.name, kind, before=job.analysis.id)
-    as_made = (base.sop_class_uid, base.predecessor_uid) == (sop_class_uid, _uid(before))
-    uid = base.sop_instance_uid
-    if not as_made:
-        uid = uids.derived_uid(kind.value, sop_class_uid, job.analysis.result_digest, _uid(before))
-    outgoing = Outgoing(
-        path=site.archive.path(base.path),
-        sop_class_uid=sop_class_uid,
-        sop_instance_uid=uid,
-        transfer_syntax_uid=sop_classes.EXPLICIT_VR_LITTLE_ENDIAN,
-    )
-    return _Item(
-        kind=kind.value,
-        outgoing=outgoing,
-        derived_id=base.id if as_made else None,
-        base=base,
-        predecessor=before,
-    )
-
-
-def _prepare(site: Site, job: _Job, item: _Item) -> _Item:
-    """Make, archive and register a variant before it is sent; one UID never has two contents."""
-    if item.derived_id is not None or item.base is None:
-        return item
-    derived = variant.recast(
-        site.archive.path(item.base.path),
-        kind=DerivedKind(item.kind),
-        sop_class_uid=item.outgoing.sop_class_uid,
-        sop_instance_uid=item.outgoing.sop_instance_uid,
-        predecessor=item.predecessor,
-    )
-    site.archive.write(publish.path_of(site, derived), derived.part10)
-    with site.database.transaction() as tx:
-        row_id = publish.register(tx, site, job.analysis.id, job.study.id, derived)
-    path = site.archive.path(publish.path_of(site, derived))
-    return replace(item, outgoing=replace(item.outgoing, path=path), derived_id=row_id)
-
-
-def _uid(reference: Reference | None) -> str:
-    return reference.sop_instance_uid if reference else ""
-
-
-def _unsent(job: _Job, alternatives: list[_Item]) -> list[_Item]:
-    """Return the alternatives, none where the peer has stored one of them already."""
-    for item in alternatives:
-        answer = job.answered.get(item.outgoing.sop_instance_uid)
-        if answer is not None and answer.outcome in _STORED:
-            return []
-    return alternatives
-
-
 def _send_all(
-    site: Site, job: _Job, wanted: list[list[_Item]], answers: list[tuple[_Item, SendOutcome]]
+    site: Site, job: Job, wanted: list[list[Item]], answers: list[tuple[Item, SendOutcome]]
 ) -> None:
     """Send the first alternative of each instance that the peer accepts, in one association if it can.
 
@@ -237,9 +135,11 @@ def _send_all(
     plain: list[Path] = []
     try:
         while waiting:
-            waiting = [[_prepare(site, job, first), *others] for first, *others in waiting]
-            firsts = [alternatives[0] for alternatives in waiting]
-            outcomes = _send(job.peer, firsts, answers)
+            ready = [(prepare(site, job, first), others) for first, *others in waiting]
+            waiting = [[first, *others] for first, others in ready if first is not None]
+            if not waiting:
+                break
+            outcomes = _send(job.peer, [first for first, *_ in waiting], answers)
             waiting = [
                 rest
                 for alternatives, outcome in zip(waiting, outcomes, strict=True)
@@ -250,9 +150,7 @@ def _send_all(
             path.unlink(missing_ok=True)
 
 
-def _send(
-    peer: Peer, items: list[_Item], answers: list[tuple[_Item, SendOutcome]]
-) -> tuple[SendOutcome, ...]:
+def _send(peer: Peer, items: list[Item], answers: list[tuple[Item, SendOutcome]]) -> tuple[SendOutcome, ...]:
     try:
         return scu.send(peer, [item.outgoing for item in items])
     except PeerUnreachable as error:
@@ -263,11 +161,11 @@ def _send(
 
 def _next(
     site: Site,
-    alternatives: list[_Item],
+    alternatives: list[Item],
     outcome: SendOutcome,
     plain: list[Path],
-    answers: list[tuple[_Item, SendOutcome]],
-) -> list[_Item]:
+    answers: list[tuple[Item, SendOutcome]],
+) -> list[Item]:
     """Return what is left to try for one instance; note its answer where nothing is."""
     item, *others = alternatives
     if outcome.category == "not_accepted" and outcome.text == "implicit_only":
@@ -282,7 +180,7 @@ def _next(
     return []
 
 
-def _record(site: Site, job: _Job, outcomes: list[tuple[_Item, SendOutcome]]) -> None:
+def _record(site: Site, job: Job, outcomes: list[tuple[Item, SendOutcome]]) -> None:
     """Write every answer before anything is concluded from them."""
     if not outcomes:
         return
@@ -310,7 +208,7 @@ def _record(site: Site, job: _Job, outcomes: list[tuple[_Item, SendOutcome]]) ->
             )
 
 
-def _unreachable(site: Site, job: _Job, error: PeerError) -> None:
+def _unreachable(site: Site, job: Job, error: PeerError) -> None:
     """Try again later while the peer may come back; a permanent rejection ends it."""
     policy = site.policy
     final = isinstance(error, AssociationRejected) and not error.transient
@@ -336,7 +234,7 @@ def _superseded(tx: Transaction, study: StudyRow, ticket: work.Ticket, destinati
         _tell(tx, study, "delivery.superseded", f"to {destination}: a newer result takes its place")
 
 
-def _conclude(site: Site, job: _Job, outcomes: list[SendOutcome]) -> None:
+def _conclude(site: Site, job: Job, outcomes: list[SendOutcome]) -> None:
     """Say how the delivery ended, from every answer it has had."""
     busy = [outcome for outcome in outcomes if outcome.category == "out_of_resources"]
     if busy:
@@ -344,8 +242,11 @@ def _conclude(site: Site, job: _Job, outcomes: list[SendOutcome]) -> None:
         _unreachable(site, job, PeerUnreachable(text, peer=job.peer.name))
         return
     with site.database.transaction() as tx:
-        state = _state_of(deliveries.answered(tx, job.ticket.row_id))
-        errors = "; ".join(o.text for o in outcomes if o.category not in _STORED and o.text)
+        answered = deliveries.answered(tx, job.ticket.row_id)
+        state = _state_of(answered)
+        if not answered and release.rejected(tx, job.study.id, job.analysis.id) is not None:
+            state = DeliveryState.SUPERSEDED  # it was withdrawn before anything of it was there
+        errors = "; ".join(o.text for o in outcomes if o.category not in STORED and o.text)
         if work.finish(tx, job.ticket, state, last_error=errors):
             _tell(tx, job.study, f"delivery.{state.value}", f"to {job.peer.name}: {state.value}")
     log.info(
@@ -363,12 +264,12 @@ def _state_of(answered: dict[str, deliveries.Answer]) -> DeliveryState:
     """
     best: dict[str, str] = {}
     for uid, answer in answered.items():
-        thing = uid if answer.kind == "source" else answer.kind
-        if best.get(thing) not in _STORED:
+        thing = uid if answer.kind in ("source", DerivedKind.REJECTION.value) else answer.kind
+        if best.get(thing) not in STORED:
             best[thing] = answer.outcome
     outcomes = set(best.values())
-    if not outcomes <= set(_STORED):
-        return DeliveryState.PARTIAL if outcomes & set(_STORED) else DeliveryState.REFUSED
+    if not outcomes <= set(STORED):
+        return DeliveryState.PARTIAL if outcomes & set(STORED) else DeliveryState.REFUSED
     return DeliveryState.WARNING if "warning" in outcomes else DeliveryState.SENT
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from tbsnode.errors import ConfigError, InvalidInstance, NotFound
+from tbsnode.errors import ConfigError, InvalidInstance, NotFound, ReviewRefused
 from tbsnode.model import ReceivedInstance
-from tbsnode.store import audit, catalogue, deliveries, listing, readiness, results, work
+from tbsnode.pipeline import release
+from tbsnode.store import audit, catalogue, deliveries, listing, readiness, results, reviews, work
 from tbsnode.store import queue as work_queue
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class StudySummary:
     instances: int
     state: str
     reason: str
+    review_state: str
     result: str
     score: float | None
     delivered: str
@@ -113,6 +115,8 @@ def reprocess(site: Site, uids: Iterable[str]) -> None:
 def resend(site: Site, uid: str, destination: str | None = None) -> int:
     """Queue the last published result set of a study again, the same instances.
 
+    A rejected result is never sent again, an unsigned one not where only signed ones go.
+
     Returns
     -------
     int
@@ -124,6 +128,8 @@ def resend(site: Site, uid: str, destination: str | None = None) -> int:
         If there is no such study, destination or published result.
     ConfigError
         In shadow mode, where nothing leaves.
+    ReviewRefused
+        If the result was rejected, or no destination takes it before a signature.
     """
     _require_live(site)
     peers = [peer for peer in site.peers if destination in (None, peer.name)]
@@ -137,6 +143,11 @@ def resend(site: Site, uid: str, destination: str | None = None) -> int:
             raise NotFound(
                 "Nothing was published for this study.", remedy=f"`tbsnode study trace {uid}` says why."
             )
+        rejected = release.rejected(tx, row.id, last.id)
+        bars = [rejected or release.unsigned(tx, peer, last.id) for peer in peers]
+        peers = [peer for peer, bar in zip(peers, bars, strict=True) if bar is None]
+        if not peers and bars[0] is not None:
+            raise ReviewRefused(bars[0].why, remedy=bars[0].remedy)
         for peer in peers:
             deliveries.add_delivery(
                 tx,
@@ -223,6 +234,7 @@ def _summary(one: listing.ListedStudy) -> StudySummary:
         instances=one.instances,
         state=one.study.state.value,
         reason=one.study.reason,
+        review_state=one.study.review_state.value,
         result=told,
         score=None if result is None else result.score,
         delivered=", ".join(f"{name}: {state.value}" for name, state in one.deliveries),
@@ -239,6 +251,7 @@ def study_show(site: Site, uid: str) -> dict[str, Any]:
         made = [one for analysis in analyses for one in results.derived_of_analysis(tx, analysis.id)]
         sent = deliveries.deliveries_of_study(tx, row.id)
         answers = [answer for one in sent for answer in deliveries.items_of(tx, one["id"])]
+        acts = reviews.reviews_of_study(tx, row.id)
         events = audit.events_of_study(tx, uid)
     study = asdict(row)
     return {
@@ -248,11 +261,17 @@ def study_show(site: Site, uid: str) -> dict[str, Any]:
         "results": [
             _without(asdict(one), "result", "vertebrae") | {"result": one.result} for one in analyses
         ],
+        "reviews": [_act(act) for act in acts],
         "made": [asdict(one) for one in made],
         "deliveries": sent,
         "answers": answers,
         "events": [asdict(event) for event in events],
     }
+
+
+def _act(act: reviews.ReviewRow) -> dict[str, Any]:
+    made = asdict(act.review)
+    return {**made, **made.pop("reviewer"), "at": act.review.at.timestamp()}
 
 
 def _without(values: dict[str, Any], *names: str) -> dict[str, Any]:
@@ -281,7 +300,15 @@ def queue_list(
 def queue_retriable(site: Site) -> tuple[work_queue.QueueRow, ...]:
     """Return the work that a retry would make due."""
     with site.database.read() as tx:
-        return work_queue.rows(tx, retriable=True)
+        rows = work_queue.rows(tx, retriable=True)
+        return tuple(row for row in rows if _bar(site, tx, *_parsed(row.id)) is None)
+
+
+def _bar(site: Site, tx: Transaction, kind: str, row_id: int) -> release.Bar | None:
+    """Say why a delivery may not be tried again, if so."""
+    if kind != "delivery" or (row := deliveries.find_delivery(tx, row_id)) is None:
+        return None
+    return release.barred(tx, site.peer(row["destination"]), row)
 
 
 def queue_count(site: Site) -> dict[str, dict[str, int]]:
@@ -291,7 +318,19 @@ def queue_count(site: Site) -> dict[str, dict[str, int]]:
 
 
 def queue_retry(site: Site, ids: Iterable[str]) -> tuple[str, ...]:
-    """Make work due now; return the IDs for which that was possible."""
+    """Make work due now; return the IDs for which that was possible.
+
+    Raises
+    ------
+    ReviewRefused
+        If one is the delivery of a rejected result, or of one that waits for a signature; none is
+        tried then.
+    """
+    ids = tuple(ids)
+    with site.database.read() as tx:
+        for bar in (_bar(site, tx, *_parsed(work_id)) for work_id in ids):
+            if bar is not None:
+                raise ReviewRefused(bar.why, remedy=bar.remedy)
     done = []
     for work_id in ids:
         kind, row_id = _parsed(work_id)

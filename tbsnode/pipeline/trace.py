@@ -7,9 +7,9 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from tbsnode import text
-from tbsnode.model import StudyState
+from tbsnode.model import ReviewState, StudyState
 from tbsnode.reasons import Code, Finding
-from tbsnode.store import audit, catalogue, results
+from tbsnode.store import audit, catalogue, results, reviews
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,6 +40,8 @@ def lines(tx: Transaction, study: StudyRow, policy: Policy) -> tuple[str, ...]:
         At most 20 lines without identifying values; events of one kind in a row are one line.
     """
     head = [f"study {study.study_instance_uid}", _where(study, policy, _refusal(tx, study))]
+    if study.review_state is not ReviewState.NONE:
+        head.append(_readers(tx, study))
     warning = _several_associations(tx, study)
     if warning:
         head.append(warning)
@@ -83,6 +85,17 @@ def _where(study: StudyRow, policy: Policy, refused: str) -> str:
     if policy.shadow:
         return f"{state}; shadow mode: nothing is sent"
     return state + refused
+
+
+def _readers(tx: Transaction, study: StudyRow) -> str:
+    """Say where the result stands with its readers, and who acted last."""
+    state = f"review: {study.review_state.value.replace('_', ' ')}"
+    act = reviews.latest(tx, study.id)
+    if act is None:
+        return f"{state}; `tbsnode study accept`, `correct` or `reject`"
+    made, when = act.review, act.review.at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    what = "rejected" if act.is_rejection else f"signed version {made.version}"
+    return f"{state}; {made.reviewer.login} on {made.host} {what} at {when}"
 
 
 def _refusal(tx: Transaction, study: StudyRow) -> str:
