@@ -29,7 +29,7 @@ from dbos import Serializer as DbosSerializer
 
 from tbsnode.errors import DatabaseUnavailable, ResourceError, TbsNodeError
 from tbsnode.model import DeliveryState, StudyState
-from tbsnode.pipeline import deliver, study
+from tbsnode.pipeline import deliver, metrics, study
 from tbsnode.store import audit, audit_chain, work
 
 if TYPE_CHECKING:
@@ -130,10 +130,13 @@ def perform(site: Site, ticket: work.Ticket) -> None:
         If not even that could be written; the reconciler finds the row later.
     """
     try:
-        if ticket.kind == "study":
-            study.process(site, ticket)
-        else:
-            deliver.deliver(site, ticket)
+        with metrics.timed_work(ticket.kind):
+            if ticket.kind == "study":
+                study.process(site, ticket)
+            else:
+                deliver.deliver(site, ticket)
+        if ticket.kind == "delivery":
+            metrics.delivered(site, ticket)
     except Exception as error:  # noqa: BLE001  the one place that catches everything
         _mishap(site, ticket, error)
 

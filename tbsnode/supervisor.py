@@ -8,6 +8,7 @@ the old one of the same slot is really gone.
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import signal
@@ -16,19 +17,22 @@ import sys
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from tbsnode import node
 from tbsnode.errors import TbsNodeError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+    from typing import IO
 
     from tbsnode.config import Config
+    from tbsnode.pipeline.site import Site
 
 log = logging.getLogger(__name__)
 
-ROLES = ("receive", "analyze", "deliver")
+ROLES = ("receive", "analyze", "deliver", "http")
 _YOUNG_S = 5.0
 _LONGEST_PAUSE_S = 30.0
 _PATIENCE_S = 30.0
@@ -39,6 +43,7 @@ _ENVIRONMENT = {
     "MKL_NUM_THREADS": "1",
     "NUMEXPR_NUM_THREADS": "1",
 }
+_METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"  # read by the library when a child loads it
 
 
 def serve(config_path: Path, config: Config, only: frozenset[str]) -> int:
@@ -51,7 +56,7 @@ def serve(config_path: Path, config: Config, only: frozenset[str]) -> int:
     config : Config
         The same, read.
     only : frozenset of str
-        Roles to run, of ``"receive"``, ``"analyze"``, ``"deliver"``; empty for all.
+        Roles to run, of ``"receive"``, ``"analyze"``, ``"deliver"``, ``"http"``; empty for all.
 
     Returns
     -------
@@ -68,6 +73,7 @@ def serve(config_path: Path, config: Config, only: frozenset[str]) -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    held = _metrics_folder(config.node.state)
     children = [_Child(role, slot, config_path) for role, slot in slots(config, only)]
     for child in children:
         child.start()
@@ -85,8 +91,29 @@ def serve(config_path: Path, config: Config, only: frozenset[str]) -> int:
     deadline = time.monotonic() + _PATIENCE_S
     for child in children:
         child.wait(deadline)
+    held.close()
     log.info("stopped", extra={"action": "serve.stopped"})
     return 0
+
+
+def _metrics_folder(state: Path) -> IO[bytes]:
+    """Name the folder of the children's counters, emptied unless another `serve` counts there.
+
+    Counters of children that died are kept: a restart must not look like a reset of one of them.
+    """
+    folder = state / "metrics"
+    (state / "locks").mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    held = (state / "locks" / "metrics").open("ab")
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        for path in folder.glob("*.db"):
+            path.unlink(missing_ok=True)
+    except BlockingIOError:
+        pass
+    fcntl.flock(held, fcntl.LOCK_SH)
+    os.environ[_METRICS_VARIABLE] = str(folder)
+    return held
 
 
 def slots(config: Config, only: frozenset[str]) -> list[tuple[str, int]]:
@@ -95,7 +122,12 @@ def slots(config: Config, only: frozenset[str]) -> list[tuple[str, int]]:
     Without a destination there is nothing to deliver, so no sender is run.
     """
     wanted = [role for role in ROLES if not only or role in only]
-    number = {"receive": 1, "analyze": config.analysis.workers, "deliver": 1 if config.destinations else 0}
+    number = {
+        "receive": 1,
+        "analyze": config.analysis.workers,
+        "deliver": 1 if config.destinations else 0,
+        "http": 1 if config.http.port else 0,
+    }
     return [(role, slot) for role in wanted for slot in range(number[role])]
 
 
@@ -163,7 +195,19 @@ class _Child:
 # ---- in the child -------------------------------------------------------------------------------
 
 
-def run_child(config: Config, role: str, slot: int) -> int:
+class Worker(Protocol):
+    """What a worker slot runs."""
+
+    def start(self) -> None:
+        """Begin, in threads of its own."""
+
+    def stop(self) -> None:
+        """End what runs."""
+
+
+def run_child(
+    config: Config, role: str, slot: int, make: Callable[[Config, Site], Worker] | None = None
+) -> int:
     """Be one worker slot until the parent says stop, or is gone.
 
     Parameters
@@ -171,9 +215,11 @@ def run_child(config: Config, role: str, slot: int) -> int:
     config : Config
         Read by this process.
     role : str
-        ``"receive"``, ``"analyze"`` or ``"deliver"``.
+        ``"receive"``, ``"analyze"``, ``"deliver"`` or ``"http"``.
     slot : int
         Which of that role's slots.
+    make : callable, optional
+        Builds the worker, where it stands above this module; else `node` does.
 
     Returns
     -------
@@ -191,11 +237,7 @@ def run_child(config: Config, role: str, slot: int) -> int:
             node.open_site(config, owner=owner) as site,
         ):
             site.archive.sweep_incoming(older_than_s=0)  # a previous life of this slot left them
-            worker = (
-                node.make_receiver(config, site)
-                if role == "receive"
-                else node.make_engine(config, site, role=role, slot=slot)
-            )
+            worker = make(config, site) if make else _worker(config, site, role, slot)
             worker.start()
             log.info("%s-%d ready", role, slot, extra={"action": f"{role}.ready"})
             stop.wait()
@@ -204,6 +246,12 @@ def run_child(config: Config, role: str, slot: int) -> int:
         log.error("%s-%d: %s", role, slot, error, extra={"action": f"{role}.failed"})
         return error.exit_code
     return 0
+
+
+def _worker(config: Config, site: Site, role: str, slot: int) -> Worker:
+    if role == "receive":
+        return node.make_receiver(config, site)
+    return node.make_engine(config, site, role=role, slot=slot)
 
 
 def _die_with_parent(parent: int) -> None:

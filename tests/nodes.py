@@ -48,6 +48,7 @@ class Node:
     mode: str = "live"
     quiet_s: float = 1.0
     after_release_s: float = 0.2
+    settle_s: float = 1.0
     workers: int = 1
     archive: str = "state/archive"
     settings: str = ""
@@ -55,6 +56,7 @@ class Node:
     max_study_age_days: int = 100000
     min_free_bytes: int = 0
     migrates: bool = False
+    http_port: int = 0
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @property
@@ -96,6 +98,7 @@ min_free_percent = 0
 [completion]
 quiet_s = {self.quiet_s}
 after_release_s = {self.after_release_s}
+settle_s = {self.settle_s}
 [analysis]
 workers = {self.workers}
 [delivery]
@@ -105,6 +108,8 @@ retry_cap_s = 2
 lease_s = 3
 [selection]
 max_study_age_days = {self.max_study_age_days}
+[http]
+port = {self.http_port}
 {self.settings}
 {destinations}
 """

@@ -8,7 +8,7 @@ import typer
 
 from tbsnode.cli import options
 
-ROLES = ("receive", "analyze", "deliver")
+ROLES = ("receive", "analyze", "deliver", "http")
 
 
 def serve(
@@ -32,6 +32,10 @@ def serve(
     path = configuration.find(config)
     loaded = configuration.load(path)
     logs.configure(level=loaded.logging.level, as_json=loaded.logging.as_json)
+    if role == "http":
+        from tbsnode import http
+
+        raise typer.Exit(supervisor.run_child(loaded, role, slot, http.make))
     if role:
         raise typer.Exit(supervisor.run_child(loaded, role, slot))
     assert path is not None, "load raises where nothing was found"

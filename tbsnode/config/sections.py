@@ -295,10 +295,10 @@ class Coding(Section):
 
 
 class Http(Section):
-    """``[http]``: where /health and /metrics answer."""
+    """``[http]``: where /health and /metrics answer; port 0: nowhere."""
 
     bind: Host = "127.0.0.1"
-    port: Port = 8043
+    port: Annotated[int, Field(ge=0, le=65535)] = 8043
 
 
 class ScannerHint(Section):

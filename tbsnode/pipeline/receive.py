@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from tbsnode.net.scp import StorageScp
-from tbsnode.pipeline import intake
+from tbsnode.pipeline import intake, metrics
 from tbsnode.store import audit, readiness
 
 if TYPE_CHECKING:
@@ -47,7 +47,9 @@ class Reception:
         self.scp.stop()
 
     def _store(self, received: ReceivedInstance) -> None:
-        intake.take(self.site, received, receiver=self.name)
+        with metrics.timed_ingest():
+            taken = intake.take(self.site, received, receiver=self.name)
+        metrics.INSTANCES.labels(taken.outcome).inc()
         self._bringing.add(received.association_id)
 
     def _association(self, event: AssociationEvent) -> None:
@@ -58,6 +60,8 @@ class Reception:
             f": {event.text}" if event.text else "",
             extra={"action": f"association.{event.kind}", "association_id": event.association_id},
         )
+        if event.kind != "opened":
+            metrics.ASSOCIATIONS.labels(event.kind).inc()
         if event.kind == "rejected":
             with self.site.database.transaction() as tx:
                 audit.add_event(tx, "association.rejected", event.text)

@@ -1,0 +1,267 @@
+"""HTTP for watchers: ``/health``, ``/health/ready``, ``/metrics``. It reads only and names nobody.
+
+Counters and times come from the files that every process of this machine writes; what the tables
+know (states, ages, scores by scanner) is asked at each visit.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable
+from datetime import UTC, date, datetime, timedelta
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Metric, generate_latest
+from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+
+from tbsnode import __version__
+from tbsnode.errors import ConfigError, TbsNodeError
+from tbsnode.pipeline.metrics import DIRECTORY_VARIABLE
+from tbsnode.store import observed
+
+if TYPE_CHECKING:
+    from tbsnode.config import Config
+    from tbsnode.pipeline.site import Site
+    from tbsnode.store.database import Transaction
+
+log = logging.getLogger(__name__)
+
+_REQUEST_S = 10.0  # a watcher that says nothing for so long is hung up on
+_CONNECT_S = 2.0
+_SHIFT_S = 600.0  # scores by scanner move slowly, and the question is the dearest
+
+
+class Watching:
+    """The server of one node.
+
+    Parameters
+    ----------
+    config : Config
+        Address to listen on, and where the receiver is.
+    site : Site
+        Whose tables are asked.
+
+    Raises
+    ------
+    ConfigError
+        From `start`, if the address cannot be bound.
+    """
+
+    def __init__(self, config: Config, site: Site) -> None:
+        self._address = (config.http.bind, config.http.port)
+        self._receiver = (config.receiver.bind, config.receiver.port)
+        self._site = site
+        self._tables = TableCollector(site)
+        self._server: ThreadingHTTPServer | None = None
+
+    def start(self) -> None:
+        """Listen, in a thread of its own."""
+        answers = {"/health": self.alive, "/health/ready": self.ready, "/metrics": self.metrics}
+        handler = type("Handler", (_Handler,), {"answers": answers})
+        try:
+            self._server = ThreadingHTTPServer(self._address, handler)
+        except OSError as error:
+            raise ConfigError(
+                f"HTTP cannot listen on {self._address[0]}:{self._address[1]} ({error.strerror}).",
+                remedy="Set [http] bind and port to a free address, or port = 0 for none.",
+            ) from error
+        self._server.daemon_threads = True
+        threading.Thread(target=self._server.serve_forever, name="tbsnode-http", daemon=True).start()
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on."""
+        assert self._server is not None
+        return int(self._server.server_address[1])
+
+    def stop(self) -> None:
+        """Stop listening."""
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+
+    def alive(self) -> Answer:
+        """Say that this process answers."""
+        return _json(HTTPStatus.OK, {"status": "alive", "version": __version__})
+
+    def ready(self) -> Answer:
+        """Say whether a study that arrives now would be taken and worked on."""
+        checks = {
+            "database": self._check_database(),
+            "archive": self._check_archive(),
+            "receiver": self._check_receiver(),
+        }
+        well = not any(checks.values())
+        told = {name: problem or "ok" for name, problem in checks.items()}
+        status = HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE
+        return _json(status, {"status": "ready" if well else "not ready", "checks": told})
+
+    def metrics(self) -> Answer:
+        """Return everything that is counted, in the text format of Prometheus."""
+        registry = CollectorRegistry()
+        if os.environ.get(DIRECTORY_VARIABLE):
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        registry.register(self._tables)
+        return HTTPStatus.OK, CONTENT_TYPE_LATEST, generate_latest(registry)
+
+    def _check_database(self) -> str:
+        try:
+            self._site.database.ping()
+        except TbsNodeError as error:
+            return error.message
+        return ""
+
+    def _check_archive(self) -> str:
+        policy = self._site.policy
+        try:
+            self._site.archive.require_space(policy.min_free_bytes, policy.min_free_fraction)
+        except TbsNodeError as error:
+            return f"{error.message} Senders get 0xA700."
+        return ""
+
+    def _check_receiver(self) -> str:
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._receiver[0], self._receiver[0])  # noqa: S104
+        try:
+            with socket.create_connection((host, self._receiver[1]), timeout=_CONNECT_S):
+                return ""
+        except OSError:
+            return f"nobody listens on port {self._receiver[1]}"
+
+
+Answer = tuple[HTTPStatus, str, bytes]
+
+
+def _json(status: HTTPStatus, value: object) -> Answer:
+    return status, "application/json", json.dumps(value).encode() + b"\n"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """Answers GET and HEAD of the known paths, nothing else."""
+
+    answers: dict[str, Callable[[], Answer]]
+    timeout = _REQUEST_S
+    server_version = "tbsnode"
+    sys_version = ""
+
+    def do_GET(self) -> None:
+        self._answer(body=True)
+
+    def do_HEAD(self) -> None:
+        self._answer(body=False)
+
+    def _answer(self, *, body: bool) -> None:
+        make = self.answers.get(self.path.partition("?")[0])
+        if make is None:
+            known = ", ".join(self.answers)
+            status, kind, data = _json(HTTPStatus.NOT_FOUND, {"error": f"There is: {known}."})
+        else:
+            try:
+                status, kind, data = make()
+            except TbsNodeError as error:
+                status, kind, data = _json(HTTPStatus.SERVICE_UNAVAILABLE, {"error": error.message})
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(data)))
+        self.send_header("Cache-Control", "no-store")
+        self.end_headers()
+        if body:
+            self.wfile.write(data)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing: a watcher asks all day."""
+
+
+class TableCollector(Collector):
+    """What the tables know, asked when a watcher asks.
+
+    Parameters
+    ----------
+    site : Site
+        Whose tables.
+    """
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._shifts: tuple[float, tuple[observed.Shift, ...]] = (float("-inf"), ())
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield one family after the other."""
+        yield InfoMetricFamily("tbsnode", "Which node this is.", value={"version": __version__})
+        with self._site.database.read() as tx:
+            shifts = self._score_shifts(tx)
+            yield _counts("tbsnode_studies", "Studies.", ("state", "reason"), observed.studies(tx))
+            yield _counts("tbsnode_results", "Reported results.", ("status", "reason"), observed.results(tx))
+            sent = observed.deliveries(tx)
+            yield _counts("tbsnode_deliveries", "Deliveries.", ("destination", "state"), sent)
+            unsent = {peer.name: 0.0 for peer in self._site.peers} | observed.oldest_unsent(tx)
+            told = "Age of the oldest result that a destination has not got."
+            yield _by_one("tbsnode_oldest_unsent_seconds", told, "destination", unsent)
+            told = "Age of the oldest study that is due and not analyzed."
+            yield GaugeMetricFamily("tbsnode_oldest_waiting_seconds", told, observed.oldest_waiting(tx))
+            last = observed.last_received(tx)
+            now = datetime.fromtimestamp(tx.now, UTC).date()
+            waiting = observed.unsealed_events(tx)
+        yield GaugeMetricFamily("tbsnode_audit_unsealed", "Events not in the audit chain yet.", waiting)
+        told = "When a scanner last sent something."
+        yield _by_one("tbsnode_scanner_last_received_timestamp_seconds", told, "scanner", last)
+        quiet = {name: float(working_days(_day(at), now)) for name, at in last.items()}
+        told = "Whole working days (Monday to Friday) without anything from a scanner."
+        yield _by_one("tbsnode_scanner_quiet_working_days", told, "scanner", quiet)
+        told = "Median texture slope of the last 30 days less that of the half year before."
+        moved = {shift.scanner: shift.difference for shift in shifts}
+        yield _by_one("tbsnode_scanner_score_shift", told, "scanner", moved)
+        free = self._site.archive.free_bytes()
+        yield GaugeMetricFamily("tbsnode_archive_free_bytes", "Free space of the archive.", free)
+
+    def _score_shifts(self, tx: Transaction) -> tuple[observed.Shift, ...]:
+        asked_at, shifts = self._shifts
+        if time.monotonic() - asked_at > _SHIFT_S:
+            shifts = observed.score_shifts(tx)
+            self._shifts = (time.monotonic(), shifts)
+        return shifts
+
+
+def _day(at: float) -> date:
+    return datetime.fromtimestamp(at, UTC).date()
+
+
+def working_days(after: date, until: date) -> int:
+    """Count the working days strictly between two days.
+
+    Examples
+    --------
+    >>> working_days(date(2026, 11, 20), date(2026, 11, 23))  # Friday to Monday
+    0
+    >>> working_days(date(2026, 11, 18), date(2026, 11, 25))  # Wednesday to Wednesday
+    4
+    """
+    between = (after + timedelta(days=number) for number in range(1, (until - after).days))
+    return sum(day.weekday() < 5 for day in between)
+
+
+def _counts(name: str, told: str, labels: tuple[str, str], counted: dict[tuple[str, str], int]) -> Metric:
+    family = GaugeMetricFamily(name, told, labels=labels)
+    for values, number in sorted(counted.items()):
+        family.add_metric(values, number)
+    return family
+
+
+def _by_one(name: str, told: str, label: str, values: dict[str, float]) -> Metric:
+    family = GaugeMetricFamily(name, told, labels=(label,))
+    for key, value in sorted(values.items()):
+        family.add_metric((key,), value)
+    return family
+
+
+def make(config: Config, site: Site) -> Watching:
+    """Return the server of a configuration."""
+    return Watching(config, site)

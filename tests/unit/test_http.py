@@ -1,0 +1,190 @@
+"""/health, /health/ready and /metrics on a real socket, a real database and a real archive."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import urllib.request
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from urllib.error import HTTPError
+
+import pytest
+
+from tbsnode import config as configuration
+from tbsnode import node
+from tbsnode.http import Watching, working_days
+from tbsnode.store import audit
+from tbsnode.store import schema as tables
+from tbsnode.store.database import Transaction
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> configuration.Config:
+    path = tmp_path / "tbsnode.toml"
+    path.write_text(
+        '[receiver]\nbind = "127.0.0.1"\nport = 11198\n[archive]\nmin_free_bytes = 0\nmin_free_percent = 0\n'
+        "[http]\nport = 0\n"
+        '[[destinations]]\nname = "pacs"\nae_title = "P"\nhost = "127.0.0.1"\nport = 9\n',
+        encoding="utf-8",
+    )
+    loaded = configuration.load(path)
+    node.upgrade(loaded)
+    return loaded
+
+
+@pytest.fixture
+def watching(settings: configuration.Config) -> Iterator[Watching]:
+    with node.open_site(settings) as site:
+        made = Watching(settings, site)
+        made.start()
+        yield made
+        made.stop()
+
+
+def get(watching: Watching, path: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{watching.port}{path}", timeout=5) as answer:
+            return answer.status, answer.read().decode()
+    except HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def value(text: str, sample: str) -> float:
+    found = re.search(rf"^{re.escape(sample)} (\S+)$", text, re.MULTILINE)
+    assert found, f"{sample} is not in\n{text}"
+    return float(found[1])
+
+
+def test_health_answers(watching: Watching) -> None:
+    status, body = get(watching, "/health")
+    assert (status, json.loads(body)["status"]) == (200, "alive")
+    assert get(watching, "/")[0] == 404
+
+
+def test_ready_names_what_is_missing(watching: Watching) -> None:
+    status, body = get(watching, "/health/ready")
+    assert status == 503
+    assert json.loads(body)["checks"] == {
+        "database": "ok",
+        "archive": "ok",
+        "receiver": "nobody listens on port 11198",
+    }
+    with socket.create_server(("127.0.0.1", 11198)):
+        assert get(watching, "/health/ready")[0] == 200
+
+
+def fill(tx: Transaction) -> int:
+    """A patient whose name must appear nowhere, a study of one scanner, a result, an unsent delivery."""
+    patient = tx.add(tables.patient, patient_id="CANARY-ID", name="Canary^Zoe", created_at=tx.now)
+    study = tx.add(
+        tables.study,
+        study_instance_uid="1.2.3",
+        patient_ref=patient,
+        scanner="Example Densitometer 77",
+        state="done",
+        created_at=tx.now,
+        updated_at=tx.now,
+    )
+    series = tx.add(tables.series, series_instance_uid="1.2.3.1", study_ref=study)
+    tx.add(
+        tables.instance,
+        sop_instance_uid="1.2.3.4",
+        version=1,
+        sop_class_uid="1.2",
+        transfer_syntax_uid="1.2",
+        series_ref=series,
+        study_ref=study,
+        state="current",
+        path="x",
+        size_bytes=1,
+        data_set_sha256="0" * 64,
+        identity={},
+        received_at=tx.now - 100,
+    )
+    analysis = tx.add(
+        tables.analysis,
+        study_ref=study,
+        generation=1,
+        reported=True,
+        status="refused",
+        reason="LOSSY_COMPRESSION",
+        version="1",
+        result={},
+        created_at=tx.now,
+    )
+    return tx.add(
+        tables.delivery,
+        study_ref=study,
+        analysis_ref=analysis,
+        destination="pacs",
+        state="queued",
+        created_at=tx.now - 50,
+        updated_at=tx.now,
+    )
+
+
+def test_metrics_tell_states_ages_and_refusals_and_no_patient(
+    watching: Watching, settings: configuration.Config
+) -> None:
+    assert value(get(watching, "/metrics")[1], 'tbsnode_oldest_unsent_seconds{destination="pacs"}') == 0.0
+    with node.open_site(settings) as site, site.database.transaction() as tx:
+        fill(tx)
+        audit.add_event(tx, "test.done", "done")
+    status, text = get(watching, "/metrics")
+    assert status == 200
+    assert value(text, 'tbsnode_results{reason="LOSSY_COMPRESSION",status="refused"}') == 1
+    assert value(text, 'tbsnode_studies{reason="",state="done"}') == 1
+    assert value(text, 'tbsnode_deliveries{destination="pacs",state="queued"}') == 1
+    assert 50 <= value(text, 'tbsnode_oldest_unsent_seconds{destination="pacs"}') < 80
+    assert value(text, 'tbsnode_scanner_quiet_working_days{scanner="Example Densitometer 77"}') == 0
+    assert value(text, "tbsnode_audit_unsealed") == 1
+    assert value(text, "tbsnode_archive_free_bytes") > 0
+    assert not re.search("canary|1\\.2\\.3", text, re.IGNORECASE)
+
+
+def test_a_scanner_whose_scores_moved_is_seen(watching: Watching, settings: configuration.Config) -> None:
+    day = 86400.0
+    with node.open_site(settings) as site, site.database.transaction() as tx:
+        fill(tx)
+        study = tx.scalar(tables.study.select().with_only_columns(tables.study.c.id))
+        for number in range(20):
+            recent = number < 10
+            tx.add(
+                tables.analysis,
+                study_ref=study,
+                generation=2 + number,
+                reported=True,
+                status="scored",
+                score=1.30 if recent else 1.20,
+                version="1",
+                result={},
+                created_at=tx.now - (1 if recent else 90) * day,
+            )
+    text = get(watching, "/metrics")[1]
+    assert value(text, 'tbsnode_scanner_score_shift{scanner="Example Densitometer 77"}') == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(
+    ("after", "until", "days"),
+    [
+        ("2026-11-20", "2026-11-23", 0),  # Friday to Monday
+        ("2026-11-20", "2026-11-24", 1),
+        ("2026-11-16", "2026-11-23", 4),
+        ("2026-11-25", "2026-11-25", 0),
+        ("2026-11-25", "2026-11-24", 0),  # a clock that was set back
+    ],
+)
+def test_working_days(after: str, until: str, days: int) -> None:
+    assert working_days(date.fromisoformat(after), date.fromisoformat(until)) == days
+
+
+def test_every_alert_asks_for_a_metric_that_there_is(watching: Watching) -> None:
+    rules = (Path(__file__).parents[2] / "config" / "alerts.yml").read_text(encoding="utf-8")
+    asked = set(re.findall(r"\btbsnode_[a-z_]+", rules))
+    assert len(asked) >= 9
+    told = set(re.findall(r"^# TYPE (\S+)", get(watching, "/metrics")[1], re.MULTILINE))
+    told |= {f"{name}_bucket" for name in ("tbsnode_end_to_end_seconds",)}  # counted by the workers
+    assert asked <= told
