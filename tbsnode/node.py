@@ -91,6 +91,7 @@ def policy(config: Config) -> Policy:
             quiet_s=config.completion.quiet_s, after_release_s=config.completion.after_release_s
         ),
         timing_of={caller.ae_title: _timing(caller, config) for caller in config.receiver.callers},
+        settle_s=config.completion.settle_s,
         when=config.selection.when,
         order_codes=config.selection.order_codes,
         max_study_age_days=config.selection.max_study_age_days,

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from tbsnode.dicom import identity as dicom_identity
 from tbsnode.dicom import part10
 from tbsnode.errors import MismatchedInstance
-from tbsnode.model import StudyState
+from tbsnode.model import Claim, StudyState
 from tbsnode.reasons import Code
 from tbsnode.store import audit, catalogue, priors, readiness
 
@@ -215,8 +215,12 @@ def _settle(tx: Transaction, site: Site, arrival: _Arrival, outcome: str, study_
     _tell(tx, arrival, outcome)
     if outcome == OWN or received.fetched:
         _leave_alone(tx, study_id, Code.FETCHED_PRIOR if received.fetched else Code.OWN_RESULT)
+        return
+    quiet_s = site.policy.timing_for(received.calling_ae_title).quiet_s
+    may_be_spine = arrival.identity.is_image and arrival.identity.claim is not Claim.OTHER
+    if outcome == STORED and not may_be_spine and readiness.is_settling(tx, study_id):
+        readiness.settle(tx, study_id, ready_at=tx.now + max(quiet_s, site.policy.settle_s))
     else:
-        quiet_s = site.policy.timing_for(received.calling_ae_title).quiet_s
         readiness.arm(tx, study_id, ready_at=tx.now + quiet_s)
 
 

@@ -73,6 +73,8 @@ class Policy:
         For callers without their own.
     timing_of : dict of str to CallerTiming
         By calling AE title.
+    settle_s : float
+        How long to wait, after a study was published, for more of what only adds densities [s].
     when, order_codes
         ``"all"``, or ``"ordered"``: only studies that carry one of the codes.
     max_study_age_days : int
@@ -113,6 +115,7 @@ class Policy:
     report_refusals: bool = True
     timing: CallerTiming
     timing_of: dict[str, CallerTiming] = field(default_factory=dict)
+    settle_s: float = 900.0
     when: str = "all"
     order_codes: tuple[str, ...] = ()
     max_study_age_days: int = 30

@@ -1,7 +1,9 @@
 """When a study is ready: a row, so that a restart cannot lose the timer.
 
 Every instance sets ``ready_at = now + quiet_s``. The release of an association shortens it; an abort
-does not. C-STORE has no end-of-study signal, so this is as near to one as DICOM comes.
+does not. C-STORE has no end-of-study signal, so this is as near to one as DICOM comes. What comes after
+the result and is no spine (a hip, a report) can only add densities: it sets ``now + settle_s``, which no
+release shortens, so that all of it together makes one successor.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import exists, insert, select, update
 
 from tbsnode.model import StudyState
-from tbsnode.store.schema import association, instance, study
+from tbsnode.store.schema import analysis, association, instance, study
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +34,27 @@ def arm(tx: Transaction, study_id: int, *, ready_at: float) -> None:
         .where(study.c.id == study_id, study.c.state.not_in(AT_WORK))
         .values(state=StudyState.RECEIVING.value)
     )
+
+
+def settle(tx: Transaction, study_id: int, *, ready_at: float) -> None:
+    """Make a study due at `ready_at` that keeps its result, and the state it has, until then."""
+    tx.connection.execute(
+        update(study).where(study.c.id == study_id).values(ready_at=ready_at, updated_at=tx.now)
+    )
+
+
+def is_settling(tx: Transaction, study_id: int) -> bool:
+    """Tell whether a study has, or is getting, its result, and no spine candidate has come since.
+
+    Then whatever else has come can only add to the result.
+    """
+    row = tx.connection.execute(select(study.c.state, study.c.content_at).where(study.c.id == study_id)).one()
+    if row.content_at is None:
+        return False
+    published = exists().where(analysis.c.study_ref == study_id, analysis.c.published)
+    if row.state not in AT_WORK and not tx.connection.scalar(select(published)):
+        return False
+    return not _has_candidate(tx, study_id, since=row.content_at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +96,7 @@ def close_association(tx: Transaction, association_id: str, *, outcome: str, aft
     """Close an association; a release shortens the wait of the studies it brought.
 
     It shortens only where no other open association brought instances of the study and a spine
-    candidate is present: the others wait out their quiet time.
+    candidate is present: the others wait out their quiet time, and settling studies theirs.
     """
     tx.connection.execute(
         update(association)
@@ -84,6 +107,8 @@ def close_association(tx: Transaction, association_id: str, *, outcome: str, aft
         return
     for study_id in _studies_of(tx, [association_id]):
         if _open_elsewhere(tx, study_id, association_id) or not _has_candidate(tx, study_id):
+            continue
+        if is_settling(tx, study_id):
             continue
         sooner = tx.now + after_release_s
         tx.connection.execute(
@@ -103,7 +128,7 @@ def forget_associations(tx: Transaction, *, receiver: str, quiet_s: float) -> in
     for study_id in _studies_of(tx, ids):
         tx.connection.execute(
             update(study)
-            .where(study.c.id == study_id, study.c.ready_at.is_not(None))
+            .where(study.c.id == study_id, study.c.ready_at < tx.now + quiet_s)
             .values(ready_at=tx.now + quiet_s)
         )
     return len(ids)
@@ -132,8 +157,12 @@ def _open_elsewhere(tx: Transaction, study_id: int, association_id: str) -> bool
     )
 
 
-def _has_candidate(tx: Transaction, study_id: int) -> bool:
+def _has_candidate(tx: Transaction, study_id: int, *, since: float = 0.0) -> bool:
     headers = tx.connection.execute(
-        select(instance.c.identity).where(instance.c.study_ref == study_id, instance.c.state == "current")
+        select(instance.c.identity).where(
+            instance.c.study_ref == study_id,
+            instance.c.state.in_(["current", "conflict"] if since else ["current"]),
+            instance.c.received_at > since,
+        )
     ).scalars()
     return any(header["is_image"] and header["claim"] != "other" for header in headers)

@@ -29,10 +29,15 @@ HEAD = "patient_id,issuer,accession_number,source,previous_fracture,fracture_sit
 Import = Callable[..., Imported]
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.peer)])
+BOTH = pytest.mark.parametrize(
+    "site", ["sqlite", pytest.param("postgresql", marks=pytest.mark.peer)], indirect=True
+)
+
+
+@pytest.fixture
 def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
     """A catalogue with P1 (accessions A1 and A2), P2 of two issuers, and a man."""
-    if request.param == "sqlite":
+    if getattr(request, "param", "sqlite") == "sqlite":
         url = schemas.fill_sqlite(tmp_path / "tbsnode.db")
     else:
         server: Postgres = request.getfixturevalue("postgres")
@@ -108,6 +113,7 @@ def test_by_hand(site: Site, take: Import) -> None:
     assert waiting(site) == {"1.2.2"}
 
 
+@BOTH
 def test_every_field_survives_the_database(site: Site, take: Import) -> None:
     cells = {**CELLS, "patient_id": "P2", "issuer": "Y", "accession_number": "A4"}
     take(";".join(cells), ";".join(f'"{cell}"' for cell in cells.values()))
@@ -118,6 +124,7 @@ def test_every_field_survives_the_database(site: Site, take: Import) -> None:
     assert records.from_json(json.loads(json.dumps(records.to_json(WHOLE)))) == WHOLE
 
 
+@BOTH
 def test_the_examination_goes_before_the_patient(site: Site, take: Import) -> None:
     made = take(HEAD, "P1,,A2,letter,no,,", "P1,,,questionnaire,yes,,")
     assert set(made.study_instance_uids) == {"1.2.1", "1.2.2"}
@@ -125,6 +132,7 @@ def test_the_examination_goes_before_the_patient(site: Site, take: Import) -> No
     assert [context and context.source for context in told] == ["questionnaire", "letter", "questionnaire"]
 
 
+@BOTH
 def test_a_newer_import_supersedes_and_an_equal_one_changes_nothing(site: Site, take: Import) -> None:
     lines = (HEAD, "P1,,,letter,yes,,")
     take(*lines)
@@ -196,6 +204,7 @@ def test_the_audit_names_who_imported_and_nobody_else(site: Site, take: Import) 
 # ---- ahead ------------------------------------------------------------------------------------------
 
 
+@BOTH
 def test_ahead_of_the_study(site: Site, take: Import) -> None:
     take(HEAD, "P9,,A9,letter,yes,,", ahead=True)
     assert clinical.context_of(site, person(9, "P9", "CLINIC")) is not None  # before its first instance
