@@ -4,45 +4,80 @@ from __future__ import annotations
 
 from typing import Any
 
-from reportlab.platypus import KeepTogether, Spacer
+from reportlab.platypus import CondPageBreak, KeepTogether, Spacer
 
 from tbsnode import text
-from tbsnode.model import Analysis
+from tbsnode.model import Analysis, SiteResult, SourcedSite
 from tbsnode.reasons import Finding
 from tbsnode.report import facts
-from tbsnode.report.layout import RULE, SHADE, Sheet, grid, paragraph, statement
-from tbsnode.report.variogram_plot import VariogramPlot
-from tbsnode.tbs.result import Vertebra
+from tbsnode.report.course import course
+from tbsnode.report.evidence_figures import figures
+from tbsnode.report.layout import (
+    BOLD,
+    FAINT,
+    INK,
+    RULE,
+    SANS,
+    SHADE,
+    Sheet,
+    grid,
+    paragraph,
+    printable,
+    shortened,
+    statement,
+)
+from tbsnode.report.plot import SMALL
+from tbsnode.report.what_ran import what_ran
+from tbsnode.tbs.result import LABELS, Vertebra
 
-PLOT_HEIGHT = 120.0
-LEVEL_SHARES = (0.09, 0.14, 0.15, 0.13, 0.1, 0.13, 0.26)
+SHARES = {  # of the width, by column; the last takes the rest
+    "level": 0.06,
+    "slope": 0.12,
+    "standard_error": 0.12,
+    "area": 0.1,
+    "fit": 0.075,
+    "pairs": 0.1,
+    "level_bmd": 0.115,
+    "level_t_score": 0.075,
+    "level_z_score": 0.075,
+}
+LEAST_ROOM = 60.0  # points that the first findings need below their head
+CELL, HEAD_CELL = 7.5, 7.0  # points
+LONGEST_SHORT = 44  # characters of a fact that shares its line with another
 
 
 def evidence(sheet: Sheet) -> list[Any]:
     """Return the flowables after page 1."""
-    return [
-        *levels(sheet),
-        *plot(sheet),
-        *findings(sheet),
-        *others(sheet),
-        *method(sheet),
-        *provenance(sheet),
+    first = levels(sheet)
+    parts = (course, findings, others, coding, method, provenance)
+    sections = [part(sheet) for part in parts]
+    drawn = figures(sheet, [*first, *(part for section in sections for part in section)])
+    # findings may be many: they continue on the next page; a head is never left alone
+    kept = [
+        [CondPageBreak(LEAST_ROOM), *section] if part is findings else [KeepTogether(section)]
+        for part, section in zip(parts, sections, strict=True)
+        if section
     ]
+    return [*first, *drawn, *(part for section in kept for part in section)]
 
 
 def levels(sheet: Sheet) -> list[Any]:
-    """Return the table of levels and the secondary values."""
+    """Return the table of levels with the scanner's densities, and the secondary values."""
     analysis = sheet.report.analysis
-    keys = ("level", "slope", "standard_error", "area", "fit", "pairs", "counted")
-    head = [paragraph(sheet.say(key), "faint") for key in keys]
-    rows = [head, *(_level_row(sheet, v) for v in analysis.vertebrae), _mean_row(sheet)]
-    lines = [
-        ("LINEBELOW", (0, 0), (-1, 0), 0.7, RULE),
-        ("LINEABOVE", (0, -1), (-1, -1), 0.7, RULE),
-        ("BACKGROUND", (0, -1), (-1, -1), SHADE),
+    sites = {each.result.site: each for each in analysis.bone_densities}
+    used = _used_sites(analysis, sites)
+    keys = _columns(analysis, used)
+    widths = [sheet.width * SHARES[key] for key in keys]
+    widths.append(sheet.width - sum(widths))
+    head = [sheet.say(key) for key in (*keys, "counted")]
+    rows = [head, *(_level_row(sheet, v, used.get(v.label), keys) for v in analysis.vertebrae)]
+    rows.append(_mean_row(sheet, used.get(_span(analysis)), keys))
+    cells = [
+        [shortened(cell, SANS, CELL, width - 3) for cell, width in zip(row, widths, strict=True)]
+        for row in rows[:-1]
     ]
-    table = grid(rows, [sheet.width * share for share in LEVEL_SHARES], lines)
-    notes = [sheet.say("slope_is_not_tbs"), *_secondary(sheet, analysis)]
+    table = grid([*cells, [printable(cell) for cell in rows[-1]]], widths, _lines())
+    notes = [sheet.say("slope_is_not_tbs"), *_density_notes(sheet, keys, used), *_secondary(sheet, analysis)]
     return [
         paragraph(sheet.say("head_levels"), "head"),
         table,
@@ -51,7 +86,53 @@ def levels(sheet: Sheet) -> list[Any]:
     ]
 
 
-def _level_row(sheet: Sheet, vertebra: Vertebra) -> list[Any]:
+def _lines() -> list[tuple[Any, ...]]:
+    return [
+        ("FONT", (0, 0), (-1, 0), SANS, HEAD_CELL, HEAD_CELL + 2),
+        ("FONT", (0, 1), (-1, -2), SANS, CELL, CELL + 2),
+        ("FONT", (0, -1), (-1, -1), BOLD, CELL, CELL + 2),
+        ("TEXTCOLOR", (0, 0), (-1, 0), FAINT),
+        ("TEXTCOLOR", (0, 1), (-1, -1), INK),
+        ("LINEBELOW", (0, 0), (-1, 0), 0.7, RULE),
+        ("LINEABOVE", (0, -1), (-1, -1), 0.7, RULE),
+        ("BACKGROUND", (0, -1), (-1, -1), SHADE),
+    ]
+
+
+def _span(analysis: Analysis) -> str:
+    """Return the scanner's name for the sum of the counted levels; empty where they are not neighbors."""
+    places = [LABELS.index(label) for label in analysis.included if label in LABELS]
+    if len(places) < 2 or places[-1] - places[0] != len(places) - 1:
+        return ""
+    return f"{LABELS[places[0]]}-{LABELS[places[-1]]}"
+
+
+def _used_sites(analysis: Analysis, sites: dict[str, SourcedSite]) -> dict[str, SourcedSite]:
+    names = (*(v.label for v in analysis.vertebrae), _span(analysis))
+    return {name: sites[name] for name in names if name in sites}
+
+
+def _columns(analysis: Analysis, used: dict[str, SourcedSite]) -> tuple[str, ...]:
+    """Name the columns before the last: densities only where there are some, Z-scores for the young."""
+    measured = ("level", "slope", "standard_error", "area", "fit", "pairs")
+    if not used:
+        return measured
+    found = analysis.bmd_diagnosis
+    young = found is not None and found.uses_z_score
+    return (*measured, "level_bmd", "level_z_score" if young else "level_t_score")
+
+
+def _density_cells(site: SourcedSite | None, keys: tuple[str, ...]) -> list[str]:
+    if "level_bmd" not in keys:
+        return []
+    result = site.result if site else SiteResult(site="")
+    score = result.z_score if "level_z_score" in keys else result.t_score
+    return [_number(result.bmd_g_cm2, 3), "-" if score is None else f"{score:+.1f}"]
+
+
+def _level_row(
+    sheet: Sheet, vertebra: Vertebra, site: SourcedSite | None, keys: tuple[str, ...]
+) -> list[str]:
     if vertebra.included:
         counted = sheet.say("yes")
     elif vertebra.excluded:
@@ -59,31 +140,43 @@ def _level_row(sheet: Sheet, vertebra: Vertebra) -> list[Any]:
     else:
         counted = sheet.say("no")
     error = vertebra.standard_error
-    cells = [
+    return [
         vertebra.label,
         _number(vertebra.score, 3),
         sheet.say("not_estimated") if error is None else _number(error, 3),
         _number(vertebra.area_mm2, 0),
         _number(vertebra.fit_r2, 3),
         str(vertebra.pairs),
+        *_density_cells(site, keys),
         counted,
     ]
-    return [paragraph(cell) for cell in cells]
 
 
-def _mean_row(sheet: Sheet) -> list[Any]:
+def _mean_row(sheet: Sheet, site: SourcedSite | None, keys: tuple[str, ...]) -> list[str]:
     analysis = sheet.report.analysis
     error = analysis.standard_error
-    cells = [
+    return [
         sheet.say("mean"),
         _number(analysis.score, 3),
         sheet.say("not_estimated") if error is None else _number(error, 3),
         "",
         "",
         "",
+        *_density_cells(site, keys),
         text.join(analysis.included, language=sheet.language),
     ]
-    return [paragraph(cell, "bold") for cell in cells]
+
+
+def _density_notes(sheet: Sheet, keys: tuple[str, ...], used: dict[str, SourcedSite]) -> list[str]:
+    if not used:
+        return []
+    sources = ", ".join(dict.fromkeys(each.source for each in used.values() if each.source))
+    score = sheet.say(keys[-1])
+    notes = [sheet.say("level_density_source", score=score, sources=sources or sheet.say("not_stated"))]
+    results = sheet.report.analysis.densitometry
+    if results is not None and results.reference:
+        notes.append(sheet.say("level_density_reference", reference=results.reference))
+    return notes
 
 
 def _secondary(sheet: Sheet, analysis: Analysis) -> list[str]:
@@ -98,21 +191,6 @@ def _secondary(sheet: Sheet, analysis: Analysis) -> list[str]:
         score = _number(analysis.alternative.score, 3)
         notes.append(sheet.say("alternative", shift=shift, score=score))
     return notes
-
-
-def plot(sheet: Sheet) -> list[Any]:
-    """Return the variograms with the fitted range."""
-    analysis = sheet.report.analysis
-    if not any(v.variogram for v in analysis.vertebrae):
-        return []
-    titles = (sheet.say("axis_lag"), sheet.say("axis_variogram"))
-    drawing = VariogramPlot(analysis.vertebrae, analysis.parameters, (sheet.width, PLOT_HEIGHT), titles)
-    span = {
-        "lag_min_mm": f"{analysis.parameters.lag_min_mm:g}",
-        "lag_max_mm": f"{analysis.parameters.lag_max_mm:g}",
-    }
-    caption = statement(sheet.say("plot_range", **span), "faint")
-    return [KeepTogether([paragraph(sheet.say("head_variogram"), "head"), drawing, caption])]
 
 
 def findings(sheet: Sheet) -> list[Any]:
@@ -150,24 +228,66 @@ def _other(sheet: Sheet, analysis: Analysis) -> str:
     return sheet.say("other_scored", uid=uid, score=_number(analysis.score, 3))
 
 
+def coding(sheet: Sheet) -> list[Any]:
+    """Return which procedure code fits, and why; nothing where the aid is off."""
+    advice = sheet.report.coding
+    if advice is None:
+        return []
+    codes = ", ".join(advice.codes)
+    said = sheet.say("coding_codes", codes=codes) if codes else sheet.say("coding_none")
+    parts = [part for part in (said, advice.why, sheet.say("coding_limits")) if part]
+    body = statement(" ".join(parts), "small")
+    return [paragraph(sheet.say("head_coding"), "head"), body]
+
+
 def method(sheet: Sheet) -> list[Any]:
     """Return what ran, and every parameter."""
-    analysis, parameters = sheet.report.analysis, sheet.report.analysis.parameters
-    steps = text.methods(parameters, region_source=analysis.region_source, language=sheet.language)
-    sentences = " ".join(words for _, words in steps)
-    values = ", ".join(f"{name} = {value}" for name, value in parameters.as_dict().items())
-    return [
-        KeepTogether([paragraph(sheet.say("head_methods"), "head"), statement(sentences, "small")]),
-        KeepTogether([paragraph(sheet.say("head_parameters"), "head"), statement(values, "small")]),
-    ]
+    values = ", ".join(
+        f"{name} = {value}" for name, value in sheet.report.analysis.parameters.as_dict().items()
+    )
+    said = f"{' '.join(what_ran(sheet.report, sheet.language))} {sheet.say('head_parameters')}: {values}."
+    return [paragraph(sheet.say("head_methods"), "head"), statement(said, "small")]
 
 
 def provenance(sheet: Sheet) -> list[Any]:
-    """Return what a stranger needs to repeat the result."""
+    """Return what a stranger needs to repeat the result: short facts side by side, long ones below."""
     pairs = facts.provenance_pairs(sheet.report, sheet.language)
-    rows = [[paragraph(key, "faint"), paragraph(value, "small")] for key, value in pairs]
-    table = grid(rows, [110.0, sheet.width - 110.0])
-    return [KeepTogether([paragraph(sheet.say("head_provenance"), "head"), table])]
+    place = next((i for i, (key, _) in enumerate(pairs, 1) if key == sheet.say("calibration")), len(pairs))
+    pairs = [*pairs[:place], *_calibration_pairs(sheet), *pairs[place:]]
+    short = [pair for pair in pairs if len(pair[1]) <= LONGEST_SHORT]
+    long = [pair for pair in pairs if len(pair[1]) > LONGEST_SHORT]
+    half = (len(short) + 1) // 2
+    right = [*short[half:], ("", "")][:half]
+    rows = [
+        [
+            paragraph(words, name)
+            for pair in both
+            for words, name in zip(pair, ("faint", "small"), strict=True)
+        ]
+        for both in zip(short[:half], right, strict=True)
+    ]
+    rows += [[paragraph(key, "faint"), paragraph(value, "small"), "", ""] for key, value in long]
+    widths = [sheet.width * share for share in (0.18, 0.32, 0.18, 0.32)]
+    lines: list[tuple[Any, ...]] = [("FONT", (0, 0), (-1, -1), SANS, SMALL, SMALL)]  # of empty cells
+    lines += [("SPAN", (1, row), (-1, row)) for row in range(half, len(rows))]
+    table = grid(rows, widths, lines, padding=1.0)
+    return [paragraph(sheet.say("head_provenance"), "head"), table]
+
+
+def _calibration_pairs(sheet: Sheet) -> list[facts.Pair]:
+    """Return what is known of the calibration behind a value."""
+    analysis = sheet.report.analysis
+    if analysis.tbs is None:
+        return []
+    kind = analysis.calibration_kind
+    see = "" if analysis.tbs_see is None else f"{analysis.tbs_see:.3f}"
+    known = [
+        ("calibration_kind", sheet.say(f"kind_{kind}") if kind in ("paired", "transfer") else kind),
+        ("calibration_see", see),
+        ("calibration_cut_offs", analysis.threshold_set if analysis.category or analysis.borderline else ""),
+        ("calibration_reference", analysis.reference),
+    ]
+    return [(sheet.say(key), value) for key, value in known if value]
 
 
 def _number(value: float | None, decimals: int) -> str:

@@ -11,13 +11,15 @@ from reportlab.lib.colors import HexColor
 from reportlab.platypus import Flowable
 
 from tbsnode.report.layout import BOLD, FAINT, INK, RULE, SANS, SHADE
+from tbsnode.report.plot import SMALL
 from tbsnode.tbs.parameters import Parameters
 from tbsnode.tbs.result import Vertebra
 
-DOTS = 40  # points drawn in one panel
+DOTS = 28  # points drawn in one panel
+DOT = 1.9  # points
 DECADE = (1.0, 2.0, 5.0)
 LINE = HexColor("#0072B2")  # Okabe and Ito's blue
-LEFT, RIGHT, BELOW, ABOVE = 28.0, 6.0, 24.0, 16.0  # points around a panel
+LEFT, RIGHT, BELOW, ABOVE = 25.0, 4.0, 21.0, 13.0  # points around a panel
 
 
 class VariogramPlot(Flowable):  # type: ignore[misc]  # reportlab has no types
@@ -72,13 +74,13 @@ class VariogramPlot(Flowable):  # type: ignore[misc]  # reportlab has no types
         canvas.setFillColor(INK)
         canvas.setFont(BOLD, 8)
         canvas.drawCentredString(width / 2, height + 4, _mark(vertebra))
-        canvas.setFont(SANS, 6.5)
-        canvas.drawCentredString(width / 2, -19, self._titles[0])
+        canvas.setFont(SANS, SMALL)
+        canvas.drawCentredString(width / 2, -18.5, self._titles[0])
         canvas.drawRightString(-2, height + 4, self._titles[1])
 
     def _ticks(self, axes: _Axes) -> None:
         canvas = self.canv
-        canvas.setFont(SANS, 6)
+        canvas.setFont(SANS, SMALL)
         for lag in _round_numbers(*axes.lags):
             canvas.line(axes.x(lag), 0, axes.x(lag), -2)
             canvas.drawCentredString(axes.x(lag), -9, f"{lag:g}")
@@ -89,8 +91,8 @@ class VariogramPlot(Flowable):  # type: ignore[misc]  # reportlab has no types
     def _curve(self, vertebra: Vertebra, axes: _Axes) -> None:
         canvas = self.canv
         canvas.setFillColor(FAINT)
-        for lag, value in _thinned(_positive(vertebra)):
-            canvas.circle(axes.x(lag), axes.y(value), 1.1, stroke=0, fill=1)
+        for lag, value in _thinned(_positive(vertebra)):  # squares: a circle takes six times as long
+            canvas.rect(axes.x(lag) - DOT / 2, axes.y(value) - DOT / 2, DOT, DOT, stroke=0, fill=1)
         ends = _fitted(vertebra, self._parameters)
         if ends:
             (low, bottom), (high, top) = ends

@@ -1,0 +1,126 @@
+"""The table of earlier examinations: what each gave, if it may be compared, and what the change is worth."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tbsnode import text
+from tbsnode.model import FollowUp, PriorExamination
+from tbsnode.reasons import Finding
+from tbsnode.report import facts
+from tbsnode.report.layout import RULE, SHADE, Sheet, grid, paragraph, statement
+
+MOST_ROWS = 10  # the newest; older ones are counted
+SHARES = (0.16, 0.12, 0.18, 0.14, 0.4)
+
+
+def course(sheet: Sheet) -> list[Any]:
+    """Return earlier examinations and why some are left out; nothing where none was looked for."""
+    follow_up = sheet.report.analysis.follow_up
+    if follow_up is None or not (follow_up.priors or follow_up.findings):
+        return []
+    head = paragraph(sheet.say("head_course"), "head")
+    notes = [statement(words, "small") for words in _notes(sheet, follow_up)]
+    return [head, *_table(sheet, follow_up), *notes]
+
+
+def _table(sheet: Sheet, follow_up: FollowUp) -> list[Any]:
+    if not follow_up.priors:
+        return []
+    value = "course_slope" if sheet.report.analysis.tbs is None else "course_tbs"
+    keys = ("course_date", value, "course_difference", "course_levels", "course_comparable")
+    shown = follow_up.priors[-MOST_ROWS:]
+    rows = [
+        [paragraph(sheet.say(key), "faint") for key in keys],
+        *(_row(sheet, follow_up, prior) for prior in shown),
+        _this(sheet),
+    ]
+    lines = [
+        ("LINEBELOW", (0, 0), (-1, 0), 0.7, RULE),
+        ("LINEABOVE", (0, -1), (-1, -1), 0.7, RULE),
+        ("BACKGROUND", (0, -1), (-1, -1), SHADE),
+    ]
+    table = grid(rows, [sheet.width * share for share in SHARES], lines, padding=1.2)
+    left = len(follow_up.priors) - len(shown)
+    more = [statement(sheet.say("course_more", count=str(left)), "faint")] if left else []
+    return [table, *more]
+
+
+def _row(sheet: Sheet, follow_up: FollowUp, prior: PriorExamination) -> list[Any]:
+    calibrated = sheet.report.analysis.tbs is not None
+    value = prior.tbs if calibrated else prior.score
+    cells = (
+        facts.date(prior.examined_on),
+        "-" if value is None else f"{value:.3f}",
+        _change(sheet, follow_up, prior),
+        ", ".join(prior.levels),
+        f"{_comparable(sheet, follow_up, prior)} ({sheet.say(f'origin_{prior.origin}')})",
+    )
+    return [paragraph(cell, "small") for cell in cells]
+
+
+def _this(sheet: Sheet) -> list[Any]:
+    analysis = sheet.report.analysis
+    value = analysis.score if analysis.tbs is None else analysis.tbs
+    day = facts.date(analysis.identity.study_date) if analysis.identity else ""
+    cells = (
+        sheet.say("course_this", date=day).strip(),
+        "-" if value is None else f"{value:.3f}",
+        "",
+        ", ".join(analysis.included),
+        "",
+    )
+    return [paragraph(cell, "small") for cell in cells]
+
+
+def _change(sheet: Sheet, follow_up: FollowUp, prior: PriorExamination) -> str:
+    """Write the change, and if it exceeds the least significant one where that is known."""
+    calibrated = sheet.report.analysis.tbs is not None
+    difference = prior.tbs_difference if calibrated else prior.difference
+    lsc = follow_up.tbs_lsc if calibrated else follow_up.lsc
+    if difference is None or not prior.comparable:
+        return "-"
+    written = f"{difference:+.3f}"
+    if lsc is None:
+        return written
+    key = "course_exceeds" if abs(difference) > lsc else "course_within"
+    return sheet.say(key, difference=written)
+
+
+def _comparable(sheet: Sheet, follow_up: FollowUp, prior: PriorExamination) -> str:
+    if prior.comparable:
+        return sheet.say("yes")
+    why = _why_not(sheet, follow_up, prior)
+    return sheet.say("course_not_because", why=why) if why else sheet.say("course_not")
+
+
+def _why_not(sheet: Sheet, follow_up: FollowUp, prior: PriorExamination) -> str:
+    """Return why an examination is not compared: what a finding says of its day, or what is plain to see."""
+    said = next((_of_day(finding, prior) for finding in follow_up.findings if _of_day(finding, prior)), "")
+    if said or prior.comparable:
+        return said
+    if prior.origin == "own report":
+        return sheet.say("course_image_gone")
+    return sheet.say("course_other_levels") if prior.levels != sheet.report.analysis.included else ""
+
+
+def _of_day(finding: Finding, prior: PriorExamination) -> str:
+    """Return what a finding says of the day of an examination: ``"2019-05-02: another scanner"``."""
+    day, _, rest = str(dict(finding.values).get("detail", "")).partition(":")
+    return rest.strip() if day in (facts.date(prior.examined_on), prior.examined_on) else ""
+
+
+def _notes(sheet: Sheet, follow_up: FollowUp) -> list[str]:
+    calibrated = sheet.report.analysis.tbs is not None
+    lsc = follow_up.tbs_lsc if calibrated else follow_up.lsc
+    notes = []
+    if any(prior.comparable for prior in follow_up.priors):
+        known = {} if lsc is None else {"lsc": f"{lsc:.3f}"}
+        notes.append(sheet.say("course_no_lsc" if lsc is None else "course_lsc", **known))
+    listed = facts.all_findings(sheet.report)
+    shown = follow_up.priors[-MOST_ROWS:]
+    for finding in follow_up.findings:
+        in_row = any(_of_day(finding, prior) for prior in shown if not prior.comparable)
+        if finding not in listed and not in_row:
+            notes.append(f"{text.sentence(finding, language=sheet.language)} {sheet.remedy(finding)}")
+    return list(dict.fromkeys(notes))
