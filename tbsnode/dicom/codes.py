@@ -44,6 +44,12 @@ LANGUAGE = _dcm("121049", "Language of Content Item and Descendants")
 ENGLISH = Concept("en", "RFC5646", "English")
 OBSERVER_TYPE = _dcm("121005", "Observer Type")
 DEVICE = _dcm("121007", "Device")
+PERSON = _dcm("121006", "Person")
+PERSON_OBSERVER_NAME = _dcm("121008", "Person Observer Name")
+PERSON_OBSERVER_ORGANIZATION = _dcm("121009", "Person Observer's Organization Name")
+PERSON_OBSERVER_ROLE = _dcm("121011", "Person Observer's Role in this Procedure")
+PERSON_OBSERVER_LOGIN = _dcm("128774", "Person Observer's Login Name")
+VERIFYING = _dcm("121098", "Verifying")
 DEVICE_OBSERVER_UID = _dcm("121012", "Device Observer UID")
 DEVICE_OBSERVER_NAME = _dcm("121013", "Device Observer Name")
 DEVICE_OBSERVER_MANUFACTURER = _dcm("121014", "Device Observer Manufacturer")
@@ -51,6 +57,12 @@ DEVICE_OBSERVER_MODEL = _dcm("121015", "Device Observer Model Name")
 DEVICE_OBSERVER_SERIAL = _dcm("121016", "Device Observer Serial Number")
 PROCEDURE_REPORTED = _dcm("121058", "Procedure reported")
 ABSORPTIOMETRY = _sct("241686001", "Dual energy X-ray photon absorptiometry")
+
+# key object selection (TID 2010): what withdraws a result
+REJECTED_FOR_QUALITY = _dcm("113001", "Rejected for Quality Reasons")
+REJECTED_FOR_SAFETY = _dcm("113037", "Rejected for Patient Safety Reasons")
+INCORRECT_WORKLIST = _dcm("113038", "Incorrect Modality Worklist Entry")
+KEY_OBJECT_DESCRIPTION = _dcm("113012", "Key Object Description")
 
 # image library (TID 1600, 1601, 1602)
 IMAGE_LIBRARY = _dcm("111028", "Image Library")
@@ -72,6 +84,7 @@ TRACKING_UID = _dcm("112040", "Tracking Unique Identifier")
 FINDING = _dcm("121071", "Finding")
 BONE = _sct("272673000", "Bone")
 FINDING_SITE = _sct("363698007", "Finding Site")
+LATERALITY = _sct("272741003", "Laterality")
 ALGORITHM_NAME = _dcm("111001", "Algorithm Name")
 ALGORITHM_PARAMETERS = _dcm("111002", "Algorithm Parameters")
 ALGORITHM_VERSION = _dcm("111003", "Algorithm Version")
@@ -82,7 +95,16 @@ MEAN = _sct("373098007", "Mean")
 AREA = _sct("42798000", "Area")
 QUALITATIVE_EVALUATIONS = Concept("C0034375", "UMLS", "Qualitative Evaluations")
 COMMENT = _dcm("121106", "Comment")
+CONCLUSION = _dcm("121077", "Conclusion")
+POPULATION = _dcm("121405", "Population description")
+STUDY_DATE = _dcm("111060", "Study Date")
+STUDY_UID = _dcm("110180", "Study Instance UID")
+PRESENT = _sct("52101004", "Present")
+ABSENT = _sct("272519000", "Absent")
+YES = _sct("373066001", "Yes")
+NO = _sct("373067005", "No")
 
+SIDES = {"left": _sct("7771000", "Left"), "right": _sct("24028007", "Right")}
 LUMBAR_SPINE = _sct("122496007", "Lumbar spine")
 VERTEBRAE = {
     "L1": _sct("66794005", "L1 vertebra"),
@@ -99,6 +121,11 @@ CALCULATION_FAILURE = _dcm("114008", "Calculation failure")
 NO_UNITS = Concept("1", "UCUM", "no units")
 PERCENT = Concept("%", "UCUM", "percent")
 SQUARE_CENTIMETERS = Concept("cm2", "UCUM", "cm2")
+GRAMS = Concept("g", "UCUM", "g")
+GRAMS_PER_SQUARE_CENTIMETER = Concept("g/cm2", "UCUM", "g/cm2")
+MILLIMETERS = Concept("mm", "UCUM", "mm")
+MILLIGRAMS_PER_DAY = Concept("mg/d", "UCUM", "mg/d")
+YEARS = Concept("a", "UCUM", "year")
 
 # purposes and titles
 ACQUISITION_EQUIPMENT = _dcm("109101", "Acquisition Equipment")
@@ -124,6 +151,9 @@ QUALITY_FINDING = private("QUALITY-FINDING", "Quality finding")
 INPUT_CLASS = private("INPUT-CLASS", "Input pixel data class")
 SPACING_SOURCE = private("SPACING-SRC", "Source of pixel spacing")
 CATEGORY = private("TBS-CAT", "Trabecular bone microarchitecture category")
+CUT_OFFS = private("TBS-CUTOFFS", "Set of cut-offs between categories")
+CALIBRATION = private("CALIB-ID", "Calibration identifier")
+FIT_R2 = private("FIT-R2", "Coefficient of determination of the log-log line")
 
 INPUT_CLASSES = {
     InputClass.RAW: private("RAW", "Linear image data"),
@@ -143,6 +173,7 @@ SPACING_SOURCES = {
 REGION_SOURCES = {
     "tbsnode": private("REGION-OWN", "Found by this software"),
     "scanner": private("REGION-SCANNER", "Regions of the scanner itself"),
+    "reviewer": private("REGION-REVIEWER", "Corrected by the reviewing physician"),
 }
 # Code Value holds 16 characters. Long Code Value would hold these, but archives and dictation
 # systems of the age that densitometers talk to read Code Value alone.
@@ -184,6 +215,10 @@ CATEGORIES = {
     "normal": private("TBS-CAT-NORM", "Normal microarchitecture"),
     "partially_degraded": private("TBS-CAT-PART", "Partially degraded microarchitecture"),
     "degraded": private("TBS-CAT-DEGR", "Degraded microarchitecture"),
+}
+CUT_OFF_SETS = {
+    "A": private("TBS-CUTOFFS-A", "Cut-offs A: 1.200 and 1.350"),
+    "B": private("TBS-CUTOFFS-B", "Cut-offs B: 1.230 and 1.310"),
 }
 
 

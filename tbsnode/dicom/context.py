@@ -8,27 +8,39 @@ The character set is therefore the source's, and our own words stay within ASCII
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
-from tbsnode.dicom import codes, uids
+from tbsnode.dicom import codes, part10, uids
 from tbsnode.dicom.encoded import dictionary_vr
 from tbsnode.dicom.identity import MODEL_NAME
 from tbsnode.dicom.part10 import Header, tag_of
-from tbsnode.model import DerivedKind, Provenance, Reference, Report
+from tbsnode.model import DerivedInstance, DerivedKind, Provenance, Reference, Report
 
 MANUFACTURER = "The tbsnode developers"
 
-_SERIES_NUMBERS = {DerivedKind.SR: 9001, DerivedKind.PDF: 9002, DerivedKind.OVERLAY: 9003}
+_SERIES_NUMBERS = {
+    DerivedKind.SR: 9001,
+    DerivedKind.PDF: 9002,
+    DerivedKind.OVERLAY: 9003,
+    DerivedKind.REJECTION: 9004,
+}
 _SERIES_DESCRIPTIONS = {
     DerivedKind.SR: "TBS Measurements",
     DerivedKind.PDF: "TBS Report",
     DerivedKind.OVERLAY: "TBS Overlay",
+    DerivedKind.REJECTION: "TBS Rejection",
 }
-_MODALITIES = {DerivedKind.SR: "SR", DerivedKind.PDF: "DOC", DerivedKind.OVERLAY: "OT"}
+_MODALITIES = {
+    DerivedKind.SR: "SR",
+    DerivedKind.PDF: "DOC",
+    DerivedKind.OVERLAY: "OT",
+    DerivedKind.REJECTION: "KO",
+}
 
 # present even if empty (type 2): PS3.3 C.7.1.1, C.7.2.1
 _ALWAYS = (
@@ -65,45 +77,110 @@ _BINARY = frozenset(
 _ASCII = str.maketrans({"×": "x", "±": "+-", "–": "-", "—": "-", "≥": ">=", "≤": "<=", "²": "2", "’": "'"})
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Named:
+    """What a new instance is called after.
+
+    Attributes
+    ----------
+    study_instance_uid : str
+        The study it joins.
+    digest : str
+        Of everything that it states.
+    predecessor_uid : str
+        The instance it replaces; empty for none.
+    instance_number : int
+        1 for the first of its series.
+    """
+
+    study_instance_uid: str
+    digest: str
+    predecessor_uid: str = ""
+    instance_number: int = 1
+
+
+def named(report: Report, predecessor: Reference | None) -> Named:
+    """Return what an instance of a report is called after: each signature counts one further."""
+    return Named(
+        study_instance_uid=report.source.study_instance_uid,
+        digest=report.result_digest,
+        predecessor_uid=predecessor.sop_instance_uid if predecessor else "",
+        instance_number=1 if report.review is None else 1 + report.review.version,
+    )
+
+
 def new_instance(
-    report: Report, header: Header, kind: DerivedKind, *, sop_class_uid: str, predecessor: Reference | None
+    header: Header, kind: DerivedKind, sop_class_uid: str, called: Named, provenance: Provenance
 ) -> Dataset:
     """Return a data set with everything but the kind's own modules.
 
     Parameters
     ----------
-    report : Report
-        What is reported: names the source, the software and the time.
     header : Header
-        Of the source image.
+        Of the source image; patient and study are copied from it.
     kind : DerivedKind
         Decides series and modality.
     sop_class_uid : str
         Class of the new instance.
-    predecessor : Reference or None
-        The instance it replaces.
+    called : Named
+        What its UIDs are derived from.
+    provenance : Provenance
+        The software and the time.
     """
-    study = report.source.study_instance_uid
+    study = called.study_instance_uid
     ds = Dataset()
     for keyword in _ALWAYS:
         _copy(header, keyword, ds, empty=True)
     for keyword in _WHERE_PRESENT:
         _copy(header, keyword, ds)
     ds.SOPClassUID = sop_class_uid
-    ds.SOPInstanceUID = uids.derived_uid(
-        kind.value,
-        sop_class_uid,
-        report.result_digest,
-        predecessor.sop_instance_uid if predecessor else "",
-    )
+    ds.SOPInstanceUID = uids.derived_uid(kind.value, sop_class_uid, called.digest, called.predecessor_uid)
     ds.StudyInstanceUID = study
     ds.SeriesInstanceUID = uids.series_uid(study, kind.value)
     ds.Modality = _MODALITIES[kind]
     ds.SeriesNumber = _SERIES_NUMBERS[kind]
     ds.SeriesDescription = _SERIES_DESCRIPTIONS[kind]
-    ds.InstanceNumber = 1
-    _equipment(ds, header, report.provenance)
-    _times(ds, header, report.provenance.content_at)
+    ds.InstanceNumber = called.instance_number
+    _equipment(ds, header, provenance)
+    _times(ds, header, provenance.content_at)
+    return ds
+
+
+def finished(
+    ds: Dataset, kind: DerivedKind, provenance: Provenance, predecessor: Reference | None = None
+) -> DerivedInstance:
+    """Return a complete data set as the instance that is archived and sent."""
+    return DerivedInstance(
+        kind=kind,
+        sop_class_uid=ds.SOPClassUID,
+        sop_instance_uid=ds.SOPInstanceUID,
+        series_instance_uid=ds.SeriesInstanceUID,
+        study_instance_uid=ds.StudyInstanceUID,
+        predecessor_uid=predecessor.sop_instance_uid if predecessor else "",
+        part10=part10.encode(ds, version=provenance.version),
+    )
+
+
+def requests(header: Header, study_instance_uid: str) -> list[Dataset]:
+    """Return the orders that the images were made for (PS3.3 C.17.2; type 2 attributes stay empty)."""
+    return [_request(item, header, study_instance_uid) for item in header.items("RequestAttributesSequence")]
+
+
+def _request(attributes: Header, header: Header, study_instance_uid: str) -> Dataset:
+    ds = Dataset()
+    ds.StudyInstanceUID = study_instance_uid
+    ds.ReferencedStudySequence = []
+    if not copy_element(attributes, "AccessionNumber", ds):
+        copy_element(header, "AccessionNumber", ds, empty=True)
+    for keyword in (
+        "PlacerOrderNumberImagingServiceRequest",
+        "FillerOrderNumberImagingServiceRequest",
+        "RequestedProcedureID",
+        "RequestedProcedureDescription",
+    ):
+        copy_element(attributes, keyword, ds, empty=True)
+    if not copy_element(attributes, "RequestedProcedureCodeSequence", ds):
+        ds.RequestedProcedureCodeSequence = []
     return ds
 
 
@@ -115,7 +192,18 @@ def ascii_text(text: str) -> str:
     >>> ascii_text("0.5 × 0.4 mm ± 1 %")
     '0.5 x 0.4 mm +- 1 %'
     """
-    return text.translate(_ASCII).encode("ascii", "replace").decode("ascii")
+    return readable(text).encode("ascii", "replace").decode("ascii")
+
+
+def readable(text: str) -> str:
+    """Return text with our own typographic signs in ASCII, and the words of people as they wrote them.
+
+    Examples
+    --------
+    >>> readable("Müller: 1.18 ± 0.03")
+    'Müller: 1.18 +- 0.03'
+    """
+    return text.translate(_ASCII)
 
 
 def copy_element(header: Header, keyword: str, ds: Dataset, *, empty: bool = False) -> bool:
@@ -172,6 +260,12 @@ def hierarchy(references: tuple[Reference, ...]) -> list[Dataset]:
     return items
 
 
+def put(ds: Dataset, keyword: str, value: bytes) -> None:
+    """Give an attribute an encoded value."""
+    tag = tag_of(keyword)
+    ds[tag] = _raw(tag, value)
+
+
 def source_image(reference: Reference) -> Dataset:
     """Return a reference to an image that something was made from, with its purpose."""
     ds = sop_reference(reference)
@@ -193,13 +287,19 @@ def _equipment(ds: Dataset, header: Header, provenance: Provenance) -> None:
         ds.ContributingEquipmentSequence = [scanner]
 
 
-def _times(ds: Dataset, header: Header, content_at: datetime) -> None:
+def local(header: Header, at: datetime) -> datetime:
+    """Return a time as the source's clock would show it, where it states its offset."""
     # a stated offset applies to every time of the instance (PS3.3 C.12.1.1.8), so ours follow it
     offset = header.raw("TimezoneOffsetFromUTC").strip(b"\0 ")
-    if _FORM["TimezoneOffsetFromUTC"].fullmatch(offset):
-        minutes = int(offset[1:3]) * 60 + int(offset[3:5])
-        sign = -1 if offset[:1] == b"-" else 1
-        content_at = content_at.astimezone(timezone(sign * timedelta(minutes=minutes)))
+    if not _FORM["TimezoneOffsetFromUTC"].fullmatch(offset):
+        return at
+    minutes = int(offset[1:3]) * 60 + int(offset[3:5])
+    sign = -1 if offset[:1] == b"-" else 1
+    return at.astimezone(timezone(sign * timedelta(minutes=minutes)))
+
+
+def _times(ds: Dataset, header: Header, content_at: datetime) -> None:
+    content_at = local(header, content_at)
     day, time = content_at.strftime("%Y%m%d"), content_at.strftime("%H%M%S")
     ds.ContentDate, ds.ContentTime = day, time
     ds.InstanceCreationDate, ds.InstanceCreationTime = day, time

@@ -32,17 +32,16 @@ def build(
         The same bytes for the same arguments.
     """
     header = part10.read_header(source)
-    ds = context.new_instance(
-        report, header, DerivedKind.PDF, sop_class_uid=sop_classes.PDF, predecessor=predecessor
-    )
+    called = context.named(report, predecessor)
+    ds = context.new_instance(header, DerivedKind.PDF, sop_classes.PDF, called, report.provenance)
     ds.ConversionType = "WSD"
     ds.AcquisitionDateTime = acquisition_date_time(header)
     # the page names the patient; it shows no face
     ds.BurnedInAnnotation = "YES"
     ds.RecognizableVisualFeatures = "NO"
-    ds.DocumentTitle = context.ascii_text(text.phrase("title"))
+    ds.DocumentTitle = title(report)
     ds.ConceptNameCodeSequence = [codes.item(codes.DXA_REPORT)]
-    ds.VerificationFlag = "UNVERIFIED"
+    ds.VerificationFlag = "UNVERIFIED" if report.review is None else "VERIFIED"
     # the images only: the measurement report may reach another destination in another class
     ds.SourceInstanceSequence = [context.source_image(r) for r in context.references(report)]
     if predecessor is not None:
@@ -51,12 +50,10 @@ def build(
     # readers cut at the true length; the value itself must be even (PS3.5 6.2)
     ds.EncapsulatedDocumentLength = len(pdf)
     ds.EncapsulatedDocument = pdf + b"\0" * (len(pdf) % 2)
-    return DerivedInstance(
-        kind=DerivedKind.PDF,
-        sop_class_uid=sop_classes.PDF,
-        sop_instance_uid=ds.SOPInstanceUID,
-        series_instance_uid=ds.SeriesInstanceUID,
-        study_instance_uid=ds.StudyInstanceUID,
-        predecessor_uid=predecessor.sop_instance_uid if predecessor else "",
-        part10=part10.encode(ds, version=report.provenance.version),
-    )
+    return context.finished(ds, DerivedKind.PDF, report.provenance, predecessor)
+
+
+def title(report: Report) -> str:
+    """Return what a list of documents shows: what it is, its state, its version once signed."""
+    version = "" if report.review is None else str(report.review.version)
+    return context.ascii_text(text.phrase(f"document_title_{report.status.value}", version=version))

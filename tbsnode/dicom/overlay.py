@@ -35,13 +35,9 @@ def build(
         The same bytes for the same arguments.
     """
     header = part10.read_header(source)
-    ds = context.new_instance(
-        report,
-        header,
-        DerivedKind.OVERLAY,
-        sop_class_uid=sop_classes.SECONDARY_CAPTURE,
-        predecessor=predecessor,
-    )
+    called = context.named(report, predecessor)
+    sc = sop_classes.SECONDARY_CAPTURE
+    ds = context.new_instance(header, DerivedKind.OVERLAY, sc, called, report.provenance)
     ds.ConversionType = "WSD"
     ds.ImageType = ["DERIVED", "SECONDARY"]
     # the lumbar spine is unpaired: Body Part Examined says so, and Laterality stays away
@@ -54,15 +50,7 @@ def build(
     _spacing(ds, header, rgb)
     _compression(ds, report, header)
     _pixels(ds, rgb)
-    return DerivedInstance(
-        kind=DerivedKind.OVERLAY,
-        sop_class_uid=sop_classes.SECONDARY_CAPTURE,
-        sop_instance_uid=ds.SOPInstanceUID,
-        series_instance_uid=ds.SeriesInstanceUID,
-        study_instance_uid=ds.StudyInstanceUID,
-        predecessor_uid=predecessor.sop_instance_uid if predecessor else "",
-        part10=part10.encode(ds, version=report.provenance.version),
-    )
+    return context.finished(ds, DerivedKind.OVERLAY, report.provenance, predecessor)
 
 
 def _spacing(ds: Dataset, header: Header, rgb: NDArray[np.uint8]) -> None:

@@ -34,7 +34,17 @@ from tbsnode.dicom.encoded import (
 from tbsnode.dicom.quiet import quiet_pydicom
 from tbsnode.dicom.transcoding import reencode
 
-__all__ = ["Header", "compare", "data_set_digest", "encode", "is_part10", "read_header", "reencode", "tag_of"]
+__all__ = [
+    "Header",
+    "compare",
+    "data_set_digest",
+    "decoded",
+    "encode",
+    "is_part10",
+    "read_header",
+    "reencode",
+    "tag_of",
+]
 
 _CHUNK = 1 << 20
 _MAX_VALUE = 1 << 16  # bytes; longer values are no part of a header
@@ -83,7 +93,7 @@ class Header:
         if raw.isascii() and _ESCAPE not in raw:
             text = raw.decode("ascii")
         else:
-            text = _decoded(raw, self.encodings, name=keyword.endswith("Name"))
+            text = decoded(raw, self.encodings, name=keyword.endswith("Name"))
         return "".join(c for c in text if c >= " " and c != "\x7f").strip()
 
     def texts(self, keyword: str) -> tuple[str, ...]:
@@ -109,7 +119,8 @@ class Header:
         return self.sequences.get(tag_of(keyword), ())
 
 
-def _decoded(raw: bytes, encodings: tuple[str, ...], *, name: bool) -> str:
+def decoded(raw: bytes, encodings: tuple[str, ...], *, name: bool) -> str:
+    """Decode a text or a person name; bytes that its character set does not explain are taken as Latin-1."""
     with quiet_pydicom():
         try:
             return decode_bytes(raw, encodings, _NAME_DELIMITERS if name else _TEXT_DELIMITERS)

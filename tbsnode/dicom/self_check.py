@@ -7,6 +7,7 @@ instead of sent.
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
 from io import BytesIO
@@ -41,7 +42,14 @@ _NOT_EMPTY_BY_KIND = {
     DerivedKind.OVERLAY: (
         "ConversionType", "ImageType", "Rows", "Columns", "PixelData", "SourceImageSequence",
     ),
+    DerivedKind.REJECTION: (
+        "ContentDate", "ContentTime", "ContentSequence", "ConceptNameCodeSequence",
+        "ContentTemplateSequence", "CurrentRequestedProcedureEvidenceSequence",
+    ),
 }  # fmt: skip
+# PS3.3 C.17.2: who verified, for whom, when; the identification may be empty
+_VERIFYING = ("VerifyingObserverName", "VerifyingOrganization", "VerificationDateTime")
+_NUMBER = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?|[+-]?\.\d+([eE][+-]?\d+)?")
 _MEANING_LENGTH = 64
 # what pydicom raises on damaged bytes
 _UNREADABLE = (
@@ -82,9 +90,10 @@ def _faults(ds: Dataset, derived: DerivedInstance) -> Iterator[str]:
     yield from _wrong_names(ds, derived)
     items = list(_walk(ds))
     yield from _wrong_items(items)
-    if derived.kind is DerivedKind.SR:
+    if derived.kind in (DerivedKind.SR, DerivedKind.REJECTION):
         yield from _wrong_references(ds)
         yield from _wrong_numbers(items)
+        yield from _wrong_verification(ds)
     elif derived.kind is DerivedKind.PDF:
         document, length = ds.get("EncapsulatedDocument", b""), ds.get("EncapsulatedDocumentLength", 0)
         if not document.startswith(b"%PDF-") or not len(document) - 1 <= length <= len(document):
@@ -138,10 +147,25 @@ def _wrong_references(ds: Dataset) -> Iterator[str]:
 
 def _wrong_numbers(items: list[Dataset]) -> Iterator[str]:
     for item in items:
+        if "NumericValue" in item and not _NUMBER.fullmatch(str(item.NumericValue)):
+            yield "NumericValue is not a number."
         if item.get("ValueType") != "NUM":
             continue
         if bool(item.get("MeasuredValueSequence")) == ("NumericValueQualifierCodeSequence" in item):
             yield "A NUM has neither a value nor a qualifier, or both."
+
+
+def _wrong_verification(ds: Dataset) -> Iterator[str]:
+    """Only what a named person has completed is verified, and nothing verified is preliminary."""
+    observers = ds.get("VerifyingObserverSequence", [])
+    verified = ds.get("VerificationFlag") == "VERIFIED"
+    if verified != bool(observers):
+        yield "VerificationFlag and VerifyingObserverSequence disagree."
+    if verified and (ds.get("CompletionFlag"), ds.get("PreliminaryFlag")) != ("COMPLETE", "FINAL"):
+        yield "A verified document is not complete and final."
+    for observer in observers:
+        if any(not observer.get(keyword) for keyword in _VERIFYING):
+            yield "VerifyingObserverSequence does not say who verified, for whom and when."
 
 
 def _walk(ds: Dataset) -> Iterator[Dataset]:

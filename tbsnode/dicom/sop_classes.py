@@ -17,6 +17,7 @@ STORAGE_COMMITMENT_INSTANCE = "1.2.840.10008.1.20.1.1"
 
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 PDF = "1.2.840.10008.5.1.4.1.1.104.1"
+KEY_OBJECT_SELECTION = "1.2.840.10008.5.1.4.1.1.88.59"
 
 # the SR classes a destination may prefer, by their name in the configuration; one content tree
 SR_CLASSES: dict[str, str] = {
@@ -46,7 +47,7 @@ STORAGE: dict[str, str] = {
     "Comprehensive SR Storage": SR_CLASSES["comprehensive"],
     "Comprehensive 3D SR Storage": SR_CLASSES["3d"],
     "Extensible SR Storage": "1.2.840.10008.5.1.4.1.1.88.35",
-    "Key Object Selection Document Storage": "1.2.840.10008.5.1.4.1.1.88.59",
+    "Key Object Selection Document Storage": KEY_OBJECT_SELECTION,
     "X-Ray Radiation Dose SR Storage": "1.2.840.10008.5.1.4.1.1.88.67",
     "Encapsulated PDF Storage": PDF,
     "Encapsulated CDA Storage": "1.2.840.10008.5.1.4.1.1.104.2",

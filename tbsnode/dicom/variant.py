@@ -1,7 +1,8 @@
 """The same content in another SR class, or after another predecessor.
 
 The three SR classes hold the same data set; what a destination takes, and what it received before,
-is known only when it is sent to. Recasting changes the names and nothing that is stated.
+is known only when it is sent to. Recasting changes the names and nothing that is stated: who verified
+the content verified it in every class.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
     from tbsnode.model import Reference
 
+# the modules of pictures and key objects know no predecessor (PS3.3 C.17.2, C.24.2)
+_WITH_PREDECESSOR = frozenset([DerivedKind.SR, DerivedKind.PDF])
+
 
 def recast(
     path: Path,
@@ -39,7 +43,7 @@ def recast(
     kind : DerivedKind
         What it is.
     sop_class_uid, sop_instance_uid : str
-        Its new class and name.
+        Its new class and name; only measurement reports have a choice of classes.
     predecessor : Reference or None
         The document that it replaces where it is sent (PS3.3 C.17.2, Predecessor Documents).
 
@@ -54,7 +58,7 @@ def recast(
         ds.SOPInstanceUID = UID(sop_instance_uid)
         if "PredecessorDocumentsSequence" in ds:
             del ds.PredecessorDocumentsSequence
-        if predecessor is not None and kind is not DerivedKind.OVERLAY:
+        if predecessor is not None and kind in _WITH_PREDECESSOR:
             ds.PredecessorDocumentsSequence = [_document(predecessor)]
         part10_bytes = part10.encode(ds, version=str(ds.get("SoftwareVersions", "")))
     return DerivedInstance(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tbsnode.reasons import Actor
 from tbsnode.text.catalogue import Catalogue
 from tbsnode.text.english_decision import DECISION
+from tbsnode.text.english_documents import DOCUMENTS
 from tbsnode.text.english_evidence import EVIDENCE
 from tbsnode.text.english_findings import ENTRIES
 from tbsnode.text.english_interpretation import INTERPRETATION
@@ -33,10 +34,8 @@ PHRASES: dict[str, str] = {
     "site_percentile": "Percentile {percentile} of the texture score among this site's own adults (Z {z}). "
     "It compares the texture score only; it is not TBS.",
     "tbs_calibration": "Calibration {calibration}. Levels: {levels}.",
-    "tbs_category": "Texture class: {category} (cut-offs {set}). This is a texture class, not the patient's "
-    "overall fracture risk.",
-    "tbs_borderline": "Texture class borderline: {classes} (cut-offs {set}). This is a texture class, not "
-    "the patient's overall fracture risk.",
+    "tbs_category": "Texture class: {category} (cut-offs {set}).",
+    "tbs_borderline": "Texture class borderline: {classes} (cut-offs {set}).",
     "tbs_no_category": "No texture class is given: see the findings.",
     "tbs_z_score": "Z-score {z} ({reference}). It does not change the class.",
     "research_banner": "PROVISIONAL, FOR RESEARCH ONLY",
@@ -81,13 +80,6 @@ PHRASES: dict[str, str] = {
     "For research use; not cleared or approved as a medical device. "
     "Not to be used alone for treatment decisions.",
     "limits_compare": "Scores of different scanners, export modes or pixel sizes must not be compared.",
-    # one sentence for the whole result
-    "conclusion_tbs": "TBS is {tbs} from {levels} (calibration {calibration}).",
-    "conclusion_uncalibrated": "The texture of {levels} was measured, and no TBS is given because the "
-    "scanner is not calibrated.",
-    "conclusion_withheld": "The texture of {levels} was measured, and no TBS is given ({code}).",
-    "conclusion_refused": "No texture score is given ({code}).",
-    "conclusion_no_reason": "No texture score is given.",
     # page furniture
     "page": "Page {page} of {pages}",
     "footer": "tbsnode {version} - research use, not cleared as a medical device",
@@ -216,5 +208,5 @@ ACTORS: dict[Actor, str] = {
 UNITS: dict[str, str] = {"_mm2": "mm2", "_mm": "mm", "_years": "years", "_days": "days", "_percent": "%"}
 
 ENGLISH = Catalogue(
-    "en", ENTRIES | REVIEW_ENTRIES, PHRASES | DECISION | EVIDENCE | INTERPRETATION, ACTORS, UNITS
+    "en", ENTRIES | REVIEW_ENTRIES, PHRASES | DECISION | DOCUMENTS | EVIDENCE | INTERPRETATION, ACTORS, UNITS
 )

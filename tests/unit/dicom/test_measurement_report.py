@@ -65,8 +65,13 @@ def coded(group: Dataset, concept: str) -> list[str]:
     return [item.ConceptCodeSequence[0].CodeValue for item in children(group, concept)]
 
 
+def texts(ds: Dataset, concept: str) -> list[str]:
+    """What the qualitative evaluations of the whole report say under a concept."""
+    return [item.TextValue for item in children(child(ds, "C0034375"), concept)]
+
+
 def comments(ds: Dataset) -> list[str]:
-    return [item.TextValue for item in children(child(ds, "C0034375"), "121106")]
+    return texts(ds, "121106")
 
 
 def walk(ds: Dataset) -> Iterator[Dataset]:
@@ -102,7 +107,7 @@ def test_one_group_a_vertebra_with_its_outline(source: Path) -> None:
         ["66794005"], ["14293000"], ["36470004"], ["11994002"], ["122496007"],
     ]  # fmt: skip
     assert uids.tracking_uid(sources.STUDY, "L1") == child(first, "112040").UID
-    assert values(first) == {"TEXSLOPE": 1.21, "42798000": 10.123}
+    assert values(first) == {"TEXSLOPE": 1.21, "FIT-R2": 0.99, "42798000": 10.123}
     outline = child(first, "111030")
     assert outline.GraphicType == "POLYLINE"
     # rows 1 to 5, columns 5 to 14.5, column first, half a pixel from center to corner
@@ -168,7 +173,7 @@ def test_a_borderline_value_has_no_single_category(source: Path) -> None:
     assert values(summary)["TBS-SEE"] == 0.03
     assert coded(summary, "TBS-CAT") == []
     assert coded(summary, "TBS-CAT-BORDER") == ["TBS-CAT-NORM", "TBS-CAT-PART"]
-    assert "Cut-offs B: 1.230 / 1.310" in comments(ds)
+    assert texts(ds, "TBS-CUTOFFS") == ["B: 1.230 / 1.310"]
 
 
 def test_a_site_percentile_is_of_the_slope_and_no_tbs(source: Path) -> None:
@@ -189,7 +194,7 @@ def test_calibrated(source: Path) -> None:
     assert values(summary) == {"TEXSLOPE": 1.25, "TBS": 1.312346, "TBS-ZSCORE": -0.4, "LABEL-CONF": 0.93}
     assert coded(summary, "TBS-CAT") == ["TBS-CAT-PART"]
     assert comments(ds)[0].startswith("SIMULATED")
-    assert "Calibration CAL-7" in comments(ds)
+    assert texts(ds, "CALIB-ID") == ["CAL-7"]
 
 
 def test_a_doubt_about_one_level_stands_in_its_group_too(source: Path) -> None:

@@ -1,0 +1,125 @@
+"""Which Specific Character Set a document gets, and how words are encoded in it.
+
+What is copied from the source stays as it is, bytes and character set. Only where a name or a comment
+that somebody wrote does not fit that character set does the document change to ISO_IR 192 (UTF-8), and
+then everything that was copied is encoded again.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from pydicom.charset import encode_string
+from pydicom.valuerep import PersonName
+
+from tbsnode.dicom.encoded import dictionary_vr
+from tbsnode.dicom.part10 import Header, decoded
+from tbsnode.dicom.quiet import quiet_pydicom
+
+_CHARACTER_SET = 0x00080005
+_UTF_8 = b"ISO_IR 192"
+_UTF_8_CODEC = "UTF8"  # as `Header.encodings` names it
+_DEFAULT = "iso8859"  # pydicom's name for the default repertoire, which is ASCII alone
+_AFFECTED = frozenset(["SH", "LO", "ST", "LT", "UC", "UT", "PN"])  # PS3.5 6.1.2.2
+_NAME_GROUP = 64  # characters (PS3.5 6.2)
+
+
+def holding(header: Header, words: Iterable[str]) -> Header:
+    """Return a header in a character set that can also hold some words.
+
+    Parameters
+    ----------
+    header : Header
+        Of the source.
+    words : iterable of str
+        What people wrote, names and texts alike.
+
+    Returns
+    -------
+    Header
+        The same where its character set holds all of them, else in ISO_IR 192. `encodings` says in what
+        the words are to be encoded.
+    """
+    if all(holds(each, header.encodings) for each in words):
+        return header
+    made = _in_utf_8(header)
+    return replace(made, values={_CHARACTER_SET: _UTF_8, **made.values})
+
+
+def holds(text: str, encodings: tuple[str, ...]) -> bool:
+    """Tell if a text comes back from a character set as it went in.
+
+    Examples
+    --------
+    >>> holds("Müller", ("latin_1",)), holds("Müller", ("iso8859",)), holds("山田", ("iso8859", "iso2022_jp"))
+    (True, False, True)
+    """
+    text = _printable(text)
+    if text.isascii():
+        return True
+    if _DEFAULT in encodings and any("\x80" <= letter <= "\xff" for letter in text):
+        return False  # pydicom would write them, and nobody else would read them
+    lines = text.splitlines()
+    return all(decoded(encode_text(line, encodings), encodings, name=False) == line for line in lines)
+
+
+def encode_text(text: str, encodings: Sequence[str]) -> bytes:
+    """Encode a text of any length; a character that does not fit becomes a question mark."""
+    text = _printable(text)
+    if text.isascii():
+        return text.encode("ascii")
+    with quiet_pydicom():
+        lines = text.split("\n")
+        return b"\n".join(encode_string(line, list(encodings)) for line in lines)
+
+
+def encode_name(name: str, encodings: Sequence[str]) -> bytes:
+    """Encode a person name, its groups where they belong."""
+    with quiet_pydicom():
+        return PersonName(in_groups(_printable(name))).encode(list(encodings))
+
+
+def in_groups(name: str) -> str:
+    """Return a name with ideographs in the second group and kana or hangul in the third (PS3.5 6.2.1.1).
+
+    Somebody who configures a name writes one group and knows of no others; a name with groups is kept.
+
+    Examples
+    --------
+    >>> [in_groups(name) for name in ("Doe^Jane", "山田^太郎", "김^민수", "Yamada^Tarou=山田^太郎")]
+    ['Doe^Jane', '=山田^太郎', '==김^민수', 'Yamada^Tarou=山田^太郎']
+    """
+    groups = [group[:_NAME_GROUP] for group in name.replace("\\", " ").split("=")[:3]]
+    if len(groups) > 1 or name.isascii():
+        return "=".join(groups)
+    scripts = {unicodedata.name(letter, "").partition(" ")[0] for letter in name}
+    if "CJK" in scripts:
+        return f"={groups[0]}"
+    return f"=={groups[0]}" if scripts & {"HIRAGANA", "KATAKANA", "HANGUL"} else groups[0]
+
+
+def _printable(text: str) -> str:
+    """Drop control characters; an escape would switch the character set (PS3.5 6.1.3)."""
+    return "".join(letter for letter in text if letter in "\n\r\t" or unicodedata.category(letter) != "Cc")
+
+
+def _in_utf_8(header: Header) -> Header:
+    values = {}
+    for tag, raw in header.values.items():
+        if tag == _CHARACTER_SET:
+            continue
+        vr = dictionary_vr(tag)
+        values[tag] = raw if vr not in _AFFECTED else _again(raw, header.encodings, name=vr == "PN")
+    sequences = {tag: tuple(_in_utf_8(item) for item in items) for tag, items in header.sequences.items()}
+    return replace(header, values=values, sequences=sequences, encodings=(_UTF_8_CODEC,))
+
+
+def _again(raw: bytes, encodings: tuple[str, ...], *, name: bool) -> bytes:
+    if raw.isascii() and b"\x1b" not in raw:
+        return raw
+    text = decoded(raw, encodings, name=name)
+    if "\N{REPLACEMENT CHARACTER}" in text:
+        text = raw.decode("latin-1")
+    return text.encode("utf-8")

@@ -1,0 +1,102 @@
+"""Fracture probabilities and declared risk factors: inputs, coded as such, with who states them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from tbsnode.dicom import codes, content, uids
+from tbsnode.dicom import codes_clinical as clinical
+from tbsnode.dicom.codes import Concept
+from tbsnode.dicom.content import CONCEPT_MODIFIER, OBSERVATION_CONTEXT, Item
+from tbsnode.model import Analysis, ClinicalContext, Report
+from tbsnode.tbs.frax import Adjusted, Supplied
+
+LABEL = "Fracture risk"
+
+
+def groups(report: Report) -> Iterator[Item]:
+    """Yield one group (TID 1501) with every number that was declared or adjusted, if there is one."""
+    numbers = list(_numbers(report.analysis))
+    if not numbers:
+        return
+    study = report.source.study_instance_uid
+    head = (
+        content.text(codes.TRACKING_IDENTIFIER, LABEL, OBSERVATION_CONTEXT),
+        content.uid_reference(codes.TRACKING_UID, uids.tracking_uid(study, LABEL), OBSERVATION_CONTEXT),
+        content.code(codes.FINDING, codes.BONE),
+    )
+    yield content.container(codes.MEASUREMENT_GROUP, [*head, *numbers], template="1501")
+
+
+def _numbers(analysis: Analysis) -> Iterator[Item]:
+    declared = analysis.clinical
+    if declared is not None and declared.frax is not None:
+        yield content.number(clinical.FRAX_MAJOR, declared.frax.major_percent, codes.PERCENT)
+        yield content.number(clinical.FRAX_HIP, declared.frax.hip_percent, codes.PERCENT)
+        with_bmd = codes.YES if declared.frax.with_bmd else codes.NO
+        yield content.code(clinical.FRAX_WITH_BMD, with_bmd)
+    yield from _adjusted(analysis)
+    if declared is not None and declared.glucocorticoid_mg_day is not None:
+        dose = declared.glucocorticoid_mg_day
+        yield content.number(clinical.GLUCOCORTICOID_DOSE, dose, codes.MILLIGRAMS_PER_DAY)
+
+
+def _adjusted(analysis: Analysis) -> Iterator[Item]:
+    if analysis.frax is None:
+        return
+    for made, (concept, low, high) in (
+        (
+            analysis.frax.major,
+            (clinical.FRAX_MAJOR_TBS, clinical.FRAX_MAJOR_TBS_LOW, clinical.FRAX_MAJOR_TBS_HIGH),
+        ),
+        (analysis.frax.hip, (clinical.FRAX_HIP_TBS, clinical.FRAX_HIP_TBS_LOW, clinical.FRAX_HIP_TBS_HIGH)),
+    ):
+        if made is None:
+            yield content.no_number(concept, codes.NOT_ATTEMPTED)
+        else:
+            yield from _interval(made, concept, low, high)
+
+
+def _interval(made: Adjusted, concept: Concept, low: Concept, high: Concept) -> Iterator[Item]:
+    estimate = content.code(codes.DERIVATION, clinical.RESEARCH_ESTIMATE, CONCEPT_MODIFIER)
+    yield content.number(concept, made.after_percent, codes.PERCENT, [estimate])
+    yield content.number(low, made.low_percent, codes.PERCENT, [estimate])
+    yield content.number(high, made.high_percent, codes.PERCENT, [estimate])
+
+
+def declared(analysis: Analysis, encodings: Sequence[str]) -> Iterator[Item]:
+    """Yield declared factors, present and absent, and who declared them; the rest is unknown."""
+    said = analysis.clinical
+    if said is None:
+        return
+    for factor in said.present:
+        yield content.code(clinical.FACTORS[factor], codes.PRESENT)
+    for factor in said.absent:
+        yield content.code(clinical.FACTORS[factor], codes.ABSENT)
+    for site in said.fracture_sites:
+        yield content.code(clinical.FRACTURE_SITE, clinical.FRACTURE_SITES[site])
+    if said.menopausal_status in clinical.MENOPAUSAL:
+        yield content.code(clinical.MENOPAUSE, clinical.MENOPAUSAL[said.menopausal_status])
+    if said.source:
+        yield content.words(clinical.DECLARED_BY, said.source, encodings)
+    if said.frax is not None:
+        yield from _origin(said.frax, encodings)
+
+
+def _origin(supplied: Supplied, encodings: Sequence[str]) -> Iterator[Item]:
+    for concept, value in (
+        (clinical.FRAX_SOURCE, supplied.source),
+        (clinical.FRAX_COUNTRY, supplied.country_model),
+        (clinical.FRAX_DATE, supplied.calculated_on),
+    ):
+        if value:
+            yield content.words(concept, value, encodings)
+
+
+def written(context: ClinicalContext | None) -> Iterator[str]:
+    """Yield every word that a person wrote, for the choice of a character set."""
+    if context is None:
+        return
+    yield context.source
+    if context.frax is not None:
+        yield from (context.frax.source, context.frax.country_model, context.frax.calculated_on)
