@@ -25,6 +25,7 @@ from tbsnode.cli import (
     calibration,
     check,
     clinical,
+    coding,
     conformance,
     db,
     demo,
@@ -34,6 +35,7 @@ from tbsnode.cli import (
     queue,
     serve,
     study,
+    wording,
 )
 from tbsnode.errors import ResourceError, TbsNodeError
 
@@ -98,11 +100,13 @@ def _options(
 
 for command in (init.init, check.check, serve.serve, demo.demo, analyze.analyze):
     app.command()(command)
+study.app.command("text")(wording.study_text)
 app.add_typer(study.app, name="study")
 app.add_typer(queue.app, name="queue")
 app.add_typer(peer.app, name="peer")
 app.add_typer(calibration.app, name="calibration")
 app.add_typer(precision.app, name="precision")
+app.add_typer(coding.app, name="coding")
 app.add_typer(clinical.app, name="clinical")
 app.add_typer(db.app, name="db")
 app.add_typer(audit.app, name="audit")

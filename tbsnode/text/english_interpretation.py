@@ -177,21 +177,20 @@ _DOUBTS: dict[str, str] = {
     "interpret_doubt_DEGENERATIVE_STEP": "T-score step at {levels}",
 }
 
+# numbers alone, never what a code stands for: the words of the code book are not ours
 _CODING: dict[str, str] = {
     "coding_why_own": "Computed and signed at {site}.",
-    "coding_why_apart": "Computed at {site}: 77091. Signed at {signer}: 77092.",
-    "coding_why_elsewhere": "The image names another institution: if that one charges for sending it, "
-    "77089 does not fit.",
+    "coding_why_apart": "77091: computed at {site}. 77092: signed at {signer}.",
+    "coding_why_elsewhere": "The image names another institution: if that one charges, 77089 does not fit.",
     "coding_why_amended": "Amended: charge once.",
-    "coding_why_none": "No code: {why}.",
-    "coding_why_refused": "no TBS is reported",
-    "coding_why_no_tbs": "no TBS was computed, because the scanner has no valid calibration",
-    "coding_why_simulated": "this is a simulation",
-    "coding_why_no_clearance": "no clearance is declared ([site] clearance)",
-    "coding_why_unsigned": "nobody has signed the report",
-    "coding_why_rejected": "the result was withdrawn",
-    "coding_why_no_site": "[site] name is not configured",
-    "coding_why_no_organization": "the signer's organization is not configured",
+    "coding_why_rejected": "The result was withdrawn.",
+    "coding_why_refused": "No TBS is reported.",
+    "coding_why_no_tbs": "No TBS was computed.",
+    "coding_why_simulated": "This is a simulation.",
+    "coding_why_no_clearance": "No clearance is declared ([site] clearance).",
+    "coding_why_unsigned": "Nobody has signed the report.",
+    "coding_why_no_site": "The site is not named ([site] name).",
+    "coding_why_now": "Not on the signed report: worked out from the configuration of today.",
 }
 
 INTERPRETATION: dict[str, str] = {**_PARAGRAPH, **_DECLARED, **_DOUBTS, **_CODING}
