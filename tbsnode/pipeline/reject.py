@@ -98,7 +98,7 @@ def _key_object(
 ) -> DerivedInstance:
     from tbsnode.dicom import rejection
 
-    references = [
+    references = tuple(
         Reference(
             sop_class_uid=row.sop_class_uid,
             sop_instance_uid=row.sop_instance_uid,
@@ -106,7 +106,7 @@ def _key_object(
             study_instance_uid=case.study.study_instance_uid,
         )
         for row in made
-    ]
+    )
     provenance = publish.provenance_of(site, case.study, at)
     stated = [asdict(act), asdict(provenance), [asdict(each) for each in references]]
     digest = hashlib.sha256(json.dumps(stated, sort_keys=True, default=str).encode()).hexdigest()
