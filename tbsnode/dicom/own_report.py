@@ -15,6 +15,7 @@ from tbsnode.dicom.codes import Concept
 from tbsnode.dicom.identity import MODEL_NAME
 from tbsnode.dicom.part10 import Header
 
+SERIES_DESCRIPTION = "TBS Measurements"  # of every series of our measurement reports
 _KEY_OBJECTS = sop_classes.STORAGE["Key Object Selection Document Storage"]
 # titles of Key Object documents that withdraw what they name (IHE IOCM; PS3.16 CID 7011)
 _REJECTIONS = frozenset({("113001", "DCM"), ("113037", "DCM"), ("113038", "DCM")})

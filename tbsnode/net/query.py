@@ -27,7 +27,15 @@ from tbsnode.net import status
 from tbsnode.net.requestor import AssociationBroken, association, named
 from tbsnode.net.upper_layer import IMPLICIT_VR_LITTLE_ENDIAN
 
-__all__ = ["Archive", "ArchivedSeries", "ArchivedStudy", "OutOfTime", "QueryFailed", "asking"]
+__all__ = [
+    "Archive",
+    "ArchivedSeries",
+    "ArchivedStudy",
+    "AssociationBroken",
+    "OutOfTime",
+    "QueryFailed",
+    "asking",
+]
 
 _FIND: Final = str(StudyRootQueryRetrieveInformationModelFind)
 _MOVE: Final = str(StudyRootQueryRetrieveInformationModelMove)
@@ -61,6 +69,7 @@ class ArchivedStudy:
     study_date: str = ""
     study_time: str = ""
     description: str = ""
+    modalities: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +80,7 @@ class ArchivedSeries:
     modality: str = ""
     description: str = ""
     body_part_examined: str = ""
-    protocol_name: str = ""
+    station_name: str = ""
     instances: int | None = None
 
 
@@ -105,7 +114,7 @@ class Archive:
             If it does not answer to the end.
         """
         keys = ("StudyInstanceUID", "PatientBirthDate", "PatientSex", "IssuerOfPatientID")
-        more = ("StudyDate", "StudyTime", "StudyDescription")
+        more = ("StudyDate", "StudyTime", "StudyDescription", "ModalitiesInStudy")
         found = self._find("STUDY", {"PatientID": patient_id}, (*keys, *more))
         studies = [
             ArchivedStudy(
@@ -117,6 +126,7 @@ class Archive:
                 study_date=_text(match, "StudyDate"),
                 study_time=_text(match, "StudyTime"),
                 description=_text(match, "StudyDescription"),
+                modalities=_texts(match, "ModalitiesInStudy"),
             )
             for match in found
         ]
@@ -125,7 +135,7 @@ class Archive:
 
     def series(self, study_instance_uid: str) -> tuple[ArchivedSeries, ...]:
         """Return the series of a study; raises as `studies` does."""
-        keys = ("SeriesInstanceUID", "Modality", "SeriesDescription", "BodyPartExamined", "ProtocolName")
+        keys = ("SeriesInstanceUID", "Modality", "SeriesDescription", "BodyPartExamined", "StationName")
         more = ("NumberOfSeriesRelatedInstances",)
         found = self._find("SERIES", {"StudyInstanceUID": study_instance_uid}, (*keys, *more))
         series = [
@@ -134,7 +144,7 @@ class Archive:
                 modality=_text(match, "Modality"),
                 description=_text(match, "SeriesDescription"),
                 body_part_examined=_text(match, "BodyPartExamined"),
-                protocol_name=_text(match, "ProtocolName"),
+                station_name=_text(match, "StationName"),
                 instances=_count(match),
             )
             for match in found
@@ -153,7 +163,7 @@ class Archive:
         """
         identifier = _identifier("SERIES", {"StudyInstanceUID": study_instance_uid}, ())
         identifier.SeriesInstanceUID = series_instance_uid
-        self._limit()
+        self._ready()
         answers = self._assoc.send_c_move(
             identifier, self._peer.calling_ae_title, _MOVE, msg_id=self._next_message()
         )
@@ -163,7 +173,7 @@ class Archive:
                 raise self._failure("the retrieval", code)
 
     def _find(self, level: str, wanted: dict[str, str], asked: Sequence[str]) -> list[Dataset]:
-        self._limit()
+        self._ready()
         identifier = _identifier(level, wanted, asked)
         answers = self._assoc.send_c_find(identifier, _FIND, msg_id=self._next_message())
         found = []
@@ -189,10 +199,16 @@ class Archive:
             if "Status" not in answer[0]:
                 if self._remaining() <= 0.0:
                     raise self._late()
-                raise AssociationBroken(f"{named(self._peer)} broke off.", peer=self._peer.name)
+                raise self._broken()
             yield answer
             if int(answer[0].Status) in _PENDING:
                 self._limit()
+
+    def _ready(self) -> None:
+        """See that there is somebody to ask, and time to wait for the answer."""
+        if not self._assoc.is_established:
+            raise self._broken()
+        self._limit()
 
     def _limit(self) -> None:
         """Let the next wait end at the deadline."""
@@ -203,6 +219,9 @@ class Archive:
 
     def _remaining(self) -> float:
         return self._deadline - time.monotonic()
+
+    def _broken(self) -> AssociationBroken:
+        return AssociationBroken(f"{named(self._peer)} broke off.", peer=self._peer.name)
 
     def _late(self) -> OutOfTime:
         return OutOfTime(f"{named(self._peer)} did not finish in time.", peer=self._peer.name)
@@ -273,6 +292,10 @@ def _text(match: Dataset, keyword: str) -> str:
     except (UnicodeError, LookupError):
         text = raw.decode("latin-1")
     return text.strip("\0 ")
+
+
+def _texts(match: Dataset, keyword: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in _text(match, keyword).split("\\") if part.strip())
 
 
 def _raw(match: Dataset, keyword: str) -> bytes:

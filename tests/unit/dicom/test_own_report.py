@@ -79,3 +79,11 @@ def test_a_rejection_names_what_it_withdraws(title: str, counts: bool, tmp_path:
     path = sources.write(tmp_path / "ko.dcm", ds)
     assert own_report.withdrawn(path) == (frozenset({"1.2.7.8"}) if counts else frozenset())
     assert own_report.read(path) is None
+
+
+def test_an_archive_shows_our_reports_under_this_description(source: Path) -> None:
+    """By it they are found again at a PACS, which need not open them."""
+    from pydicom import dcmread
+
+    ds = dcmread(written(reported.report(reported.scored(source)), source))
+    assert (ds.Modality, ds.SeriesDescription) == ("SR", own_report.SERIES_DESCRIPTION)

@@ -44,7 +44,7 @@ def servers_that_stop_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socketserver.BaseServer.serve_forever, "__defaults__", (0.02,))
 
 
-def match(**values: str) -> Dataset:
+def match(**values: object) -> Dataset:
     ds = Dataset()
     for keyword, value in values.items():
         setattr(ds, keyword, value)
@@ -137,6 +137,7 @@ def test_a_study_is_found_with_what_tells_whose_it_is() -> None:
                     StudyDate="20240305",
                     StudyTime="101500",
                     StudyDescription="DXA Exam",
+                    ModalitiesInStudy=["CR", "SR"],
                 ),
             )
         ]
@@ -151,6 +152,7 @@ def test_a_study_is_found_with_what_tells_whose_it_is() -> None:
             study_date="20240305",
             study_time="101500",
             description="DXA Exam",
+            modalities=("CR", "SR"),
         )
     ]
     (asked,) = archive.asked
@@ -322,6 +324,17 @@ def test_an_archive_that_falls_silent_is_left() -> None:
         with pytest.raises(PeerUnreachable), query.asking(peer_at(archive.port), timeout_s=0.5) as asked:
             asked.studies("P1")
     assert time.monotonic() - started < 5.0
+
+
+def test_an_archive_that_hangs_up_between_two_questions() -> None:
+    archive = Archive()
+    with served(archive) as peer, query.asking(peer, timeout_s=5.0) as asked:
+        asked.studies("P1")
+        asked._assoc.abort()
+        with pytest.raises(query.AssociationBroken):
+            asked.studies("P1")
+        with pytest.raises(query.AssociationBroken):
+            asked.move("1.2", "1.2.1")
 
 
 def test_an_archive_that_lists_everything_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
