@@ -8,7 +8,8 @@ from tbsnode import text
 from tbsnode.model import FollowUp, PriorExamination
 from tbsnode.reasons import Finding
 from tbsnode.report import facts
-from tbsnode.report.layout import RULE, SHADE, Sheet, grid, paragraph, statement
+from tbsnode.report.fine_print import fine, fine_grid
+from tbsnode.report.layout import RULE, SHADE, Sheet, paragraph
 
 MOST_ROWS = 10  # the newest; older ones are counted
 SHARES = (0.16, 0.12, 0.18, 0.14, 0.4)
@@ -20,7 +21,7 @@ def course(sheet: Sheet) -> list[Any]:
     if follow_up is None or not (follow_up.priors or follow_up.findings):
         return []
     head = paragraph(sheet.say("head_course"), "head")
-    notes = [statement(words, "small") for words in _notes(sheet, follow_up)]
+    notes = [fine(words) for words in _notes(sheet, follow_up)]
     return [head, *_table(sheet, follow_up), *notes]
 
 
@@ -31,46 +32,43 @@ def _table(sheet: Sheet, follow_up: FollowUp) -> list[Any]:
     keys = ("course_date", value, "course_difference", "course_levels", "course_comparable")
     shown = follow_up.priors[-MOST_ROWS:]
     rows = [
-        [paragraph(sheet.say(key), "faint") for key in keys],
+        [sheet.say(key) for key in keys],
         *(_row(sheet, follow_up, prior) for prior in shown),
         _this(sheet),
     ]
+    names = [["faint"] * len(keys), *([["ink"] * len(keys)] * (len(rows) - 1))]
     lines = [
         ("LINEBELOW", (0, 0), (-1, 0), 0.7, RULE),
         ("LINEABOVE", (0, -1), (-1, -1), 0.7, RULE),
         ("BACKGROUND", (0, -1), (-1, -1), SHADE),
     ]
-    table = grid(rows, [sheet.width * share for share in SHARES], lines, padding=1.2)
+    table = fine_grid(rows, [sheet.width * share for share in SHARES], names, lines)
     left = len(follow_up.priors) - len(shown)
-    more = [statement(sheet.say("course_more", count=str(left)), "faint")] if left else []
-    return [table, *more]
+    return [table, *([fine(sheet.say("course_more", count=str(left)), "faint")] if left else [])]
 
 
-def _row(sheet: Sheet, follow_up: FollowUp, prior: PriorExamination) -> list[Any]:
-    calibrated = sheet.report.analysis.tbs is not None
-    value = prior.tbs if calibrated else prior.score
-    cells = (
+def _row(sheet: Sheet, follow_up: FollowUp, prior: PriorExamination) -> list[str]:
+    value = prior.score if sheet.report.analysis.tbs is None else prior.tbs
+    return [
         facts.date(prior.examined_on),
         "-" if value is None else f"{value:.3f}",
         _change(sheet, follow_up, prior),
         ", ".join(prior.levels),
         f"{_comparable(sheet, follow_up, prior)} ({sheet.say(f'origin_{prior.origin}')})",
-    )
-    return [paragraph(cell, "small") for cell in cells]
+    ]
 
 
-def _this(sheet: Sheet) -> list[Any]:
+def _this(sheet: Sheet) -> list[str]:
     analysis = sheet.report.analysis
     value = analysis.score if analysis.tbs is None else analysis.tbs
     day = facts.date(analysis.identity.study_date) if analysis.identity else ""
-    cells = (
+    return [
         sheet.say("course_this", date=day).strip(),
         "-" if value is None else f"{value:.3f}",
         "",
         ", ".join(analysis.included),
         "",
-    )
-    return [paragraph(cell, "small") for cell in cells]
+    ]
 
 
 def _change(sheet: Sheet, follow_up: FollowUp, prior: PriorExamination) -> str:

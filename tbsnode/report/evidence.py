@@ -12,6 +12,7 @@ from tbsnode.reasons import Finding
 from tbsnode.report import facts
 from tbsnode.report.course import course
 from tbsnode.report.evidence_figures import figures
+from tbsnode.report.fine_print import LEADING, SIZE, fine, fine_grid
 from tbsnode.report.layout import (
     BOLD,
     FAINT,
@@ -24,9 +25,7 @@ from tbsnode.report.layout import (
     paragraph,
     printable,
     shortened,
-    statement,
 )
-from tbsnode.report.plot import SMALL
 from tbsnode.report.what_ran import what_ran
 from tbsnode.tbs.result import LABELS, Vertebra
 
@@ -50,15 +49,18 @@ def evidence(sheet: Sheet) -> list[Any]:
     """Return the flowables after page 1."""
     first = levels(sheet)
     parts = (course, findings, others, coding, method, provenance)
-    sections = [part(sheet) for part in parts]
-    drawn = figures(sheet, [*first, *(part for section in sections for part in section)])
+    sections = [(part, part(sheet)) for part in parts]
+    flat = [piece for _, section in sections for piece in section]
+    drawn, fits = figures(sheet, [*first, *flat])
+    if fits:
+        return [*first, *drawn, *flat]
     # findings may be many: they continue on the next page; a head is never left alone
     kept = [
         [CondPageBreak(LEAST_ROOM), *section] if part is findings else [KeepTogether(section)]
-        for part, section in zip(parts, sections, strict=True)
+        for part, section in sections
         if section
     ]
-    return [*first, *drawn, *(part for section in kept for part in section)]
+    return [*first, *drawn, *(piece for section in kept for piece in section)]
 
 
 def levels(sheet: Sheet) -> list[Any]:
@@ -82,7 +84,7 @@ def levels(sheet: Sheet) -> list[Any]:
         paragraph(sheet.say("head_levels"), "head"),
         table,
         Spacer(1, 2),
-        statement(" ".join(notes), "faint"),
+        fine(" ".join(notes), "faint"),
     ]
 
 
@@ -198,18 +200,21 @@ def findings(sheet: Sheet) -> list[Any]:
     found = facts.all_findings(sheet.report)
     head = paragraph(sheet.say("head_findings"), "head")
     if not found:
-        return [head, statement(sheet.say("no_findings"), "small")]
+        return [head, fine(sheet.say("no_findings"))]
     width = sheet.width * 0.28
     rows = [_finding_row(sheet, finding) for finding in found]
-    lines = [("LINEBELOW", (0, 0), (-1, -1), 0.3, RULE)]
+    lines = [
+        ("LINEBELOW", (0, 0), (-1, -1), 0.3, RULE),
+        ("FONT", (0, 0), (-1, -1), SANS, SIZE, LEADING),
+    ]
     return [head, grid(rows, [width, sheet.width - width], lines)]
 
 
 def _finding_row(sheet: Sheet, finding: Finding) -> list[Any]:
     where = f" {finding.vertebra}" if finding.vertebra else ""
     return [
-        paragraph(f"{finding.code.value}{where}", "small"),
-        statement(f"{sheet.sentence(finding)} {sheet.remedy(finding)}", "small"),
+        f"{finding.code.value}{where}",
+        fine(f"{sheet.sentence(finding)} {sheet.remedy(finding)}"),
     ]
 
 
@@ -217,7 +222,7 @@ def others(sheet: Sheet) -> list[Any]:
     """Return the further spines of the study, if there are any."""
     if not sheet.report.others:
         return []
-    lines = [statement(_other(sheet, analysis), "small") for analysis in sheet.report.others]
+    lines = [fine(_other(sheet, analysis)) for analysis in sheet.report.others]
     return [paragraph(sheet.say("head_others"), "head"), *lines]
 
 
@@ -236,7 +241,7 @@ def coding(sheet: Sheet) -> list[Any]:
     codes = ", ".join(advice.codes)
     said = sheet.say("coding_codes", codes=codes) if codes else sheet.say("coding_none")
     parts = [part for part in (said, advice.why, sheet.say("coding_limits")) if part]
-    body = statement(" ".join(parts), "small")
+    body = fine(" ".join(parts))
     return [paragraph(sheet.say("head_coding"), "head"), body]
 
 
@@ -246,7 +251,7 @@ def method(sheet: Sheet) -> list[Any]:
         f"{name} = {value}" for name, value in sheet.report.analysis.parameters.as_dict().items()
     )
     said = f"{' '.join(what_ran(sheet.report, sheet.language))} {sheet.say('head_parameters')}: {values}."
-    return [paragraph(sheet.say("head_methods"), "head"), statement(said, "small")]
+    return [paragraph(sheet.say("head_methods"), "head"), fine(said)]
 
 
 def provenance(sheet: Sheet) -> list[Any]:
@@ -258,20 +263,11 @@ def provenance(sheet: Sheet) -> list[Any]:
     long = [pair for pair in pairs if len(pair[1]) > LONGEST_SHORT]
     half = (len(short) + 1) // 2
     right = [*short[half:], ("", "")][:half]
-    rows = [
-        [
-            paragraph(words, name)
-            for pair in both
-            for words, name in zip(pair, ("faint", "small"), strict=True)
-        ]
-        for both in zip(short[:half], right, strict=True)
-    ]
-    rows += [[paragraph(key, "faint"), paragraph(value, "small"), "", ""] for key, value in long]
+    rows = [[*one, *other] for one, other in zip(short[:half], right, strict=True)]
+    rows += [[*pair, "", ""] for pair in long]
     widths = [sheet.width * share for share in (0.18, 0.32, 0.18, 0.32)]
-    lines: list[tuple[Any, ...]] = [("FONT", (0, 0), (-1, -1), SANS, SMALL, SMALL)]  # of empty cells
-    lines += [("SPAN", (1, row), (-1, row)) for row in range(half, len(rows))]
-    table = grid(rows, widths, lines, padding=1.0)
-    return [paragraph(sheet.say("head_provenance"), "head"), table]
+    names = [["faint", "ink", "faint", "ink"]] * len(rows)
+    return [paragraph(sheet.say("head_provenance"), "head"), fine_grid(rows, widths, names)]
 
 
 def _calibration_pairs(sheet: Sheet) -> list[facts.Pair]:

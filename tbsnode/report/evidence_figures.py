@@ -11,7 +11,8 @@ from typing import Any
 
 from reportlab.platypus import Spacer
 
-from tbsnode.report.layout import Sheet, grid, height_of, statement
+from tbsnode.report.fine_print import fine
+from tbsnode.report.layout import Sheet, grid, height_of
 from tbsnode.report.map_picture import MapPicture, map_raster
 from tbsnode.report.plot import Heading, Space
 from tbsnode.report.position_plot import position_plot
@@ -40,8 +41,8 @@ class Figure:
     caption: str
 
 
-def figures(sheet: Sheet, rest: list[Any]) -> list[Any]:
-    """Return the rows of figures, as high as what follows them on the page allows.
+def figures(sheet: Sheet, rest: list[Any]) -> tuple[list[Any], bool]:
+    """Return the rows of figures, as high as the others leave room for, and whether all fits one page.
 
     Parameters
     ----------
@@ -50,14 +51,16 @@ def figures(sheet: Sheet, rest: list[Any]) -> list[Any]:
     rest : list of flowables
         All others of the page.
     """
-    rows = [[(figure, statement(figure.caption, "faint")) for figure in row] for row in _rows(sheet) if row]
+    rows = [[(figure, fine(figure.caption, "faint")) for figure in row] for row in _rows(sheet) if row]
+    others = height_of(rest, sheet.width)
     if not rows:
-        return []
+        return [], others <= sheet.height
     captions = sum(max(height_of([words], figure.width) for figure, words in row) for row in rows)
-    room = sheet.height - height_of(rest, sheet.width) - captions - len(rows) * ROW_GAP - 2.0
+    room = sheet.height - others - captions - len(rows) * ROW_GAP - 2.0
     fits = room / len(rows)
     height = min(fits, MOST) if fits >= LEAST else USUAL
-    return [part for row in rows for part in (Spacer(1, ROW_GAP), _beside(row, height))]
+    drawn = [part for row in rows for part in (Spacer(1, ROW_GAP), _beside(row, height))]
+    return drawn, fits >= LEAST
 
 
 def _beside(row: list[tuple[Figure, Any]], height: float) -> Any:

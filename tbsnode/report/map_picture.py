@@ -26,6 +26,7 @@ SCALE = (0.6, 1.8)  # texture slope; beyond, the end's color
 TICKS = (0.6, 1.0, 1.4, 1.8)
 ANCHORS = ((11, 37, 89), (128, 121, 122), (255, 231, 90))  # at the ends and in the middle of the scale
 COLORS = 64
+MOST_CORNERS = 50  # of an outline, about: more cannot be seen at this size
 MARGIN_MM = 6.0  # of the picture around the regions
 MOST_ROWS = 360  # of the embedded raster
 DIMMED = 0.75  # the picture around the regions
@@ -179,9 +180,10 @@ class MapPicture(Flowable):  # type: ignore[misc]  # reportlab has no types
         self._scale(canvas)
 
     def _outline(self, canvas: Any, vertebra: Vertebra) -> None:
+        ring = vertebra.region[:: max(1, len(vertebra.region) // MOST_CORNERS)]
         path = canvas.beginPath()
-        path.moveTo(*self.place(*vertebra.region[0]))
-        for row, column in vertebra.region[1:]:
+        path.moveTo(*self.place(*ring[0]))
+        for row, column in ring[1:]:
             path.lineTo(*self.place(row, column))
         path.close()
         for color, width in ((black, 1.3), (white, 0.6)):

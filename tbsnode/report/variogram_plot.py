@@ -15,7 +15,7 @@ from tbsnode.report.plot import SMALL
 from tbsnode.tbs.parameters import Parameters
 from tbsnode.tbs.result import Vertebra
 
-DOTS = 28  # points drawn in one panel
+DOTS = 22  # points drawn in one panel
 DOT = 1.9  # points
 DECADE = (1.0, 2.0, 5.0)
 LINE = HexColor("#0072B2")  # Okabe and Ito's blue

@@ -115,22 +115,30 @@ def _mapped(image: NDArray[np.float64], ring: Floats, spacing_mm: tuple[float, f
     inside = polygon_mask(ring - low, (box.shape[0], box.shape[1])) & np.isfinite(box)
     if not inside.any():
         return None
-    cell_rows, cell_columns = (max(1, round(CELL_MM / step)) for step in spacing_mm)
-    slope = _slopes(np.where(inside, box, 0.0), inside, spacing_mm, (cell_rows, cell_columns))
-    return MappedRegion(
-        row=int(low[0]), column=int(low[1]), cell=(cell_rows, cell_columns), slope=slope, inside=inside
-    )
+    rows, columns = (_even(CELL_MM / step) for step in spacing_mm)
+    slope = _slopes(np.where(inside, box, 0.0), inside, spacing_mm, (rows, columns))
+    return MappedRegion(row=int(low[0]), column=int(low[1]), cell=(rows, columns), slope=slope, inside=inside)
+
+
+def _even(pixels: float) -> int:
+    """Return an even number of pixels next to a length, or one pixel."""
+    return 2 * round(pixels / 2) if pixels >= 1.5 else 1
 
 
 def _slopes(box: Floats, inside: Mask, spacing_mm: tuple[float, float], cell: tuple[int, int]) -> Floats:
     """Return the slope of ln V on the logarithm of the multiples, window by window."""
     down, across = (max(1, round(STEP_MM / step)) for step in spacing_mm)
+    # on a fine grid neighbors tell the same: two pairs a cell in each direction are enough
+    every = (max(1, cell[0] // 2), max(1, cell[1] // 2))
     window = tuple(_odd(WINDOW_MM / (step * side)) for step, side in zip(spacing_mm, cell, strict=True))
-    whole = 4.0 * math.prod(w * side for w, side in zip(window, cell, strict=True))
-    gathered = np.zeros((2, len(MULTIPLES), *box.shape))
+    coarse = tuple(-(-side // skip) for side, skip in zip(cell, every, strict=True))
+    gathered = np.zeros(
+        (2, len(MULTIPLES), *(-(-length // skip) for length, skip in zip(box.shape, every, strict=True)))
+    )
     for index, times in enumerate(MULTIPLES):
-        _gather(gathered[:, index], box, inside, (times * down, times * across))
-    sums, pairs = _windowed(_by_cell(gathered, cell), window)
+        _gather(gathered[:, index], box, inside, (times * down, times * across), every)
+    sums, pairs = _windowed(_by_cell(gathered, coarse), window)
+    whole = 4.0 * math.prod(window) * math.prod(coarse)
     filled = (pairs >= LEAST_SHARE * whole) & (sums > 0)
     log_value = np.log(np.where(filled, sums, 1.0)) - np.log(np.where(filled, pairs, 1.0))
     x = np.log(MULTIPLES)
@@ -144,7 +152,7 @@ def _odd(cells: float) -> int:
     return max(1, 2 * round((cells - 1) / 2) + 1)
 
 
-def _gather(target: Floats, box: Floats, inside: Mask, step: tuple[int, int]) -> None:
+def _gather(target: Floats, box: Floats, inside: Mask, step: tuple[int, int], every: tuple[int, int]) -> None:
     """Add squared differences and pairs of a step's four directions at the middle of each pair."""
     height, width = box.shape
     down, across = step
@@ -152,17 +160,19 @@ def _gather(target: Floats, box: Floats, inside: Mask, step: tuple[int, int]) ->
         if a >= height or abs(b) >= width:
             continue
         left, right = max(0, -b), min(width, width - b)
-        here, there = np.s_[: height - a, left:right], np.s_[a:, left + b : right + b]
+        here = np.s_[: height - a : every[0], left : right : every[1]]
+        there = np.s_[a :: every[0], left + b : right + b : every[1]]
         both = inside[here] & inside[there]
         squared = box[there] - box[here]
         np.square(squared, out=squared)
         squared *= both
-        middle = np.s_[a // 2 : a // 2 + height - a, abs(b) // 2 : abs(b) // 2 + width - abs(b)]
+        first = (a // 2 // every[0], abs(b) // 2 // every[1])
+        middle = np.s_[first[0] : first[0] + both.shape[0], first[1] : first[1] + both.shape[1]]
         target[0][middle] += squared
         target[1][middle] += both
 
 
-def _by_cell(values: Floats, cell: tuple[int, int]) -> Floats:
+def _by_cell(values: Floats, cell: tuple[int, ...]) -> Floats:
     """Add up the pixels of each cell; the last cells of a row and a column may be cut."""
     for axis, side in zip((-2, -1), cell, strict=True):
         values = np.add.reduceat(values, np.arange(0, values.shape[axis], side), axis=axis)
