@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tbsnode import text
-from tbsnode.model import AnalysisStatus, Demographics, InstanceIdentity, Report
+from tbsnode.model import Demographics, InstanceIdentity, Report
 from tbsnode.reasons import Actor, Code, Finding, Severity
 from tbsnode.report.lettering import FIRST_EAST_ASIAN
 
@@ -25,28 +25,7 @@ WITHHELD = (
     Code.TBS_OUT_OF_RANGE,
     Code.OUTSIDE_CALIBRATION_RANGE,
 )
-
-
-def conclusion(report: Report, *, language: str = "en") -> str:
-    """Say the whole result in one sentence, without any judgment that was not earned."""
-    analysis = report.analysis
-    if analysis.status is not AnalysisStatus.SCORED:
-        if analysis.reason is None:
-            return text.phrase("conclusion_no_reason", language=language)
-        return text.phrase("conclusion_refused", language=language, code=analysis.reason.code.value)
-    levels = text.join(analysis.included, language=language)
-    if analysis.tbs is None:
-        withheld = withholding(report)
-        if withheld is None:
-            return text.phrase("conclusion_uncalibrated", language=language, levels=levels)
-        return text.phrase("conclusion_withheld", language=language, levels=levels, code=withheld.code.value)
-    return text.phrase(
-        "conclusion_tbs",
-        language=language,
-        tbs=f"{analysis.tbs:.3f}",
-        levels=levels,
-        calibration=analysis.calibration or text.phrase("not_stated", language=language),
-    )
+LEFT_OUT = (Code.PRIOR_NOT_COMPARABLE, Code.SCAN_MODE_CHANGED)  # why an earlier examination is
 
 
 def withholding(report: Report) -> Finding | None:
@@ -64,10 +43,18 @@ def all_findings(report: Report) -> tuple[Finding, ...]:
         *([analysis.reason] if analysis.reason else []),
         *(v.excluded for v in analysis.vertebrae if v.excluded),
         *analysis.findings,
+        *(analysis.follow_up.findings if analysis.follow_up else ()),
+        *([analysis.frax.finding] if analysis.frax and analysis.frax.finding else []),
     ]
-    once = {(f.code, f.vertebra): f for f in reversed(found)}
-    ordered = [once[key] for key in dict.fromkeys((f.code, f.vertebra) for f in found)]
+    once = {_key(finding): finding for finding in reversed(found)}
+    ordered = [once[key] for key in dict.fromkeys(map(_key, found))]
     return tuple(sorted(ordered, key=_rank))
+
+
+def _key(finding: Finding) -> tuple[object, ...]:
+    """Tell findings apart; each earlier examination has its own."""
+    each = finding.values if finding.code in LEFT_OUT else ()
+    return finding.code, finding.vertebra, each
 
 
 def _rank(finding: Finding) -> tuple[int, bool]:
@@ -132,7 +119,7 @@ def patient_pairs(report: Report, language: str) -> list[Pair]:
 
 
 def study_pairs(report: Report, language: str) -> list[Pair]:
-    """Return which study and which scanner, labels and values."""
+    """Return which study, labels and values."""
     identity = report.analysis.identity
     say = _Say(language)
     if identity is None:
@@ -143,9 +130,15 @@ def study_pairs(report: Report, language: str) -> list[Pair]:
         say.pair("study_date", date(_clipped(at, LONGEST_DATE))),
         say.pair("accession", _clipped(identity.accession_number)),
         say.pair("referring", _clipped(person(identity.referring_physician))),
-        say.pair("scanner", _scanner(identity, say)),
         say.pair("reported_at", _made(report)),
     ]
+
+
+def scanner_pairs(report: Report, language: str) -> list[Pair]:
+    """Return which scanner, label and value."""
+    identity = report.analysis.identity
+    say = _Say(language)
+    return [say.pair("scanner", _scanner(identity, say) if identity else "")]
 
 
 def provenance_pairs(report: Report, language: str) -> list[Pair]:

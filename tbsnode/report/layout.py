@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from reportlab.lib.colors import HexColor
+from reportlab.lib.colors import HexColor, white
 from reportlab.lib.enums import TA_CENTER, TA_RIGHT
 from reportlab.lib.pagesizes import A4, LETTER
 from reportlab.lib.styles import ParagraphStyle
-from reportlab.platypus import KeepInFrame, Paragraph, Table, TableStyle
+from reportlab.platypus import Flowable, Frame, KeepInFrame, Paragraph, Table, TableStyle
 
 from tbsnode import text
 from tbsnode.model import InputClass, Report
@@ -66,17 +66,20 @@ class Sheet:
         Page width and height [points].
     language : str
         Key of the catalogue.
+    scale : float
+        Above 1 for a page with more than fits: it is laid out on a larger sheet and drawn smaller.
     """
 
     report: Report
     pixels: NDArray[np.float64] | None
     size: tuple[float, float]
     language: str = "en"
+    scale: float = 1.0
 
     @property
     def width(self) -> float:
         """Width of the text [points]."""
-        return self.size[0] - 2 * MARGIN
+        return (self.size[0] - 2 * MARGIN) * self.scale
 
     @property
     def shown(self) -> NDArray[np.float64] | None:
@@ -91,7 +94,7 @@ class Sheet:
     @property
     def height(self) -> float:
         """Height of the text [points]."""
-        return self.size[1] - self.top - BOTTOM
+        return (self.size[1] - self.top - BOTTOM) * self.scale
 
     def say(self, key: str, **values: str) -> str:
         """Return a phrase in the language of the report."""
@@ -108,23 +111,41 @@ class Sheet:
 
 @cache
 def style(name: str) -> Any:
-    """Return a paragraph style: ``text``, ``small``, ``faint``, ``head``, ``title``, ``status``,
-    ``box``, ``alert``, ``bold`` or ``number``.
-    """  # noqa: D205 - the names are the summary
+    """Return a paragraph style by its name in this function."""
     register_fonts()
-    plain: dict[str, Any] = {"fontName": SANS, "fontSize": 8.5, "leading": 11.0, "textColor": INK}
+    plain: dict[str, Any] = {"fontName": SANS, "fontSize": 9.0, "leading": 11.2, "textColor": INK}
     special: dict[str, dict[str, Any]] = {
         "text": {},
         "bold": {"fontName": BOLD},
-        "small": {"fontSize": 7.0, "leading": 9.0},
-        "faint": {"fontSize": 7.0, "leading": 9.0, "textColor": FAINT},
+        "small": {"fontSize": 7.5, "leading": 9.2},
+        "note": {"fontSize": 8.2, "leading": 10.0, "leftIndent": 7.0, "firstLineIndent": -7.0},
+        "smallbold": {"fontName": BOLD, "fontSize": 7.5, "leading": 9.2},
+        "faint": {"fontSize": 7.5, "leading": 9.2, "textColor": FAINT},
         "number": {"fontSize": 7.5, "leading": 10.0, "alignment": TA_RIGHT},
         "head": {"fontName": BOLD, "fontSize": 9.5, "leading": 12.0, "spaceBefore": 7.0, "spaceAfter": 2.0},
-        "title": {"fontName": BOLD, "fontSize": 14.0, "leading": 17.0},
-        "status": {"fontName": BOLD, "fontSize": 10.0, "leading": 13.0, "alignment": TA_RIGHT},
+        "title": {"fontName": BOLD, "fontSize": 15.0, "leading": 18.0},
+        "status": {"fontName": BOLD, "fontSize": 12.0, "leading": 15.0, "alignment": TA_CENTER},
+        "reversed": {
+            "fontName": BOLD,
+            "fontSize": 12.0,
+            "leading": 15.0,
+            "alignment": TA_CENTER,
+            "textColor": white,
+        },
+        "conclusion": {"fontName": BOLD, "fontSize": 11.0, "leading": 14.0},
+        "value": {"fontName": BOLD, "fontSize": 22.0, "leading": 27.0},
+        "class": {"fontName": BOLD, "fontSize": 10.5, "leading": 13.0},
         "box": {"fontName": BOLD, "fontSize": 17.0, "leading": 21.0, "alignment": TA_CENTER},
         "boxtext": {"fontSize": 9.0, "leading": 12.0, "alignment": TA_CENTER},
+        "boxleft": {"fontSize": 8.0, "leading": 10.0},
         "alert": {"fontName": BOLD, "fontSize": 10.0, "leading": 13.0},
+        "override": {
+            "fontName": BOLD,
+            "fontSize": 9.0,
+            "leading": 11.2,
+            "leftIndent": 7.0,
+            "firstLineIndent": -7.0,
+        },
     }
     return ParagraphStyle(name, **{**plain, **special[name]})
 
@@ -182,8 +203,25 @@ def height_of(parts: list[Any], width: float) -> float:
     return total
 
 
-def on_one_page(parts: list[Any], width: float, height: float) -> list[Any]:
-    """Return parts that fit one page: as they are, or scaled down if a header is absurdly long."""
-    if height_of(parts, width) <= height:
-        return parts
-    return [KeepInFrame(width, height - 1.0, parts, mode="shrink", hAlign="LEFT")]
+class Smaller(Flowable):  # type: ignore[misc]  # reportlab has no types
+    """A page that was laid out on a larger sheet, drawn at the size of the real one.
+
+    Attributes
+    ----------
+    width, height : float
+        Size on the page [points].
+    """
+
+    def __init__(self, parts: list[Any], sheet: Sheet) -> None:
+        super().__init__()
+        self._parts, self._scale = parts, sheet.scale
+        self.width, self.height = sheet.width / sheet.scale, sheet.height / sheet.scale - 1.0
+
+    def draw(self) -> None:
+        """Draw with the lower left corner at the origin; what does not fit is shrunk once more."""
+        self.canv.scale(1.0 / self._scale, 1.0 / self._scale)
+        width, height = self.width * self._scale, self.height * self._scale
+        whole = self._parts
+        if height_of(whole, width) > height:
+            whole = [KeepInFrame(width, height - 1.0, whole, mode="shrink", hAlign="LEFT")]
+        Frame(0.0, 0.0, width, height, 0, 0, 0, 0).addFromList(whole, self.canv)

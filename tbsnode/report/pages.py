@@ -2,99 +2,158 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from reportlab.platypus import PageBreak, Spacer
 
 from tbsnode.model import AnalysisStatus
-from tbsnode.reasons import Actor, Code, Finding, Severity
-from tbsnode.report import facts
+from tbsnode.reasons import Finding
+from tbsnode.report import decision_review, facts
+from tbsnode.report.decision_context import context
+from tbsnode.report.decision_findings import Detail, findings, to_check
+from tbsnode.report.decision_frame import GAP, heading, limits, pairs_table, signature
+from tbsnode.report.decision_words import conclusion
 from tbsnode.report.drawings import BAR_MM, SpinePicture
 from tbsnode.report.evidence import evidence
 from tbsnode.report.figures import window
-from tbsnode.report.layout import (
-    FAINT,
-    MARK,
-    RULE,
-    SHADE,
-    Sheet,
-    boxed,
-    grid,
-    height_of,
-    is_simplified,
-    on_one_page,
-    paragraph,
-    statement,
-)
+from tbsnode.report.layout import Sheet, Smaller, boxed, grid, height_of, paragraph, statement
 from tbsnode.report.result_box import research_box, result_box
 
-GAP = 6.0
-PICTURE_SHARE = 0.48  # of the width of the text
-REFUSAL_PICTURE = 300.0  # points; a refusal needs no large picture
-LEAST_PICTURE = 70.0  # points; a smaller picture shows nothing
+PICTURE_SHARE = 0.46  # of the width of the text
 SLACK = 4.0  # points, so that rounding never starts a new page
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Density:
+    """How much is packed onto a page.
+
+    Attributes
+    ----------
+    style : str
+        Of the words of the header, beside the picture, and of the interpretation.
+    picture : float
+        Least height of the picture [points].
+    detail : Detail
+        How much is said of findings.
+    """
+
+    style: str
+    picture: float
+    detail: Detail
+
+
+DENSITIES = (
+    Density(style="text", picture=190.0, detail=Detail.REMEDIES),
+    Density(style="text", picture=150.0, detail=Detail.REMEDIES),
+    Density(style="small", picture=140.0, detail=Detail.REMEDIES),
+    Density(style="small", picture=120.0, detail=Detail.SENTENCES),
+    Density(style="small", picture=90.0, detail=Detail.CODES),
+)
+SCALES = (1.08, 1.16, 1.25, 1.35, 1.5, 1.75, 2.0)  # of the sheet that a full page is laid out on
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Fixed:
+    """The parts of a page that stand however full it is.
+
+    Attributes
+    ----------
+    head : str
+        Phrase above the findings.
+    found : list of Finding
+        Those of this page.
+    above, below : list of flowables
+        Between the header and the findings, between them and the picture.
+    foot : list of flowables
+        At the end of the page.
+    """
+
+    head: str
+    found: list[Finding]
+    above: list[Any]
+    below: list[Any]
+    foot: list[Any]
 
 
 def story(sheet: Sheet) -> list[Any]:
     """Return the flowables of the whole document."""
-    if sheet.report.analysis.status is AnalysisStatus.SCORED:
-        return [*decision_page(sheet), PageBreak(), *evidence(sheet)]
-    return refusal_page(sheet)
+    if sheet.report.analysis.status is not AnalysisStatus.SCORED:
+        return refusal_page(sheet)
+    moved = decision_review.changed_slope(sheet.report, language=sheet.language)
+    return [
+        *decision_page(sheet),
+        PageBreak(),
+        *([statement(moved, "faint")] if moved else []),
+        *evidence(sheet),
+    ]
 
 
 def decision_page(sheet: Sheet) -> list[Any]:
-    """Return page 1 of a result: who, what, what to check, the picture, the limits, the signature."""
-    provisional = [part for box in research_box(sheet) for part in (box, Spacer(1, GAP))]
-    upper = [*heading(sheet), *provisional, result_box(sheet), Spacer(1, GAP)]
-    lower = [Spacer(1, GAP), limits(sheet), Spacer(1, GAP), signature(sheet)]
-    room = sheet.height - height_of([*upper, *lower], sheet.width) - SLACK
-    parts = [*upper, *middle(sheet, "head_review", _to_check(sheet), room), *lower]
-    return on_one_page(parts, sheet.width, sheet.height)
+    """Return page 1 of a result."""
+    return packed(sheet, _decision)
+
+
+def _decision(sheet: Sheet) -> Fixed:
+    boxes = [part for each in research_box(sheet) for part in (each, Spacer(1, GAP))]
+    said = statement(conclusion(sheet.report, language=sheet.language), "conclusion")
+    return Fixed(
+        head="head_review",
+        found=to_check(sheet),
+        above=[said, Spacer(1, 3)],
+        below=[Spacer(1, GAP), *boxes, result_box(sheet), Spacer(1, GAP)],
+        foot=[limits(sheet), Spacer(1, GAP), signature(sheet)],
+    )
 
 
 def refusal_page(sheet: Sheet) -> list[Any]:
-    """Return the one page that says why there is no number, and what to do."""
+    """Return the one page that says why there is no number, and what is known all the same."""
+    return packed(sheet, _refusal)
+
+
+def _refusal(sheet: Sheet) -> Fixed:
     reason = sheet.report.analysis.reason
-    findings = [f for f in facts.all_findings(sheet.report) if f != reason]
-    upper = [*heading(sheet), refusal_box(sheet), Spacer(1, GAP)]
-    lower = [
-        Spacer(1, GAP),
-        paragraph(sheet.say("head_provenance"), "head"),
-        pairs_table(facts.provenance_pairs(sheet.report, sheet.language), sheet.width, "small"),
-        Spacer(1, GAP),
-        limits(sheet),
-    ]
-    room = sheet.height - height_of([*upper, *lower], sheet.width) - SLACK
-    if room < LEAST_PICTURE or (sheet.shown is None and not findings):
-        parts = [*upper, *_rest(sheet, findings), *lower]
-    else:
-        parts = [*upper, *middle(sheet, "head_also", findings, min(room, REFUSAL_PICTURE)), *lower]
-    return on_one_page(parts, sheet.width, sheet.height)
+    pairs = facts.provenance_pairs(sheet.report, sheet.language)
+    origin = [paragraph(sheet.say("head_provenance"), "head"), pairs_table(pairs, sheet.width, "small")]
+    return Fixed(
+        head="head_also",
+        found=[finding for finding in facts.all_findings(sheet.report) if finding != reason],
+        above=[refusal_box(sheet), Spacer(1, GAP)],
+        below=[Spacer(1, GAP)],
+        foot=[*origin, Spacer(1, GAP), limits(sheet), Spacer(1, GAP), signature(sheet)],
+    )
 
 
-def heading(sheet: Sheet) -> list[Any]:
-    """Return alerts, title, status, patient, study and scanner."""
-    parts: list[Any] = []
-    for finding in facts.alerts(sheet.report):
-        parts += [boxed([statement(sheet.sentence(finding), "alert")], sheet.width, line=2.0), Spacer(1, GAP)]
-    title = [[paragraph(sheet.say("title"), "title"), paragraph(sheet.say("preliminary"), "status")]]
-    parts.append(grid(title, [sheet.width * 0.5, sheet.width * 0.5]))
-    left = facts.patient_pairs(sheet.report, sheet.language)
-    right = facts.study_pairs(sheet.report, sheet.language)
-    half = sheet.width / 2
-    columns = [[pairs_table(left, half - 6), pairs_table(right, half - 6)]]
-    rules = [("LINEABOVE", (0, 0), (-1, 0), 0.7, RULE), ("LINEBELOW", (0, -1), (-1, -1), 0.7, RULE)]
-    parts.append(grid(columns, [half, half], rules, padding=3.0))
-    if any(is_simplified(value) for _, value in left + right):
-        parts.append(paragraph(sheet.say("replaced_characters", mark=MARK), "faint"))
-    return [*parts, Spacer(1, GAP)]
+def packed(sheet: Sheet, parts_of: Callable[[Sheet], Fixed]) -> list[Any]:
+    """Return one page, as loosely as everything fits; drawn smaller where it never does."""
+    fixed = parts_of(sheet)
+    for density in DENSITIES:
+        fits, parts = _at(sheet, fixed, density)
+        if fits:
+            return parts
+    for scale in SCALES:
+        larger = replace(sheet, scale=scale)
+        fits, parts = _at(larger, parts_of(larger), DENSITIES[-1])
+        if fits:
+            break
+    return [Smaller(parts, larger)]
 
 
-def pairs_table(pairs: list[facts.Pair], width: float, name: str = "text") -> Any:
-    """Return labels and values below each other; long values wrap."""
-    label = min(100.0, width * 0.3)
-    rows = [[paragraph(key, "faint"), paragraph(value, name)] for key, value in pairs]
-    return grid(rows, [label, width - label])
+def _at(sheet: Sheet, fixed: Fixed, density: Density) -> tuple[bool, list[Any]]:
+    """Return the page at a density, and whether it fits."""
+    above = [*heading(sheet, density.style), *fixed.above]
+    read = interpretation(sheet, density.style)
+    known = context(sheet, _right(sheet) - 6, density.style)
+    least = max(height_of(known, _right(sheet) - 6) + 8, density.picture if _shows(sheet) else 0.0)
+    standing = height_of([*above, *fixed.below, *read, *fixed.foot], sheet.width) + SLACK + GAP
+    room = sheet.height - standing - least
+    checked = findings(sheet, fixed.head, fixed.found, density.detail, room)
+    spare = room - height_of(checked, sheet.width)
+    middle = _middle(sheet, known, least + max(0.0, spare))
+    spare += least - height_of(middle, sheet.width)
+    parts = [*above, *checked, *fixed.below, *middle, *read, Spacer(1, GAP + max(0.0, spare)), *fixed.foot]
+    return spare >= 0.0, parts
 
 
 def refusal_box(sheet: Sheet) -> Any:
@@ -102,7 +161,7 @@ def refusal_box(sheet: Sheet) -> Any:
     reason = sheet.report.analysis.reason
     parts = [paragraph(sheet.say("not_reported"), "box")]
     if reason is None:
-        parts.append(statement(sheet.say("conclusion_no_reason"), "boxtext"))
+        parts.append(statement(conclusion(sheet.report, language=sheet.language), "boxtext"))
     else:
         parts += [
             statement(sheet.sentence(reason), "boxtext"),
@@ -112,16 +171,31 @@ def refusal_box(sheet: Sheet) -> Any:
     return boxed(parts, sheet.width, line=1.5)
 
 
-def middle(sheet: Sheet, head: str, findings: list[Finding], room: float) -> list[Any]:
-    """Return the picture on the left and findings on the right, together as high as `room`."""
-    left = sheet.width * PICTURE_SHARE if sheet.shown is not None else 0.0
-    right = sheet.width - left
-    notes = _notes(sheet, head, findings, (right - 12, room - 10))
-    if sheet.shown is None:
-        table = grid([[notes]], [right], padding=3.0)
-    else:
-        table = grid([[_picture(sheet, (left - 12, room - 10)), notes]], [left, right], padding=3.0)
-    return [table, Spacer(1, max(0.0, room - height_of([table], sheet.width)))]
+def interpretation(sheet: Sheet, style: str) -> list[Any]:
+    """Return the paragraph that interprets the result; nothing while there is none."""
+    words = sheet.report.interpretation.strip()
+    if not words:
+        return []
+    return [paragraph(sheet.say("head_interpretation"), "bold"), statement(words, style)]
+
+
+def _shows(sheet: Sheet) -> bool:
+    return sheet.shown is not None
+
+
+def _right(sheet: Sheet) -> float:
+    """Return the width of what stands beside the picture [points]."""
+    return sheet.width * (1.0 - PICTURE_SHARE if _shows(sheet) else 1.0)
+
+
+def _middle(sheet: Sheet, known: list[Any], room: float) -> list[Any]:
+    """Return the picture, as large as the room allows, and what is known beside it."""
+    right = _right(sheet)
+    if not _shows(sheet):
+        return [grid([[known]], [right], padding=3.0)]
+    left = sheet.width - right
+    cells = [_picture(sheet, (left - 12, room - 8)), known]
+    return [grid([cells], [left, right], padding=3.0)]
 
 
 def _picture(sheet: Sheet, box: tuple[float, float]) -> list[Any]:
@@ -134,76 +208,7 @@ def _picture(sheet: Sheet, box: tuple[float, float]) -> list[Any]:
         words = sheet.say("picture_caption", bar=f"{BAR_MM:g}")
     caption = statement(words, "faint")
     height = box[1] - height_of([caption], box[0]) - SLACK
-    if sheet.shown is None or height < LEAST_PICTURE / 2:
-        return []
+    assert sheet.shown is not None
     gray = window(sheet.shown)
     picture = SpinePicture(gray, analysis.vertebrae, analysis.pixel_spacing_mm, (box[0], height))
     return [picture, Spacer(1, 2), caption]
-
-
-def _notes(sheet: Sheet, head: str, findings: list[Finding], box: tuple[float, float]) -> list[Any]:
-    """Return as many findings as fit in full; the others are named."""
-    scored = sheet.report.analysis.status is AnalysisStatus.SCORED
-    if not findings:
-        empty = [paragraph(sheet.say(head), "bold"), statement(sheet.say("nothing_to_check"))]
-        return empty if scored else []
-    parts = [paragraph(sheet.say(head), "bold")]
-    for index, finding in enumerate(findings):
-        rest = _rest(sheet, findings[index + 1 :])
-        entry = _note(sheet, finding)
-        if height_of([*parts, *entry, *rest], box[0]) > box[1]:
-            return [*parts, *_rest(sheet, findings[index:])]
-        parts += entry
-    return parts
-
-
-def _note(sheet: Sheet, finding: Finding) -> list[Any]:
-    return [
-        Spacer(1, 3),
-        statement(sheet.sentence(finding)),
-        statement(f"{sheet.remedy(finding)} [{finding.code.value}]", "faint"),
-    ]
-
-
-def _rest(sheet: Sheet, findings: list[Finding]) -> list[Any]:
-    if not findings:
-        return []
-    codes = ", ".join(_coded(f) for f in findings)
-    scored = sheet.report.analysis.status is AnalysisStatus.SCORED
-    key = "more_findings" if scored else "more_findings_refused"
-    return [Spacer(1, 3), statement(sheet.say(key, codes=codes), "faint")]
-
-
-def _coded(finding: Finding) -> str:
-    return f"{finding.code.value} {finding.vertebra}" if finding.vertebra else finding.code.value
-
-
-def _to_check(sheet: Sheet) -> list[Finding]:
-    """Return what somebody has to act on, unless the box or the alert on the same page says it."""
-    said = {(f.code, f.vertebra) for f in facts.alerts(sheet.report)}
-    if sheet.report.analysis.tbs is None:
-        said.add((Code.SCANNER_UNCALIBRATED, None))
-    for vertebra in sheet.report.analysis.vertebrae:
-        if vertebra.excluded:  # its own reason says more
-            said.add((Code.LEVEL_EXCLUDED, vertebra.label))
-    found = facts.all_findings(sheet.report)
-    acting = [f for f in found if f.actor is not Actor.NOBODY and f.severity is not Severity.INFO]
-    return [f for f in acting if (f.code, f.vertebra) not in said]
-
-
-def limits(sheet: Sheet) -> Any:
-    """Return what the software is not, and what its numbers may not be used for."""
-    parts = [statement(sheet.say("limits"))]
-    if sheet.report.analysis.status is AnalysisStatus.SCORED:
-        parts.append(statement(sheet.say("limits_compare")))
-    return boxed(parts, sheet.width, line=0.5, fill=SHADE)
-
-
-def signature(sheet: Sheet) -> Any:
-    """Return the lines on which a physician signs."""
-    labels = ("signature_name", "signature", "signature_date")
-    shares = (0.42, 0.36, 0.22)
-    cells = [paragraph(sheet.say(key), "faint") for key in labels]
-    lines = [("LINEABOVE", (i, 1), (i, 1), 0.7, FAINT) for i in range(3)]
-    rows = [[Spacer(1, 18)] * 3, cells]
-    return grid(rows, [sheet.width * share for share in shares], lines)

@@ -17,7 +17,8 @@ from reportlab.platypus import BaseDocTemplate, Frame, PageTemplate
 
 from tbsnode import text
 from tbsnode.model import Report
-from tbsnode.report import facts
+from tbsnode.report import decision_review, facts
+from tbsnode.report.decision_words import conclusion
 from tbsnode.report.layout import (
     BANNER,
     BOLD,
@@ -36,8 +37,6 @@ from tbsnode.report.lettering import draw_line
 from tbsnode.report.pages import story
 
 __all__ = ["conclusion", "render"]
-
-conclusion = facts.conclusion
 
 
 def render(report: Report, pixels: NDArray[np.float64] | None, page_size: str = "A4") -> bytes:
@@ -78,7 +77,7 @@ def _document(buffer: io.BytesIO, sheet: Sheet) -> Any:
         pagesize=sheet.size,
         invariant=1,
         pageCompression=1,
-        title=sheet.say("title"),
+        title=decision_review.title(sheet.report, language=sheet.language),
         subject=sheet.say("limits"),
         author=f"tbsnode {sheet.report.provenance.version}",
         creator=f"tbsnode {sheet.report.provenance.version}",
@@ -150,7 +149,7 @@ def _draw_identity(canvas: Any, sheet: Sheet) -> None:
     name, identifier, birth_date = facts.patient_pairs(sheet.report, sheet.language)[:3]
     canvas.setFillColor(INK)
     canvas.setFont(SANS, 8)
-    status = sheet.say("preliminary")
+    status = decision_review.status(sheet.report, language=sheet.language)
     room = sheet.width - canvas.stringWidth(status, BOLD, 8) - 12
     shares = ((name, 0.5), (identifier, 0.3), (birth_date, 0.15))
     values = [shortened(value, SANS, 8, room * share) for (_, value), share in shares]

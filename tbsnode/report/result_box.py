@@ -7,17 +7,51 @@ from typing import Any
 from tbsnode import text
 from tbsnode.model import Provisional
 from tbsnode.report import facts
-from tbsnode.report.layout import Sheet, boxed, paragraph, statement
+from tbsnode.report.decision_known import may_be_colored
+from tbsnode.report.decision_words import levels
+from tbsnode.report.layout import Sheet, boxed, grid, paragraph, statement
+from tbsnode.report.texture_scale import NAMES, TextureScale
+from tbsnode.tbs.reference import threshold_set
+
+SCALE_SHARE = 0.38  # of the width of the box
+PADDING = 7.0
+CUT_OFFS = ("A", "B")
 
 
 def result_box(sheet: Sheet) -> Any:
-    """Return the large box: the calibrated value, or that there is none and how to get it."""
+    """Return the large box: the calibrated value on its scale, or that there is none and how to get it."""
     analysis = sheet.report.analysis
-    parts = _value(sheet) if analysis.tbs is not None else _absence(sheet)
-    if analysis.site_percentile is not None and analysis.site_z is not None:
-        percentile, z = f"{analysis.site_percentile:.0f}", f"{analysis.site_z:+.1f}"
-        parts.append(statement(sheet.say("site_percentile", percentile=percentile, z=z), "boxtext"))
-    return boxed(parts, sheet.width, line=1.5)
+    if analysis.tbs is None:
+        return boxed([*_absence(sheet), *_percentile(sheet, "boxtext")], sheet.width, line=1.5)
+    words = [*_value(sheet), *_percentile(sheet, "boxleft")]
+    inner = sheet.width - 2 * PADDING
+    drawn = _scale(sheet, inner * SCALE_SHARE)
+    if drawn is None:
+        return boxed(words, sheet.width, line=1.5)
+    left = inner * (1.0 - SCALE_SHARE)
+    cells = grid([[words, drawn]], [left, inner * SCALE_SHARE], [("VALIGN", (1, 0), (1, 0), "MIDDLE")])
+    return boxed([cells], sheet.width, line=1.5)
+
+
+def _scale(sheet: Sheet, width: float) -> Any:
+    """Return the value on its scale; None where no class may be given."""
+    analysis = sheet.report.analysis
+    name = analysis.threshold_set.partition(":")[0]
+    known = analysis.category is not None or analysis.borderline
+    if analysis.tbs is None or analysis.tbs_see is None or not known or name not in CUT_OFFS:
+        return None
+    names = tuple(sheet.say(f"scale_{each}") for each in NAMES)
+    colored = may_be_colored(sheet.report)
+    value = (analysis.tbs, analysis.tbs_see)
+    return TextureScale(value, threshold_set(name), names, width - 6.0, colored=colored)
+
+
+def _percentile(sheet: Sheet, name: str) -> list[Any]:
+    analysis = sheet.report.analysis
+    if analysis.site_percentile is None or analysis.site_z is None:
+        return []
+    percentile, z = f"{analysis.site_percentile:.0f}", f"{analysis.site_z:+.1f}"
+    return [statement(sheet.say("site_percentile", percentile=percentile, z=z), name)]
 
 
 def research_box(sheet: Sheet) -> list[Any]:
@@ -56,11 +90,8 @@ def provisional(made: Provisional, *, language: str = "en") -> str:
 def _absence(sheet: Sheet) -> list[Any]:
     withheld = facts.withholding(sheet.report)
     key = f"tbs_unavailable_{withheld.code.value}" if withheld else "tbs_unavailable"
-    parts = [paragraph(sheet.say(key), "box")]
-    if withheld is not None:
-        return [*parts, statement(sheet.sentence(withheld), "boxtext")]
-    conclusion = facts.conclusion(sheet.report, language=sheet.language)
-    return [*parts, statement(conclusion, "boxtext"), statement(sheet.say("tbs_how_to_get_it"), "boxtext")]
+    why = sheet.sentence(withheld) if withheld else sheet.say("tbs_how_to_get_it")
+    return [paragraph(sheet.say(key), "box"), statement(why, "boxtext")]
 
 
 def _value(sheet: Sheet) -> list[Any]:
@@ -71,14 +102,17 @@ def _value(sheet: Sheet) -> list[Any]:
         headline = sheet.say("tbs_value", tbs=tbs)
     else:
         headline = sheet.say("tbs_value_see", tbs=tbs, see=f"{analysis.tbs_see:.3f}")
-    parts = [
-        paragraph(headline, "box"),
-        statement(facts.conclusion(sheet.report, language=sheet.language), "boxtext"),
-        statement(_category(sheet), "boxtext"),
-    ]
+    parts = [paragraph(headline, "value"), statement(_category(sheet), "class")]
+    details: list[str] = []
+    if analysis.category is not None or analysis.borderline:
+        details = [sheet.say("class_is_not_risk"), sheet.say("class_cut_offs", set=analysis.threshold_set)]
     if analysis.z_score is not None:
         z = f"{analysis.z_score:+.1f}"
-        parts.append(statement(sheet.say("tbs_z_score", z=z, reference=analysis.reference), "boxtext"))
+        details.append(sheet.say("tbs_z_score", z=z, reference=analysis.reference))
+    calibration = analysis.calibration or sheet.say("not_stated")
+    named = levels(analysis.included, language=sheet.language)
+    details.append(sheet.say("tbs_calibration", calibration=calibration, levels=named))
+    parts.append(statement(" ".join(details), "boxleft"))
     if sheet.report.simulated:
         parts.append(paragraph(sheet.say("tbs_simulated"), "alert"))
     return parts
@@ -90,11 +124,11 @@ def _category(sheet: Sheet) -> str:
     if analysis.borderline:
         separator = f" {sheet.say('or')} "
         classes = separator.join(class_name(name, language=sheet.language) for name in analysis.borderline)
-        return sheet.say("tbs_borderline", classes=classes, set=analysis.threshold_set)
+        return sheet.say("tbs_borderline", classes=classes)
     if analysis.category is None:
         return sheet.say("tbs_no_category")
     category = class_name(analysis.category, language=sheet.language)
-    return sheet.say("tbs_category", category=category, set=analysis.threshold_set)
+    return sheet.say("tbs_category", category=category)
 
 
 def class_name(category: str, *, language: str = "en") -> str:

@@ -34,8 +34,8 @@ PHRASES: dict[str, str] = {
     "site_percentile": "Percentile {percentile} of the texture score among this site's own adults (Z {z}). "
     "It compares the texture score only; it is not TBS.",
     "tbs_calibration": "Calibration {calibration}. Levels: {levels}.",
-    "tbs_category": "Texture class: {category} (cut-offs {set}).",
-    "tbs_borderline": "Texture class borderline: {classes} (cut-offs {set}).",
+    "tbs_category": "Texture class: {category}",
+    "tbs_borderline": "Texture class borderline: {classes}",
     "tbs_no_category": "No texture class is given: see the findings.",
     "tbs_z_score": "Z-score {z} ({reference}). It does not change the class.",
     "research_banner": "PROVISIONAL, FOR RESEARCH ONLY",

@@ -86,7 +86,8 @@ def test_the_guard_above_would_see_a_value(make_report, make_analysis, make_pict
     assert TBS_VALUE.search(first)
     assert CATEGORY.search(first)
     assert "TBS 1.234 +- 0.045" in first
-    assert "partially degraded microarchitecture (cut-offs B: 1.230 / 1.310)" in " ".join(first.split())
+    assert "Texture class: partially degraded microarchitecture" in first
+    assert "Cut-offs B: 1.230 / 1.310." in first
     assert "CAL-7" in first
     assert "not the patient's overall fracture risk" in first
 
@@ -338,7 +339,7 @@ def test_the_picture_has_the_proportions_of_the_patient(make_report, make_analys
 
 def test_metadata_are_those_of_the_report(uncalibrated):
     reader = pypdf.PdfReader(io.BytesIO(render(uncalibrated, None)))
-    assert reader.metadata.title == "Trabecular texture report"
+    assert reader.metadata.title == "Trabecular texture report - PRELIMINARY"
     assert reader.metadata.author == "tbsnode 0.1.0"
     assert reader.metadata.creation_date == uncalibrated.provenance.content_at
     assert reader.trailer["/Root"]["/Lang"] == "en"
@@ -375,16 +376,13 @@ def test_another_page_size_is_refused(uncalibrated):
 
 def test_the_conclusion_is_one_sentence(make_report, make_analysis, refusal, uncalibrated):
     assert conclusion(uncalibrated) == (
-        "The texture of L1, L2, L3 and L4 was measured, and no TBS is given "
-        "because the scanner is not calibrated."
+        "The texture of L1-L4 was measured; no TBS: the scanner is not calibrated."
     )
     suspended = make_report(make_analysis(findings=(Finding(Code.CALIBRATION_SUSPENDED),)))
-    assert conclusion(suspended) == (
-        "The texture of L1, L2, L3 and L4 was measured, and no TBS is given (CALIBRATION_SUSPENDED)."
-    )
+    assert conclusion(suspended) == "The texture of L1-L4 was measured; no TBS (CALIBRATION_SUSPENDED)."
     assert conclusion(refusal) == "No texture score is given (NO_PIXEL_SPACING)."
-    calibrated = make_report(make_analysis(tbs=1.2, calibration="CAL-7"))
-    assert conclusion(calibrated) == "TBS is 1.200 from L1, L2, L3 and L4 (calibration CAL-7)."
+    without_class = make_report(make_analysis(tbs=1.2, calibration="CAL-7"))
+    assert conclusion(without_class) == "TBS 1.200 from L1-L4, without a texture class."
 
 
 def test_area_average_by_hand():
