@@ -6,47 +6,31 @@ reported, the others are stored and named.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
-from tbsnode.dicom import image as dicom_image
-from tbsnode.dicom import results_report
-from tbsnode.errors import CorrectionError, InstanceError
+from tbsnode.errors import CorrectionError
 from tbsnode.model import (
-    Analysis,
     AnalysisStatus,
-    Claim,
     Corrections,
-    DensitometryImage,
-    InputClass,
     StudyState,
 )
 from tbsnode.pipeline import clinical, context
-from tbsnode.pipeline.analyze import AnalysisSettings, analyze_image
+from tbsnode.pipeline.analyze import AnalysisSettings
 from tbsnode.pipeline.interpret import Interpreting
+from tbsnode.pipeline.spines import Spine, analyze_pictures, choose
+from tbsnode.pipeline.study_dates import study_age_days
 from tbsnode.reasons import Code, Finding
 from tbsnode.store import calibrations, reviews
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from tbsnode.model import ScannerResults
     from tbsnode.pipeline.site import Policy, Site
     from tbsnode.store.records import InstanceRow, StudyRow
 
-
-_BETTER = (InputClass.DISPLAY, InputClass.IMAGE, InputClass.RAW)  # a copy does not replace what it shows
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Spine:
-    """One analyzed candidate of a study."""
-
-    instance: InstanceRow
-    image: DensitometryImage
-    analysis: Analysis
+__all__ = ["Selection", "Spine", "assemble", "settings_of"]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -116,17 +100,17 @@ def assemble(
     standing = tried or _standing(site, study)
     settings = _settings(site, study, current, standing)
     try:
-        spines = _analyze(site, settings, current)
+        spines = analyze_pictures(site, settings, current)
     except CorrectionError:
         if tried is not None:
             raise
         settings = replace(settings, corrections=Corrections(), corrected_image="")
-        spines = _analyze(site, settings, current)
+        spines = analyze_pictures(site, settings, current)
     answers = [s for s in spines if s.analysis.status is not AnalysisStatus.NOT_APPLICABLE]
     if not answers:
         reason = Finding(Code.NOT_AP_SPINE if any(r.identity.is_image for r in current) else Code.NO_IMAGE)
         return Selection(state=StudyState.NOT_APPLICABLE, reason=reason)
-    reported, others = _choose(answers, standing.image_uid)
+    reported, others = choose(answers, standing.image_uid)
     reported = _in_context(site, study, current, reported, settings)
     fetched = all(row.fetched for row in current)  # nothing of it came from a scanner
     withheld = Finding(Code.FETCHED_PRIOR) if fetched else _withheld(site.policy, study, reported)
@@ -206,89 +190,6 @@ def _in_context(
     return Spine(instance=reported.instance, image=reported.image, analysis=made)
 
 
-def _analyze(site: Site, settings: AnalysisSettings, current: Sequence[InstanceRow]) -> list[Spine]:
-    """Analyze each distinct picture of the study once; scanners send copies under other UIDs."""
-    # what one instance of the examination states, a report or a page, holds for its other pictures
-    reported = _reported(site, current)
-    pictures = _pictures(site, settings, current, reported)
-    stated = next((image.results for _, image in pictures if image.results is not None), reported)
-    return [
-        Spine(instance=row, image=image, analysis=analyze_image(image, settings, stated))
-        for row, image in pictures
-    ]
-
-
-def _reported(site: Site, current: Sequence[InstanceRow]) -> ScannerResults | None:
-    """Return the scanner's results of the first structured report that has some of the spine."""
-    for row in current:
-        if row.identity.is_image or row.identity.made_by_tbsnode:
-            continue
-        try:
-            results = results_report.read_results(site.archive.path(row.path))
-        except InstanceError:
-            continue
-        if results is not None and any(each.site.startswith("L") for each in results.sites):
-            return results
-    return None
-
-
-def _pictures(
-    site: Site,
-    settings: AnalysisSettings,
-    current: Sequence[InstanceRow],
-    reported: ScannerResults | None,
-) -> list[tuple[InstanceRow, DensitometryImage]]:
-    """Read each distinct picture that may be a spine."""
-    seen: set[str] = set()
-    pictures = []
-    for row in current:
-        if not row.identity.is_image or row.identity.claim is Claim.OTHER:
-            continue
-        try:
-            images = dicom_image.read_images(
-                site.archive.path(row.path), hints=settings.hints_for(row.identity), results=reported
-            )
-        except InstanceError:
-            continue  # not an image after all; intake kept it as received
-        for image in images:
-            if image.image_sha256 not in seen:
-                seen.add(image.image_sha256)
-                pictures.append((row, image))
-    return pictures
-
-
-def _choose(answers: Sequence[Spine], chosen: str = "") -> tuple[Spine, tuple[Spine, ...]]:
-    """Report the reviewer's choice, else the latest acquisition that scores; name the others."""
-    picked = [s for s in answers if s.instance.sop_instance_uid == chosen]
-    among = picked or list(answers)
-    pool = [s for s in among if s.analysis.status is AnalysisStatus.SCORED] or among
-    reported = max(pool, key=_order)
-    others = tuple(s for s in answers if s is not reported)
-    also = [s.instance.sop_instance_uid for s in others if s.analysis.status is AnalysisStatus.SCORED]
-    if also:
-        finding = Finding(Code.MULTIPLE_SPINES, values=(("others", ", ".join(also)),))
-        analysis = replace(reported.analysis, findings=(*reported.analysis.findings, finding))
-        reported = Spine(instance=reported.instance, image=reported.image, analysis=analysis)
-    return reported, others
-
-
-def _order(spine: Spine) -> tuple[str, int, int, int, int, str]:
-    """Order acquisitions, of one the better pixels; the UID breaks ties, so that a rerun chooses the same."""
-    identity, input_class = spine.instance.identity, spine.image.input_class
-    return (
-        identity.acquisition_date_time,
-        _BETTER.index(input_class) if input_class in _BETTER else -1,
-        _number(identity.series_number),
-        _number(identity.instance_number),
-        spine.image.frame,
-        identity.sop_instance_uid,
-    )
-
-
-def _number(text: str) -> int:
-    return int(text) if re.fullmatch(r"-?\d{1,9}", text) else 0
-
-
 def _withheld(policy: Policy, study: StudyRow, reported: Spine) -> Finding | None:
     """Say why a result is kept and not published, if so."""
     if policy.is_phantom(reported.instance.identity.demographics.patient_id):
@@ -299,14 +200,3 @@ def _withheld(policy: Policy, study: StudyRow, reported: Spine) -> Finding | Non
     if reported.analysis.status is not AnalysisStatus.SCORED and not policy.report_refusals:
         return reported.analysis.reason
     return None
-
-
-def study_age_days(study_date: str, now: float) -> int | None:
-    """Return a study's age in days at `now`, None where its date is absent or no date."""
-    if not re.fullmatch(r"\d{8}", study_date):
-        return None
-    try:
-        taken = date(int(study_date[:4]), int(study_date[4:6]), int(study_date[6:]))
-    except ValueError:
-        return None
-    return (datetime.fromtimestamp(now, UTC).date() - taken).days

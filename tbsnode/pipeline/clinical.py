@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from tbsnode.errors import FileMistake, InvalidClinicalFile
+from tbsnode.pipeline.study_dates import study_age_days
 from tbsnode.store import audit, clinical, readiness
 
 if TYPE_CHECKING:
@@ -152,8 +153,6 @@ def _change(tx: Transaction, subject: clinical.Subject, declared: Declaration) -
 
 def _affected(tx: Transaction, site: Site, subject: clinical.Subject) -> list[StudyRow]:
     """Return the studies whose result may change; one too old to be published keeps the one it has."""
-    from tbsnode.pipeline.assemble import study_age_days
-
     found = []
     for row in clinical.finished_studies(tx, subject):
         age = study_age_days(row.study_date, tx.now)

@@ -19,6 +19,7 @@ from tbsnode.errors import AssociationRejected, PeerError
 from tbsnode.model import Claim, Demographics
 from tbsnode.net import query
 from tbsnode.pipeline import same_patient
+from tbsnode.pipeline.study_dates import is_earlier
 from tbsnode.store import priors as store
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ class _Search:
         found = archive.studies(ours.demographics.patient_id)
         for study in sorted(found, key=lambda each: (each.study_date, each.study_time), reverse=True):
             here = study.study_instance_uid == ours.study_instance_uid
-            if here or not same_patient.is_earlier((study.study_date, study.study_time), now):
+            if here or not is_earlier((study.study_date, study.study_time), now):
                 continue
             if study.modalities and not set(study.modalities) & {*_PICTURES, "SR"}:
                 continue

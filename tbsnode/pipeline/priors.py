@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from tbsnode.model import FollowUp, ReviewState, StudyState
 from tbsnode.pipeline import fetch, remeasure, same_patient
 from tbsnode.pipeline.interpret import scanner_key
+from tbsnode.pipeline.study_dates import is_earlier, study_age_days
 from tbsnode.reasons import Code, Finding
 from tbsnode.store import calibrations, catalogue, reviews
 from tbsnode.store import priors as store
@@ -83,8 +84,6 @@ def follow_up(site: Site, study: StudyRow, analysis: Analysis, settings: Analysi
 
 def _asks(site: Site, study: StudyRow) -> bool:
     """Tell whether the PACS is asked: not for what came from there, nor for what is too old to report."""
-    from tbsnode.pipeline.assemble import study_age_days  # it imports what imports this
-
     if not site.policy.priors_from:
         return False
     age = study_age_days(study.study_date, study.content_at or 0.0)
@@ -116,7 +115,7 @@ def _earlier(tx: Transaction, study: StudyRow, who: Demographics) -> Iterator[_E
     now = study.study_date, study.study_time
     for kept in under:
         then = kept.study.study_date, kept.study.study_time
-        if kept.study.id in rejected or not _may_count(kept) or not same_patient.is_earlier(then, now):
+        if kept.study.id in rejected or not _may_count(kept) or not is_earlier(then, now):
             continue
         # by the header of each instance: the catalogue's patient says what the first one said
         stated = [row.identity.demographics for row in kept.current or kept.instances]

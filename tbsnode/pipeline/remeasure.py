@@ -13,6 +13,7 @@ from tbsnode.dicom import own_report, part10
 from tbsnode.errors import CorrectionError, InstanceError
 from tbsnode.model import AnalysisStatus, Corrections, InputClass, PriorExamination
 from tbsnode.pipeline.interpret import person_of, scanner_key
+from tbsnode.pipeline.spines import analyze_pictures, choose
 from tbsnode.store import results, reviews
 from tbsnode.tbs import calibration, calibration_choice
 
@@ -112,22 +113,20 @@ def _stored(site: Site, kept: KeptStudy, settings: AnalysisSettings) -> _Result 
 
 def _measured_now(site: Site, kept: KeptStudy, settings: AnalysisSettings) -> _Result | None:
     """Measure a study as if it were today's, with what its reviewer corrected; None without a score."""
-    from tbsnode.pipeline import assemble  # it imports what imports this
-
     with site.database.read() as tx:
         standing = reviews.standing(tx, kept.study.id)
     plain = replace(settings, clinical=None, corrections=Corrections(), corrected_image="")
     corrected = replace(plain, corrections=standing.corrections, corrected_image=standing.corrected_image)
     try:
-        spines = assemble._analyze(site, corrected, kept.current)
+        spines = analyze_pictures(site, corrected, kept.current)
     except CorrectionError:  # they no longer fit the picture
-        spines = assemble._analyze(site, plain, kept.current)
+        spines = analyze_pictures(site, plain, kept.current)
     except OSError:  # a file is no longer there
         return None
     answers = [each for each in spines if each.analysis.status is not AnalysisStatus.NOT_APPLICABLE]
     if not answers:
         return None
-    chosen, _ = assemble._choose(answers, standing.image_uid)
+    chosen, _ = choose(answers, standing.image_uid)
     then = chosen.analysis
     if then.score is None or then.input_class is None or then.pixel_spacing_mm is None:
         return None

@@ -1,4 +1,4 @@
-"""Whether two examinations under one Patient ID are of one patient, and which of them came first.
+"""Whether two examinations under one Patient ID are of one patient.
 
 A Patient ID alone proves nothing: sites reuse them, and two sites give the same one to different
 people. Issuer, birth date and sex must agree as well; whatever differs, or cannot be told, means no.
@@ -7,7 +7,6 @@ The name is never asked: it changes with a marriage and a spelling, and is share
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -54,37 +53,3 @@ def differences(
     if not ours.birth_date and BIRTH_DATE not in found:
         found.append(BIRTH_DATE)
     return tuple(found)
-
-
-def is_earlier(one: tuple[str, str], other: tuple[str, str]) -> bool:
-    """Tell whether a study was surely before another one.
-
-    Parameters
-    ----------
-    one, other : tuple of str
-        Study Date (DA) and Study Time (TM) as the headers state them.
-
-    Examples
-    --------
-    >>> is_earlier(("20240305", ""), ("20240306", ""))
-    True
-    >>> is_earlier(("20240305", "0915"), ("20240305", "101500.25"))
-    True
-    >>> is_earlier(("20240305", ""), ("20240305", "101500"))  # nobody knows
-    False
-    """
-    dates = one[0], other[0]
-    if not all(re.fullmatch(r"\d{8}", date) for date in dates):
-        return False
-    if dates[0] != dates[1]:
-        return dates[0] < dates[1]
-    times = [_time(each[1]) for each in (one, other)]
-    return bool(times[0] and times[1]) and times[0] < times[1]
-
-
-def _time(text: str) -> str:
-    """Return a time that sorts as text: six digits and the fraction; empty where it is none."""
-    whole, _, fraction = text.replace(":", "").strip().partition(".")
-    if not re.fullmatch(r"\d{2}(\d{2}){0,2}", whole):
-        return ""
-    return whole.ljust(6, "0") + "." + fraction
