@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
-from tbsnode.dicom import results_report
+from tbsnode.dicom import results_report, results_words
 
 ENHANCED = "1.2.840.10008.5.1.4.1.1.88.22"
 
@@ -128,7 +128,43 @@ def test_a_tree_without_end_ends(tmp_path: Path) -> None:
     assert results_report.read_results(report(tmp_path, deep)) is None
 
 
+@pytest.mark.parametrize("total", ["Total", "Total BMD"])
+def test_a_heading_says_what_a_bare_total_is_of(tmp_path: Path, total: str) -> None:
+    """A hip as some reports have it: the side above, short names below, sums of both sides beside it."""
+    hip = item(
+        "CONTAINER",
+        "Left Hip",
+        item("CONTAINER", "Neck", number("BMD", "0.71", "g/cm2"), number("T-score", "-1.2", "1")),
+        item("CONTAINER", "Upper Neck", number("BMD", "0.55", "g/cm2")),
+        item("CONTAINER", "Trochanter", number("BMD", "0.62", "g/cm2")),
+        item("CONTAINER", total, number("BMD", "0.86", "g/cm2"), number("Z-score", "0.1", "1")),
+    )
+    both = item("CONTAINER", "Dual Femur", item("CONTAINER", "Total Mean", number("BMD", "0.99", "g/cm2")))
+    forearm = item("CONTAINER", "Right Forearm", item("CONTAINER", "1/3", number("BMD", "0.60", "g/cm2")))
+    spine = item("CONTAINER", "AP Spine", item("CONTAINER", "Total", number("BMD", "0.9", "g/cm2")))
+    found = results_report.read_results(report(tmp_path, hip, both, forearm, spine))
+    assert found is not None
+    told = {(site.site, site.side): (site.bmd_g_cm2, site.t_score, site.z_score) for site in found.sites}
+    assert told == {
+        ("femoral_neck", "left"): (0.71, -1.2, None),
+        ("total_hip", "left"): (0.86, None, 0.1),
+        ("one_third_radius", "right"): (0.60, None, None),
+    }
+
+
+def test_the_reference_population_is_kept(tmp_path: Path) -> None:
+    stated = item("TEXT", "Reference Population", value="USA (NHANES III, white)  women")
+    found = results_report.read_results(report(tmp_path, stated, number("L2 T-score", "-1.0", "1")))
+    assert found is not None
+    assert found.reference == "USA (NHANES III, white) women"
+    assert found.series_instance_uid
+    assert found.sop_class_uid == ENHANCED
+
+
 @given(st.text(max_size=60))
 def test_no_words_break_it(words: str) -> None:
-    found = results_report._site(words.lower())
-    assert found == "" or found[0] == "L" or found in ("femoral_neck", "total_hip", "one_third_radius")
+    place = results_words.Place().named(words.lower())
+    assert place.site == "" or place.site[0] == "L" or place.site in SIDED
+
+
+SIDED = ("femoral_neck", "total_hip", "one_third_radius")
