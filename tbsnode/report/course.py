@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tbsnode import text
 from tbsnode.model import FollowUp, PriorExamination
-from tbsnode.reasons import Finding
+from tbsnode.reasons import Code
 from tbsnode.report import facts
 from tbsnode.report.fine_print import fine, fine_grid
 from tbsnode.report.layout import RULE, SHADE, Sheet, paragraph
@@ -16,9 +15,9 @@ SHARES = (0.16, 0.12, 0.18, 0.14, 0.4)
 
 
 def course(sheet: Sheet) -> list[Any]:
-    """Return earlier examinations and why some are left out; nothing where none was looked for."""
+    """Return the table of earlier examinations; nothing where there is none."""
     follow_up = sheet.report.analysis.follow_up
-    if follow_up is None or not (follow_up.priors or follow_up.findings):
+    if follow_up is None or not follow_up.priors:
         return []
     head = paragraph(sheet.say("head_course"), "head")
     notes = [fine(words) for words in _notes(sheet, follow_up)]
@@ -26,8 +25,6 @@ def course(sheet: Sheet) -> list[Any]:
 
 
 def _table(sheet: Sheet, follow_up: FollowUp) -> list[Any]:
-    if not follow_up.priors:
-        return []
     value = "course_slope" if sheet.report.analysis.tbs is None else "course_tbs"
     keys = ("course_date", value, "course_difference", "course_levels", "course_comparable")
     shown = follow_up.priors[-MOST_ROWS:]
@@ -93,32 +90,33 @@ def _comparable(sheet: Sheet, follow_up: FollowUp, prior: PriorExamination) -> s
 
 
 def _why_not(sheet: Sheet, follow_up: FollowUp, prior: PriorExamination) -> str:
-    """Return why an examination is not compared: what a finding says of its day, or what is plain to see."""
-    said = next((_of_day(finding, prior) for finding in follow_up.findings if _of_day(finding, prior)), "")
-    if said or prior.comparable:
-        return said
+    """Return why an examination is not compared, as far as the findings or the row itself tell.
+
+    Findings name what differs, equal ones once, some with the day before it: of several it is not known
+    whose they are, and all findings stand below.
+    """
+    details = [
+        str(dict(finding.values).get("detail", ""))
+        for finding in follow_up.findings
+        if finding.code in (Code.PRIOR_NOT_COMPARABLE, Code.SCAN_MODE_CHANGED)
+    ]
+    for detail in details:
+        day, _, rest = detail.partition(":")
+        if day in (facts.date(prior.examined_on), prior.examined_on):
+            return rest.strip()
     if prior.origin == "own report":
         return sheet.say("course_image_gone")
+    if len(details) == 1:
+        return details[0]
     return sheet.say("course_other_levels") if prior.levels != sheet.report.analysis.included else ""
 
 
-def _of_day(finding: Finding, prior: PriorExamination) -> str:
-    """Return what a finding says of the day of an examination: ``"2019-05-02: another scanner"``."""
-    day, _, rest = str(dict(finding.values).get("detail", "")).partition(":")
-    return rest.strip() if day in (facts.date(prior.examined_on), prior.examined_on) else ""
-
-
 def _notes(sheet: Sheet, follow_up: FollowUp) -> list[str]:
+    """Return what a change is worth; nothing where none is stated."""
+    if follow_up.last_comparable is None:
+        return []
     calibrated = sheet.report.analysis.tbs is not None
     lsc = follow_up.tbs_lsc if calibrated else follow_up.lsc
-    notes = []
-    if any(prior.comparable for prior in follow_up.priors):
-        known = {} if lsc is None else {"lsc": f"{lsc:.3f}"}
-        notes.append(sheet.say("course_no_lsc" if lsc is None else "course_lsc", **known))
-    listed = facts.all_findings(sheet.report)
-    shown = follow_up.priors[-MOST_ROWS:]
-    for finding in follow_up.findings:
-        in_row = any(_of_day(finding, prior) for prior in shown if not prior.comparable)
-        if finding not in listed and not in_row:
-            notes.append(f"{text.sentence(finding, language=sheet.language)} {sheet.remedy(finding)}")
-    return list(dict.fromkeys(notes))
+    if lsc is None:
+        return [sheet.say("course_no_lsc")]
+    return [sheet.say("course_lsc", lsc=f"{lsc:.3f}")]

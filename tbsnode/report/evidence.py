@@ -201,7 +201,7 @@ def findings(sheet: Sheet) -> list[Any]:
     head = paragraph(sheet.say("head_findings"), "head")
     if not found:
         return [head, fine(sheet.say("no_findings"))]
-    width = sheet.width * 0.28
+    width = sheet.width * 0.25
     rows = [_finding_row(sheet, finding) for finding in found]
     lines = [
         ("LINEBELOW", (0, 0), (-1, -1), 0.3, RULE),
