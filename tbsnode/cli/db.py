@@ -1,17 +1,22 @@
-"""``tbsnode db``: the schema of the database."""
+"""``tbsnode db``: the schema of the database, backup and proof."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tbsnode.cli import options, output
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from tbsnode.config import Config
 
-app = typer.Typer(help="Create and upgrade the database.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="Create, upgrade, back up and check the database.", no_args_is_help=True, rich_markup_mode=None
+)
 
 
 @app.command()
@@ -47,3 +52,80 @@ def _revisions(config: Config) -> tuple[str | None, str]:
         return database.current_revision(), database.head_revision()
     finally:
         database.dispose()
+
+
+# ---- backup -------------------------------------------------------------------------------------
+
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the backup.")]
+
+
+@app.command()
+def backup(folder: Folder, *, as_json: options.AsJson = False, config: options.ConfigFile = None) -> None:
+    """Copy database and archive while the node runs; into the same folder again, only what is new."""
+    from tbsnode.pipeline import backup as backups
+
+    with options.site(config) as site, output.progress() as shown:
+        made = backups.backup(site, folder, track=lambda files: shown.track(files, description="Copying"))
+    if as_json:
+        output.as_json(made)
+        return
+    files = output.counted(made.files, "file", "files")
+    typer.echo(f"Backed up the database and {files}, {made.copied} of them new, into {folder}.")
+    typer.echo("It holds patient data: protect it as you protect the PACS.")
+
+
+@app.command()
+def restore(folder: Folder, *, config: options.ConfigFile = None) -> None:
+    """Put a backup into an empty database and archive, and bring the schema up to date."""
+    from tbsnode import node
+    from tbsnode.pipeline import backup as backups
+    from tbsnode.store.database import Database
+
+    loaded = options.load(config)
+    database = Database(loaded.database.url)
+    try:
+        with output.progress() as shown:
+            made = backups.restore(
+                database,
+                loaded.archive.path,
+                folder,
+                track=lambda files: shown.track(files, description="Restoring"),
+            )
+    finally:
+        database.dispose()
+    node.upgrade(loaded)
+    typer.echo(f"Restored the database and {output.counted(made.files, 'file', 'files')}.")
+    typer.echo("What was sent after the backup is sent again, under the same UIDs.")
+    typer.echo("`tbsnode db verify` checks every file.")
+
+
+@app.command()
+def verify(
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="[DIR]", help="A backup; by default the node's own archive.")
+    ] = None,
+    *,
+    as_json: options.AsJson = False,
+    config: options.ConfigFile = None,
+) -> None:
+    """Hold every file against the digest in its row; exit 1 where one is missing or changed."""
+    from tbsnode.pipeline import backup as backups
+
+    with output.progress() as shown:
+
+        def track(files: list[Any]) -> Iterable[Any]:
+            return shown.track(files, description="Verifying")
+
+        if folder is not None:
+            faults = list(backups.verify_backup(folder, track=track))
+        else:
+            with options.site(config) as site:
+                faults = list(backups.verify(site, track=track))
+    if as_json:
+        output.as_json({"faults": faults})
+    else:
+        for fault in faults:
+            typer.echo(f"{fault.what}: {fault.path}")
+        typer.echo("Every file is what its row says." if not faults else f"{len(faults)} faults.")
+    if faults:
+        raise typer.Exit(1)

@@ -1,0 +1,252 @@
+"""Backup, restore and proof: rows against the files that they vouch for.
+
+The database is copied first. A file is on the disk before the row that names it is committed, and
+never changes, so the files that the copied rows name are complete whenever they are copied after it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tbsnode.dicom import part10
+from tbsnode.errors import ConfigError, NotFound, TbsNodeError
+from tbsnode.store import audit, snapshot
+from tbsnode.store.archive import Archive
+from tbsnode.store.database import Database
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from tbsnode.pipeline.site import Site
+    from tbsnode.store.snapshot import KeptFile
+
+    Tracked = Callable[[list[KeptFile]], Iterable[KeptFile]]
+
+MANIFEST = "manifest.json"
+ARCHIVE = "archive"
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """A file that is not what its row says.
+
+    Attributes
+    ----------
+    path : str
+        Relative to the archive.
+    what : str
+        ``"missing"``, ``"other size"``, ``"other content"`` or ``"unreadable"``.
+    """
+
+    path: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backup:
+    """What was backed up.
+
+    Attributes
+    ----------
+    database : str
+        File name of the database's copy.
+    database_sha256 : str
+        Its digest.
+    revision : str
+        Schema of the copy.
+    version : str
+        Software that made it.
+    files, copied : int
+        Files that the rows name, and those that were not in the folder yet.
+    bytes : int
+        Their size.
+    """
+
+    database: str
+    database_sha256: str
+    revision: str
+    version: str
+    files: int
+    copied: int
+    bytes: int
+
+
+def backup(site: Site, folder: Path, *, track: Tracked) -> Backup:
+    """Copy database and archive into a folder while the node runs; again, only what is new.
+
+    Parameters
+    ----------
+    site : Site
+        Archive and database.
+    folder : Path
+        Made if missing. Files of an earlier backup in it are kept and not copied again.
+    track : callable
+        Passes the list of files on, showing progress.
+
+    Raises
+    ------
+    ConfigError
+        If the folder lies inside the archive.
+    ResourceError
+        If disk or database failed, or a file is missing: the manifest is not written then.
+    """
+    folder = folder.absolute()
+    if folder.is_relative_to(site.archive.root):
+        raise ConfigError("A backup inside the archive is none.", remedy="Name a folder on another disk.")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MANIFEST).unlink(missing_ok=True)  # until the new one is whole, there is none
+    copied_database = snapshot.copy(site.database, folder)
+    files, copied, total = _files(site), 0, 0
+    target = folder / ARCHIVE
+    for kept in track(files):
+        copied += _copy(site.archive.path(kept.path), target / kept.path, kept.size_bytes)
+        total += kept.size_bytes
+    made = Backup(
+        database=copied_database.name,
+        database_sha256=_sha256(copied_database),
+        revision=site.database.current_revision() or "",
+        version=site.policy.version,
+        files=len(files),
+        copied=copied,
+        bytes=total,
+    )
+    (folder / MANIFEST).write_text(json.dumps(asdict(made), indent=2) + "\n", encoding="utf-8")
+    with site.database.transaction() as tx:
+        audit.add_event(tx, "db.backup", f"backed up {len(files)} files, {copied} of them new")
+    return made
+
+
+def _files(site: Site) -> list[KeptFile]:
+    with site.database.read() as tx:
+        return list({kept.path: kept for kept in snapshot.kept_files(tx)}.values())
+
+
+def _copy(source: Path, target: Path, size: int) -> bool:
+    """Copy a file that never changes; False where it is there already."""
+    if target.exists() and target.stat().st_size == size:
+        return False
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = target.with_name(f"{target.name}.part")
+    try:
+        shutil.copyfile(source, draft)
+    except FileNotFoundError as error:
+        raise NotFound(
+            f"{source.name} is missing in the archive.",
+            remedy="`tbsnode db verify` lists what is missing; restore it from an earlier backup.",
+        ) from error
+    with draft.open("rb+") as file:
+        os.fsync(file.fileno())
+    draft.replace(target)
+    return True
+
+
+def restore(
+    database: Database, archive: Path, folder: Path, *, track: Callable[[list[Path]], Iterable[Path]]
+) -> Backup:
+    """Put a backup into an empty place.
+
+    Parameters
+    ----------
+    database : Database
+        Not there yet, or empty.
+    archive : Path
+        Where the archive shall be; files that are there already are kept.
+    folder : Path
+        The backup.
+    track : callable
+        Passes the list of files on, showing progress.
+
+    Raises
+    ------
+    NotFound
+        If the folder holds no whole backup.
+    ConfigError
+        If the database is not empty or of the other kind.
+    """
+    made = read_manifest(folder)
+    if _sha256(folder / made.database) != made.database_sha256:
+        raise NotFound(
+            "The copy of the database is not the one that the manifest names.",
+            remedy="Take an earlier backup.",
+        )
+    snapshot.put_back(database, folder)
+    source = folder / ARCHIVE
+    for path in track(sorted(path for path in source.rglob("*") if path.is_file())):
+        _copy(path, archive / path.relative_to(source), path.stat().st_size)
+    return made
+
+
+def read_manifest(folder: Path) -> Backup:
+    """Read what a backup holds.
+
+    Raises
+    ------
+    NotFound
+        If there is no manifest: the backup was not finished, or it is none.
+    """
+    try:
+        return Backup(**json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise NotFound(
+            f"{folder} holds no finished backup.", remedy="Name a folder that `tbsnode db backup` filled."
+        ) from error
+
+
+def verify(site: Site, *, track: Tracked) -> Iterator[Fault]:
+    """Hold every file of the archive against its row; yield what is wrong."""
+    for kept in track(_files(site)):
+        what = _fault(site.archive.path(kept.path), kept)
+        if what:
+            yield Fault(path=kept.path, what=what)
+
+
+def verify_backup(folder: Path, *, track: Tracked) -> Iterator[Fault]:
+    """Hold every file of an SQLite backup against its rows; yield what is wrong."""
+    made = read_manifest(folder)
+    if made.database != snapshot.SQLITE:
+        raise ConfigError(
+            "A backup of PostgreSQL is verified by restoring it.",
+            remedy="`tbsnode db restore` into an empty database, then `tbsnode db verify`.",
+        )
+    if _sha256(folder / made.database) != made.database_sha256:
+        yield Fault(path=made.database, what="other content")
+        return
+    database = Database(f"sqlite:///{(folder / made.database).absolute()}")
+    try:
+        with database.read() as tx:
+            files = list({kept.path: kept for kept in snapshot.kept_files(tx)}.values())
+    finally:
+        database.dispose()
+    copies = Archive(folder / ARCHIVE)
+    for kept in track(files):
+        what = _fault(copies.path(kept.path), kept)
+        if what:
+            yield Fault(path=kept.path, what=what)
+
+
+def _fault(path: Path, kept: KeptFile) -> str:
+    try:
+        if path.stat().st_size != kept.size_bytes:
+            return "other size"
+        if kept.sha256:
+            return "" if _sha256(path) == kept.sha256 else "other content"
+        return "" if part10.data_set_digest(path) == kept.data_set_sha256 else "other content"
+    except FileNotFoundError:
+        return "missing"
+    except (OSError, TbsNodeError):
+        return "unreadable"
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,153 @@
+"""A database copied while others write to it: SQLite by its own backup, PostgreSQL by pg_dump."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from tbsnode.errors import ConfigError, ResourceError
+from tbsnode.store import sqlite_file
+from tbsnode.store.schema import derived_instance, instance
+
+if TYPE_CHECKING:
+    from tbsnode.store.database import Database, Transaction
+
+SQLITE, POSTGRESQL = "database.sqlite", "database.dump"
+_PAGES = 4096  # a step of the copy, between which writers get their turn
+
+
+@dataclass(frozen=True, slots=True)
+class KeptFile:
+    """A file that a row vouches for.
+
+    Attributes
+    ----------
+    path : str
+        Relative to the archive.
+    size_bytes : int
+        As the row has it.
+    data_set_sha256 : str
+        Of a received instance: digest of its encoded data set. Empty for one that we made.
+    sha256 : str
+        Of one that we made: digest of the whole file. Empty for a received one.
+    """
+
+    path: str
+    size_bytes: int
+    data_set_sha256: str = ""
+    sha256: str = ""
+
+
+def kept_files(tx: Transaction) -> Iterator[KeptFile]:
+    """Yield every file that a row vouches for: received instances, then what was made."""
+    received = sa.select(instance.c.path, instance.c.size_bytes, instance.c.data_set_sha256)
+    for row in tx.all(received.order_by(instance.c.id)):
+        yield KeptFile(row.path, row.size_bytes, data_set_sha256=row.data_set_sha256)
+    made = sa.select(derived_instance.c.path, derived_instance.c.size_bytes, derived_instance.c.sha256)
+    for row in tx.all(made.order_by(derived_instance.c.id)):
+        yield KeptFile(row.path, row.size_bytes, sha256=row.sha256)
+
+
+def copy(database: Database, folder: Path) -> Path:
+    """Copy the whole database, the job engine's tables included, as of one moment.
+
+    Parameters
+    ----------
+    database : Database
+        In use or not.
+    folder : Path
+        Exists; an older copy in it is replaced once the new one is whole.
+
+    Returns
+    -------
+    Path
+        The copy.
+
+    Raises
+    ------
+    ConfigError
+        If PostgreSQL's client programs are missing.
+    ResourceError
+        If the copy failed.
+    """
+    target = folder / (SQLITE if database.path is not None else POSTGRESQL)
+    draft = target.with_suffix(".part")
+    draft.unlink(missing_ok=True)
+    if database.path is not None:
+        with closing(sqlite_file.connect(database.path)) as source, closing(sqlite3.connect(draft)) as made:
+            source.backup(made, pages=_PAGES, sleep=0.01)
+    else:
+        _run(database, ["pg_dump", "--format=custom", f"--file={draft}"])
+    with draft.open("rb+") as file:
+        os.fsync(file.fileno())
+    draft.replace(target)
+    return target
+
+
+def put_back(database: Database, folder: Path) -> None:
+    """Make the database from a copy; it must not have tables of ours yet.
+
+    Raises
+    ------
+    ConfigError
+        If the copy is of the other kind of database, or the database is not empty.
+    ResourceError
+        If it failed.
+    """
+    kind = SQLITE if database.path is not None else POSTGRESQL
+    if not (folder / kind).is_file():
+        raise ConfigError(
+            f"{folder} holds no copy for this kind of database ({kind} is missing).",
+            remedy="Set [database] url to the kind that was backed up; `tbsnode db move` changes it later.",
+        )
+    if database.path is not None:
+        if database.path.exists():
+            raise ConfigError(
+                f"{database.path} exists; a backup is restored only into an empty place.",
+                remedy="Move the old database away first, with its -wal and -shm files.",
+            )
+        database.path.parent.mkdir(parents=True, exist_ok=True)
+        draft = database.path.with_suffix(".part")
+        shutil.copyfile(folder / SQLITE, draft)
+        draft.chmod(0o640)
+        draft.replace(database.path)
+        sqlite_file.create(database.path)
+        return
+    if database.current_revision() is not None:
+        raise ConfigError(
+            "The database has tables already; a backup is restored only into an empty one.",
+            remedy="Create an empty database and name it in [database] url.",
+        )
+    _run(database, ["pg_restore", "--no-owner", "--exit-on-error", str(folder / POSTGRESQL)])
+
+
+def _run(database: Database, command: list[str]) -> None:
+    """Run a client program of PostgreSQL; the password travels in its environment only."""
+    url = sa.make_url(database.url)
+    program = shutil.which(command[0])
+    if program is None:
+        raise ConfigError(
+            f"{command[0]} is not installed.",
+            remedy="Install the client programs of PostgreSQL (Debian: postgresql-client).",
+        )
+    plain = url.set(drivername="postgresql", password=None).render_as_string()
+    environment = {**os.environ, **({"PGPASSWORD": str(url.password)} if url.password else {})}
+    done = subprocess.run(  # noqa: S603  a fixed program, its arguments are paths and a URL
+        [program, f"--dbname={plain}", *command[1:]],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise ResourceError(f"{command[0]} ended with {done.returncode}: {last}")

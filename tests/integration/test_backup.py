@@ -1,0 +1,166 @@
+"""Backup while the node is in use, restore into an empty place, and proof of every file."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from tbsnode import config as configuration
+from tbsnode import node as wiring
+from tbsnode.cli import app
+from tbsnode.dicom import acquisition
+from tbsnode.errors import ConfigError, NotFound
+from tbsnode.model import DerivedKind
+from tbsnode.pipeline import backup as backups
+from tbsnode.pipeline import operate
+from tests import nodes, peers, schemas
+
+SMALL = acquisition.Options(small=True)
+WHOLE = "Every file is what its row says.\n"
+Made = Callable[..., nodes.Node]
+
+
+def instances(count: int) -> list[bytes]:
+    return [
+        part10
+        for number in range(count)
+        for part10 in acquisition.study(
+            "hip", patient=acquisition.PatientTags(patient_id=f"B-{number}"), seed=number, options=SMALL
+        )
+    ]
+
+
+def written(folder: Path, **settings: Any) -> nodes.Node:
+    """Write the configuration of a node without tables."""
+    node = nodes.Node(folder, peers.free_port(), **settings)
+    node.write()
+    return node
+
+
+def bring(node: nodes.Node, paths: list[Path]) -> None:
+    with wiring.open_site(configuration.load(node.config)) as site:
+        for path in paths:
+            operate.import_file(site, path)
+
+
+def backed_up(node: nodes.Node, folder: Path) -> backups.Backup:
+    with wiring.open_site(configuration.load(node.config)) as site:
+        return backups.backup(site, folder, track=iter)
+
+
+def faults(node: nodes.Node) -> dict[str, str]:
+    with wiring.open_site(configuration.load(node.config)) as site:
+        return {fault.path: fault.what for fault in backups.verify(site, track=iter)}
+
+
+def command(node: nodes.Node, *words: str | Path) -> Any:
+    return CliRunner().invoke(app, [*map(str, words), "--config", str(node.config)])
+
+
+def uids(node: nodes.Node) -> list[str]:
+    listed = command(node, "study", "list", "--json")
+    return sorted(row["study_instance_uid"] for row in json.loads(listed.stdout))
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> nodes.Node:
+    """A node on SQLite with three studies."""
+    made = written(tmp_path / "node")
+    schemas.fill_sqlite(made.folder / "state" / "tbsnode.db", engine=True)
+    bring(made, nodes.write(tmp_path / "in", instances(3)))
+    return made
+
+
+def test_a_backup_is_restored_into_an_empty_place(tmp_path: Path, node: nodes.Node) -> None:
+    said = command(node, "db", "backup", tmp_path / "backup").stdout
+    assert "3 files, 3 of them new" in said
+    assert "patient data" in said
+    # the second one copies what is new only
+    bring(node, nodes.write(tmp_path / "in", instances(4)))
+    assert (backed_up(node, tmp_path / "backup").files, backed_up(node, tmp_path / "backup").copied) == (4, 0)
+    assert command(node, "db", "verify", tmp_path / "backup").stdout == WHOLE
+
+    other = written(tmp_path / "other")
+    restored = command(other, "db", "restore", tmp_path / "backup")
+    assert "4 files" in restored.stdout
+    assert uids(other) == uids(node)
+    assert command(other, "db", "verify").stdout == WHOLE
+    # and it works on
+    bring(other, nodes.write(tmp_path / "more", instances(5)))
+    assert len(uids(other)) == 5
+    # never over what is there
+    refused = command(other, "db", "restore", tmp_path / "backup")
+    assert (refused.exit_code, "empty place" in refused.stderr) == (10, True)
+
+
+@pytest.mark.peer
+def test_postgresql_is_backed_up_and_restored(tmp_path: Path, postgres: peers.Postgres) -> None:
+    node = written(tmp_path / "node", database_url=schemas.fresh_postgresql(postgres, engine=True))
+    bring(node, nodes.write(tmp_path / "in", instances(2)))
+    backed_up(node, tmp_path / "backup")
+    other = written(tmp_path / "other", database_url=postgres.fresh_database())
+    assert command(other, "db", "restore", tmp_path / "backup").exit_code == 0
+    assert uids(other) == uids(node)
+    assert faults(other) == {}
+    refused = command(other, "db", "restore", tmp_path / "backup")
+    assert (refused.exit_code, "tables already" in refused.stderr) == (10, True)
+
+
+def test_verify_names_what_is_missing_and_what_was_changed(tmp_path: Path, node: nodes.Node) -> None:
+    with wiring.open_site(configuration.load(node.config)) as site:
+        relative = site.archive.derived_path("1.2", DerivedKind.SR.value, "1.2.3")
+        orphan = site.archive.write(relative, b"no row vouches for this one")
+    files = sorted(p for p in (node.folder / node.archive / "studies").rglob("*.dcm") if p != orphan)
+    files[0].unlink()
+    data = bytearray(files[1].read_bytes())
+    data[-1] ^= 1  # one bit of a pixel
+    files[1].write_bytes(data)
+    with files[2].open("ab") as file:
+        file.write(b"\0\0")
+    names = [path.relative_to(node.folder / node.archive).as_posix() for path in files]
+    wrong = {names[0]: "missing", names[1]: "other content", names[2]: "other size"}
+    assert faults(node) == wrong
+    found = command(node, "db", "verify", "--json")
+    assert found.exit_code == 1
+    assert {one["path"]: one["what"] for one in json.loads(found.stdout)["faults"]} == wrong
+    # what is not whole is no backup
+    with pytest.raises(NotFound, match="is missing in the archive"):
+        backed_up(node, tmp_path / "backup")
+    with pytest.raises(NotFound, match="no finished backup"):
+        list(backups.verify_backup(tmp_path / "backup", track=iter))
+
+
+def test_a_changed_copy_is_found_and_not_restored(tmp_path: Path, node: nodes.Node) -> None:
+    backed_up(node, tmp_path / "backup")
+    with (tmp_path / "backup" / "database.sqlite").open("ab") as file:
+        file.write(b"\0")
+    (fault,) = backups.verify_backup(tmp_path / "backup", track=iter)
+    assert (fault.path, fault.what) == ("database.sqlite", "other content")
+    refused = command(written(tmp_path / "other"), "db", "restore", tmp_path / "backup")
+    assert (refused.exit_code, "earlier backup" in refused.stderr) == (2, True)
+    assert not (tmp_path / "other" / "state" / "tbsnode.db").exists()
+
+
+def test_a_backup_inside_the_archive_is_refused(node: nodes.Node) -> None:
+    with pytest.raises(ConfigError, match="inside the archive"):
+        backed_up(node, node.folder / node.archive / "backup")
+
+
+def test_a_backup_during_reception_is_whole(tmp_path: Path, node: nodes.Node) -> None:
+    """Instances come in while it is made: every row of the copy has its file."""
+    paths = nodes.write(tmp_path / "more", instances(40))
+    sender = threading.Thread(target=bring, args=(node, paths))
+    sender.start()
+    counts = []
+    while sender.is_alive():
+        counts.append(backed_up(node, tmp_path / "backup").files)
+        assert list(backups.verify_backup(tmp_path / "backup", track=iter)) == []
+    sender.join()
+    assert len(counts) >= 2
+    assert counts == sorted(counts)
