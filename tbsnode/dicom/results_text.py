@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tbsnode.dicom.encoded import PIXEL_DATA, Element, EncodedDataSet, opened
+from tbsnode.dicom.results_words import reference_text
 from tbsnode.model.densitometry import LIMITS, ScannerResults, SiteResult
 
 SOURCE = "private results text"
@@ -38,10 +39,25 @@ _SITES = {
     "NECK": "femoral_neck",
     "FEMORAL NECK": "femoral_neck",
     "TOTAL HIP": "total_hip",
+    "HIP TOTAL": "total_hip",
+    "TOTAL FEMUR": "total_hip",
     "1/3": "one_third_radius",
+    "33%": "one_third_radius",
+    "1/3 RADIUS": "one_third_radius",
     "RADIUS 1/3": "one_third_radius",
+    "33% RADIUS": "one_third_radius",
     "RADIUS 33%": "one_third_radius",
 }
+# of both hips on one page; means and differences of both are no result of a site
+_SIDED = re.compile(r"(?:(LEFT|RIGHT)\s)?(.*?)(?:\s(LEFT|RIGHT))?")
+# the two ways in which a page says whom its T-scores compare with
+_REFERENCE = (
+    re.compile(
+        r'\b(?:T-?Score)?Reference(?:Curve|Data|Database|Population|Source)\s{0,8}=\s{0,8}"([^"\r\n]{1,200})"',
+        re.IGNORECASE,
+    ),
+    re.compile(r'"[^"\r\n]{0,40}(T-?score vs\.?\s[^"\r\n]{1,150})"', re.IGNORECASE),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,16 +70,21 @@ class StatedResults:
         One a site that is known here; empty where there is no table.
     box : tuple of int or None
         Left, top, width and height of the picture on the page [pixels].
+    reference : str
+        The reference population of the T-scores, where the text names one.
     """
 
     sites: tuple[SiteResult, ...] = ()
     box: tuple[int, int, int, int] | None = None
+    reference: str = ""
 
     def results(self, sop_instance_uid: str) -> ScannerResults | None:
         """Return the sites as results of an instance, None where there are none."""
         if not self.sites:
             return None
-        return ScannerResults(sites=self.sites, source=SOURCE, sop_instance_uid=sop_instance_uid)
+        return ScannerResults(
+            sites=self.sites, source=SOURCE, sop_instance_uid=sop_instance_uid, reference=self.reference
+        )
 
 
 def read_results(path: Path) -> StatedResults:
@@ -84,13 +105,16 @@ def read_results(path: Path) -> StatedResults:
     InstanceError
         If the file is not an instance this node takes.
     """
-    sites: tuple[SiteResult, ...] = ()
-    box = None
+    stated = StatedResults()
     with opened(path) as data_set:
         for text in _texts(data_set):
             found = parse(text)
-            sites, box = sites or found.sites, box or found.box
-    return StatedResults(sites=sites, box=box)
+            stated = StatedResults(
+                sites=stated.sites or found.sites,
+                box=stated.box or found.box,
+                reference=stated.reference or found.reference,
+            )
+    return stated
 
 
 def parse(text: str) -> StatedResults:
@@ -118,7 +142,12 @@ def parse(text: str) -> StatedResults:
         quoted, bare = match.group(3), match.group(4)
         cells.setdefault((int(match.group(1)), int(match.group(2))), _plain(quoted or bare or ""))
     scan = _SCAN.search(text)
-    return StatedResults(sites=_sites(cells, _side(scan.group(1) if scan else "")), box=_box(text))
+    reference = next((match[1] for pattern in _REFERENCE if (match := pattern.search(text))), "")
+    return StatedResults(
+        sites=_sites(cells, _side(scan.group(1) if scan else "")),
+        box=_box(text),
+        reference=reference_text(_MARKUP.sub(" ", reference)),
+    )
 
 
 # ---- elements ---------------------------------------------------------------------------------------
@@ -195,18 +224,33 @@ def _rows(table: dict[tuple[int, int], str], head: int, side: str) -> tuple[Site
         if row > head and column not in columns and text:
             names.setdefault(row, text)
     levels = [name for name in names.values() if _LEVEL.fullmatch(name)]
-    found: dict[str, SiteResult] = {}
-    for row, name in names.items():
-        site = _site(name, levels, list(names.values()))
+    bare = {row: _one_side(name) for row, name in names.items()}
+    found: dict[tuple[str, str], SiteResult] = {}
+    for row, (name, own_side) in bare.items():
+        site = _site(name, levels, [each for each, _ in bare.values()])
         values = {
             field: value
             for column, (field, text) in columns.items()
             if (value := _value(table.get((row, column), ""), field, text)) is not None
         }
-        if site and values and site not in found:
-            spinal = site.startswith(("L", "T1"))
-            found[site] = SiteResult(site=site, side="" if spinal else side, **values)
+        key = (site, "" if site.startswith(("L", "T1")) else own_side or side)
+        if site and values and key not in found:
+            found[key] = SiteResult(site=site, side=key[1], **values)
     return tuple(found.values())
+
+
+def _one_side(name: str) -> tuple[str, str]:
+    """Return a row's name without the side that it states, and that side.
+
+    Examples
+    --------
+    >>> _one_side("NECK LEFT"), _one_side("RIGHT TOTAL"), _one_side("L1"), _one_side("NECK MEAN")
+    (('NECK', 'left'), ('TOTAL', 'right'), ('L1', ''), ('NECK MEAN', ''))
+    """
+    match = _SIDED.fullmatch(name)
+    if match is None:
+        return name, ""
+    return match[2], (match[1] or match[3] or "").lower()
 
 
 def _site(name: str, levels: list[str], names: list[str]) -> str:

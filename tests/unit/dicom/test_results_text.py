@@ -144,3 +144,46 @@ def test_nothing_of_the_patient_leaves(tmp_path: Path) -> None:
 def test_an_instance_without_results(tmp_path: Path) -> None:
     found = read_results(sources.write(tmp_path / "x.dcm", sources.spine()))
     assert (found.sites, found.box, found.results("1")) == ((), None, None)
+
+
+def test_both_hips_on_one_page() -> None:
+    rows = (
+        ("Neck Left", "5.1", "3.6", "0.71", "-1.2"),
+        ("Neck Right", "5.0", "3.4", "0.68", "-1.5"),
+        ("Neck Mean", "5.0", "3.5", "0.69", "-1.3"),
+        ("Neck Diff.", "0.1", "0.2", "0.03", "0.3"),
+        ("Total Left", "34.0", "29.1", "0.86", "-0.9"),
+        ("Total Right", "33.0", "27.1", "0.82", "-1.1"),
+    )
+    found = parse(script((HEADS[:5], *rows))).sites
+    assert [(site.site, site.side, site.t_score) for site in found] == [
+        ("femoral_neck", "left", -1.2),
+        ("femoral_neck", "right", -1.5),
+        ("total_hip", "left", -0.9),
+        ("total_hip", "right", -1.1),
+    ]
+
+
+def test_the_forearm_is_its_one_third() -> None:
+    rows = (("UD", "3.5", "1.4", "0.40"), ("1/3", "2.6", "1.7", "0.65"), ("Total", "12.0", "6.5", "0.54"))
+    (site,) = parse('Scan = "Left Forearm"; ' + script((HEADS[:4], *rows))).sites
+    assert (site.site, site.side, site.bmd_g_cm2) == ("one_third_radius", "left", 0.65)
+
+
+@pytest.mark.parametrize(
+    ("line", "reference"),
+    [
+        ('TScoreReferenceDatabase = "NHANES <b>III</b>,  women";', "NHANES III , women"),
+        (
+            'Note = "1. T-score vs. White Female; Source: Maker 2008";',
+            "T-score vs. White Female; Source: Maker 2008",
+        ),
+        ('ReferencePhysician = "Doe^Jane"; Reference = "Doe^Jane";', ""),
+    ],
+)
+def test_the_reference_population_is_kept(line: str, reference: str) -> None:
+    found = parse(line + script((HEADS, *ROWS)))
+    assert found.reference == reference
+    results = found.results("1.2.3")
+    assert results is not None
+    assert results.reference == reference
