@@ -217,7 +217,8 @@ def _needed(analysis: Analysis, words: Words) -> str:
     """Name what a calibration models and the header does not state."""
     values = [dict(f.values) for f in analysis.findings if f.code is Code.OUTSIDE_CALIBRATION_RANGE]
     missing = [str(each.get("covariate")) for each in values if each.get("value") == NOT_KNOWN]
-    return words.both([words.say(_NEEDED[name]) for name in dict.fromkeys(missing) if name in _NEEDED])
+    named = [words.say(_NEEDED[name]) for name in dict.fromkeys(missing) if name in _NEEDED]
+    return words.both(named) or words.say("needed_other")
 
 
 def _remedy(report: Report, words: Words) -> str:

@@ -48,10 +48,11 @@ _PARAGRAPH: dict[str, str] = {
     "interpret_no_tbs_CALIBRATION_SUSPENDED": "TBS not available: calibration suspended.",
     "interpret_no_tbs_CALIBRATION_EXPIRED": "TBS not available: calibration no longer valid.",
     "interpret_no_tbs_TBS_OUT_OF_RANGE": "TBS not available: the calibrated value is out of range.",
-    "interpret_no_tbs_OUTSIDE_CALIBRATION_RANGE": "TBS not available: {what} not known.",
-    "interpret_needed_bmi": "height or weight",
-    "interpret_needed_age": "age",
-    "interpret_needed_sex": "sex",
+    "interpret_no_tbs_OUTSIDE_CALIBRATION_RANGE": "TBS not available: the calibration needs {what}.",
+    "interpret_needed_bmi": "height and weight",
+    "interpret_needed_age": "the age",
+    "interpret_needed_sex": "the sex",
+    "interpret_needed_other": "what is not known",
     "interpret_percentile": "The texture score lies at percentile {percentile} of this site's own adults; "
     "that is not TBS.",
     "interpret_get": "For TBS the scanner needs a calibration, which the administrator makes from at "
