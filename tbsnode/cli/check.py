@@ -94,6 +94,7 @@ def _lines(config_file: Path | None) -> Iterator[Line]:
     yield from _folders(config)
     yield _port(config)
     yield from _destinations(config)
+    yield from _priors(config)
 
 
 def _failed(what: str, error: TbsNodeError) -> Line:
@@ -268,3 +269,26 @@ def _classes(peer: Peer, what: str) -> Iterator[Line]:
             f"Ask its administrator to accept it, or take it out of send of {peer.name}.",
             PeerError.exit_code,
         )
+
+
+def _priors(config: Config) -> Iterator[Line]:
+    """Ask whether the PACS can be asked for earlier examinations, and may bring them."""
+    from tbsnode import node
+    from tbsnode.net import query
+
+    peer = next((each for each in node.peers(config) if each.name == config.priors.destination), None)
+    if peer is None:
+        return
+    what = f"earlier examinations from {peer.name}"
+    if peer.ae_title not in [caller.ae_title for caller in config.receiver.callers]:
+        text = f"{peer.ae_title} is no known caller: what it moves here would be refused."
+        entry = f'{{ ae_title = "{peer.ae_title}", host = "{peer.host}" }}'
+        yield Line(what, text, f"Add {entry} to receiver.callers.", ConfigError.exit_code)
+    try:
+        with query.asking(peer, timeout_s=config.priors.timeout_s):
+            yield Line(
+                what, f"it offers query and retrieval; it must know {peer.calling_ae_title} and its port"
+            )
+    except PeerError as error:
+        remedy = f"Ask its administrator to allow C-FIND and C-MOVE to {peer.calling_ae_title}."
+        yield Line(what, error.message, error.remedy or remedy, PeerError.exit_code)

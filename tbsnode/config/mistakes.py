@@ -57,6 +57,7 @@ def across(raw: Mapping[str, Any]) -> Iterator[tuple[Location, Mistake]]:
     )
     yield from _ambiguous_times(raw)
     yield from _ourselves(raw)
+    yield from _priors_from_nobody(raw)
     receiver, http = _table(raw, "receiver"), _table(raw, "http")
     port = http.get("port", 8043)
     if port == receiver.get("port", 11112):
@@ -178,6 +179,16 @@ def _ambiguous_times(raw: Mapping[str, Any]) -> Iterator[tuple[Location, Mistake
             problem = "another caller with this title has other times."
             remedy = "Give all hosts of one AE title the same quiet_s and after_release_s."
             yield location, Mistake(key_path(location), f'"{title}"', problem, remedy)
+
+
+def _priors_from_nobody(raw: Mapping[str, Any]) -> Iterator[tuple[Location, Mistake]]:
+    """Find a PACS for earlier examinations that is none of the destinations."""
+    wanted = _table(raw, "priors").get("destination", "")
+    names = [str(row.get("name")) for _, row in _tables(raw, ("destinations",))]
+    if wanted and isinstance(wanted, str) and wanted not in names:
+        location = ("priors", "destination")
+        known = f"Write one of: {', '.join(names)}." if names else "Enter it in [[destinations]] first."
+        yield location, Mistake(key_path(location), f'"{wanted}"', "no destination has this name.", known)
 
 
 def _ourselves(raw: Mapping[str, Any]) -> Iterator[tuple[Location, Mistake]]:

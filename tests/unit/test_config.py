@@ -52,6 +52,13 @@ def caller(host: str) -> str:
         ('[node]\nae_title = "KLINIK_\u00dc"', "node.ae_title", "ASCII", "exactly"),
         ("[node]\nae_title = 7", "node.ae_title", "a text is needed", "quotes"),
         ('[node]\nmode = "dry"', "node.mode", "not known", '"live" or "shadow"'),
+        ('[priors]\ndestination = "pacs"', "priors.destination", "no destination", "[[destinations]] first"),
+        (
+            f'{DESTINATION}[priors]\ndestination = "pax"',
+            "priors.destination",
+            "no destination",
+            "Write one of: pacs.",
+        ),
         ("[receiver]\nprot = 104", "receiver.prot", "no such key", "Did you mean port?"),
         ("[receiver]\nquiet_s = 3", "receiver.quiet_s", "no such key", "belongs to [completion]"),
         ("[reciever]\nport = 104", "reciever", "no such key", "Did you mean receiver?"),

@@ -213,6 +213,36 @@ def test_check_asks_a_destination_what_it_takes(
     assert run("check", "--config", site_config).exit_code == 50
 
 
+def test_check_of_a_pacs_for_earlier_examinations(run: Any, run_json: Any, site_config: Path) -> None:
+    """It is no known caller, so it could not bring what it is asked for; and it offers no query."""
+    edited(site_config, "[[destinations]]", '[priors]\ndestination = "pacs"\n[[destinations]]')
+    shown = run_json("check", "--config", site_config)
+    lines = [one for one in shown["checks"] if one["what"] == "earlier examinations from pacs"]
+    assert [one["ok"] for one in lines] == [False, False]
+    assert "no known caller" in lines[0]["text"]
+    assert 'Add { ae_title = "PACS"' in lines[0]["remedy"]
+    assert "cannot be reached" in lines[1]["text"]
+    edited(site_config, 'ae_title = "SCANNER"', 'ae_title = "PACS"')
+    shown = run_json("check", "--config", site_config)
+    assert len([one for one in shown["checks"] if one["what"] == "earlier examinations from pacs"]) == 1
+
+
+def test_check_of_a_pacs_that_offers_query_and_retrieval(
+    run_json: Any, site_config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from contextlib import nullcontext
+
+    from tbsnode.net import query
+
+    asked: list[str] = []
+    monkeypatch.setattr(query, "asking", lambda peer, timeout_s: nullcontext(asked.append(peer.name)))
+    edited(site_config, "[[destinations]]", '[priors]\ndestination = "pacs"\n[[destinations]]')
+    shown = run_json("check", "--config", site_config)
+    last = shown["checks"][-1]
+    assert (last["what"], last["ok"], asked) == ("earlier examinations from pacs", True, ["pacs"])
+    assert "TBSTEST" in last["text"]
+
+
 # ---- peer, serve -----------------------------------------------------------------------------------
 
 
