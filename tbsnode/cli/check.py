@@ -287,7 +287,7 @@ def _priors(config: Config) -> Iterator[Line]:
     try:
         with query.asking(peer, timeout_s=config.priors.timeout_s):
             yield Line(
-                what, f"it offers query and retrieval; it must know {peer.calling_ae_title} and its port"
+                what, f"offers query and retrieval; {peer.calling_ae_title} must be one of its targets"
             )
     except PeerError as error:
         remedy = f"Ask its administrator to allow C-FIND and C-MOVE to {peer.calling_ae_title}."
