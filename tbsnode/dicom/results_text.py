@@ -142,7 +142,8 @@ def parse(text: str) -> StatedResults:
         quoted, bare = match.group(3), match.group(4)
         cells.setdefault((int(match.group(1)), int(match.group(2))), _plain(quoted or bare or ""))
     scan = _SCAN.search(text)
-    reference = next((match[1] for pattern in _REFERENCE if (match := pattern.search(text))), "")
+    references = (pattern.search(text) for pattern in _REFERENCE)
+    reference = next((found[1] for found in references if found), "")
     return StatedResults(
         sites=_sites(cells, _side(scan.group(1) if scan else "")),
         box=_box(text),
