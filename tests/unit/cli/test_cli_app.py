@@ -115,6 +115,9 @@ CODES = {
     errors.ResourceError: 40,
     errors.PeerError: 50,
     errors.NotFound: 2,
+    errors.CorrectionError: 2,
+    errors.ReviewRefused: 2,
+    errors.InvalidClinicalFile: 20,
     errors.TbsNodeError: 1,
 }
 
