@@ -24,7 +24,7 @@ from tbsnode.tbs import reference
 from tbsnode.tbs.parameters import Parameters
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import IO
 
     from tbsnode.config import Caller, Config, ScannerHint
@@ -159,6 +159,47 @@ def upgrade(config: Config) -> None:
         engine.migrate(database)
     finally:
         database.dispose()
+
+
+def other_database(config: Config, wanted: dict[str, str]) -> Config:
+    """Return the configuration with another database; its mistakes are told as those of the file."""
+    made = config.database.model_validate(wanted, context={"folder": Path.cwd()})
+    return config.model_copy(update={"database": made})
+
+
+def move(config: Config, target: Config, *, told: Callable[[str, int], None]) -> int:
+    """Copy every row into another, empty database; return how many.
+
+    Raises
+    ------
+    ConfigError
+        If the node runs, or the target has rows.
+    """
+    from tbsnode.store import moving
+
+    with _stopped(config.node.state):
+        upgrade(config)
+        upgrade(target)
+        source, new = Database(config.database.url), Database(target.database.url)
+        try:
+            return moving.copy_rows(source, new, told=told)
+        finally:
+            source.dispose()
+            new.dispose()
+
+
+@contextmanager
+def _stopped(state: Path) -> Iterator[None]:
+    """Hold the lock of the receiver's slot, so that nothing comes in; refuse where the node runs."""
+    folder = state / "locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "receive-0").open("ab") as held, (folder / "scanner").open("ab") as scanner:
+        try:
+            for lock in (held, scanner):
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ConfigError("The node is running.", remedy="Stop `tbsnode serve` first.") from error
+        yield
 
 
 # ---- what a child process runs ------------------------------------------------------------------

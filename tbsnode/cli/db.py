@@ -129,3 +129,28 @@ def verify(
         typer.echo("Every file is what its row says." if not faults else f"{len(faults)} faults.")
     if faults:
         raise typer.Exit(1)
+
+
+@app.command()
+def move(
+    url: Annotated[
+        str, typer.Argument(metavar="URL", help="The new database: postgresql+psycopg://user@host/name.")
+    ],
+    *,
+    password_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="File with the password of the new database.")
+    ] = None,
+    config: options.ConfigFile = None,
+) -> None:
+    """Copy every row into another, empty database, of the other kind or the same; stop the node first."""
+    from tbsnode import node
+
+    loaded = options.load(config)
+    wanted = {"url": url} | ({"password_file": str(password_file)} if password_file else {})
+    target = node.other_database(loaded, wanted)
+    typer.echo(f"Copied {output.counted(node.move(loaded, target, told=_told), 'row', 'rows')}.")
+    typer.echo("Now enter the new url under [database] in the configuration, and start the node.")
+
+
+def _told(table: str, rows: int) -> None:
+    typer.echo(f"{table}: {rows}", err=True)

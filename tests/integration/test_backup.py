@@ -164,3 +164,39 @@ def test_a_backup_during_reception_is_whole(tmp_path: Path, node: nodes.Node) ->
     sender.join()
     assert len(counts) >= 2
     assert counts == sorted(counts)
+
+
+# ---- another kind of database -------------------------------------------------------------------
+
+
+@pytest.mark.peer
+def test_a_node_moves_to_postgresql_and_back(
+    tmp_path: Path, node: nodes.Node, postgres: peers.Postgres
+) -> None:
+    before = uids(node)
+    moved = written(tmp_path / "moved", database_url=postgres.fresh_database(), archive=str(archive_of(node)))
+    said = command(node, "db", "move", moved.database_url)
+    assert said.exit_code == 0, said.stderr
+    assert "tbs_study: 3" in said.stderr
+    assert uids(moved) == before
+    assert faults(moved) == {}
+    # new rows get numbers after the old ones
+    bring(moved, nodes.write(tmp_path / "more", instances(4)))
+    assert len(uids(moved)) == 4
+    again = command(node, "db", "move", moved.database_url)
+    assert (again.exit_code, "The target has rows in tbs_" in again.stderr) == (10, True)
+
+    back = written(tmp_path / "back", archive=str(archive_of(node)))
+    assert command(moved, "db", "move", f"sqlite:///{back.folder}/state/tbsnode.db").exit_code == 0
+    assert uids(back) == uids(moved)
+    assert faults(back) == {}
+
+
+def archive_of(node: nodes.Node) -> Path:
+    return node.folder / node.archive
+
+
+def test_a_running_node_is_not_moved(tmp_path: Path, node: nodes.Node) -> None:
+    with wiring.hold_slot(node.folder / "state", "receive", 0):
+        refused = command(node, "db", "move", f"sqlite:///{tmp_path}/other.db")
+    assert (refused.exit_code, "node is running" in refused.stderr) == (10, True)
