@@ -16,8 +16,8 @@ from tbsnode.report.layout import BOLD, FAINT, INK, RULE, SANS, SHADE, shortened
 LEFT, RIGHT, BELOW, ABOVE = 27.0, 5.0, 21.0, 14.0  # points around the axes
 SMALL = 6.5  # points; no text is smaller
 TITLE = 7.5
-MOST_TICKS = 6
-_STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
+MOST_STEPS = 6
+_ROUND = (1.0, 2.0, 2.5, 5.0, 10.0, 20.0)
 
 Point = tuple[float, float]
 
@@ -46,7 +46,7 @@ class Axis:
         return (value - self.low) / (self.high - self.low)
 
 
-def axis(title: str, low: float, high: float, most: int = MOST_TICKS) -> Axis:
+def axis(title: str, low: float, high: float, most: int = MOST_STEPS) -> Axis:
     """Return an axis with round numbers on it.
 
     Parameters
@@ -56,7 +56,7 @@ def axis(title: str, low: float, high: float, most: int = MOST_TICKS) -> Axis:
     low, high : float
         Ends; they may be equal.
     most : int
-        Ticks at most.
+        Steps at most, from tick to tick.
 
     Examples
     --------
@@ -66,7 +66,7 @@ def axis(title: str, low: float, high: float, most: int = MOST_TICKS) -> Axis:
     if high <= low:
         low, high = low - 0.5, high + 0.5
     power = 10.0 ** math.floor(math.log10((high - low) / most))
-    step = next(s * power for s in _STEPS if (high - low) / (s * power) <= most - 1e-9)
+    step = next(s * power for s in _ROUND if (high - low) / (s * power) <= most + 1e-9)
     decimals = max(0, -math.floor(math.log10(step) + 1e-9))
     if round(step, decimals) != step:  # 0.25
         decimals += 1
