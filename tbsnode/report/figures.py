@@ -6,6 +6,7 @@ are dashed as well, so that color is never the only sign. No identity is drawn.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,8 @@ INCLUDED_RGB = (86, 180, 233)
 EXCLUDED_RGB = (230, 159, 0)
 WINDOW_PERCENTILES = (1.0, 99.5)
 LABEL_HEIGHT = 0.16  # of the height of a level
+MOST_SAMPLED = 40_000  # pixels that decide the window, about
+FEWEST_SAMPLED = 2_000
 FEWEST_VALUES = 16  # distinct gray values that a picture has and a frame of padding has not
 
 _GLYPHS = {  # 5 rows of 3 columns
@@ -59,20 +62,27 @@ def window(pixels: Picture) -> Gray:
     """
     finite = np.isfinite(pixels)
     field = finite & ~_padding(pixels)
-    if np.unique(pixels[field][:: max(1, pixels.size // 20_000)]).size < FEWEST_VALUES:
-        field = finite
-    if not field.any():
+    sample = _sampled(pixels, field)
+    if np.unique(sample).size < FEWEST_VALUES:
+        field, sample = finite, _sampled(pixels, finite)
+    if not sample.size:
         return np.zeros(pixels.shape, np.uint8)
-    low, high = np.percentile(pixels[field], WINDOW_PERCENTILES)
+    low, high = np.percentile(sample, WINDOW_PERCENTILES)
     if high <= low:
         low, high = float(pixels[field].min()), float(pixels[field].max())
     span = high - low if high > low else 1.0
     scaled = np.where(field, pixels, low)
     scaled -= low
-    scaled /= span
-    np.clip(scaled, 0.0, 1.0, out=scaled)
-    scaled *= 255.0
+    scaled *= 255.0 / span
+    np.clip(scaled, 0.0, 255.0, out=scaled)
     return np.asarray(np.rint(scaled, out=scaled), np.uint8)
+
+
+def _sampled(pixels: Picture, field: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the values of a field on an even grid, all of them where they are few."""
+    step = max(1, math.isqrt(pixels.size // MOST_SAMPLED))
+    thin: NDArray[np.float64] = pixels[::step, ::step][field[::step, ::step]]
+    return thin if thin.size >= FEWEST_SAMPLED or step == 1 else pixels[field]
 
 
 def overlay_rgb(pixels: Picture, analysis: Analysis) -> NDArray[np.uint8]:
@@ -108,13 +118,14 @@ def _padding(pixels: Picture) -> NDArray[np.bool_]:
     for value in values[counts >= 2]:
         equal = pixels == value
         for turned, target in ((equal, padded), (equal.T, padded.T)):
-            length = turned.shape[1]
+            # only lines that begin or end with the value can have a run of it there
+            lines = np.flatnonzero(turned[:, 0] | turned[:, -1])
+            run, length = turned[lines], turned.shape[1]
+            whole = run.all(axis=1)
+            left = np.where(whole, length, np.argmin(run, axis=1))[:, np.newaxis]
+            right = np.where(whole, length, np.argmin(run[:, ::-1], axis=1))[:, np.newaxis]
             place = np.arange(length)
-            # how far the value reaches into each row from either end
-            whole = turned.all(axis=1)
-            left = np.where(whole, length, np.argmin(turned, axis=1))[:, np.newaxis]
-            right = np.where(whole, length, np.argmin(turned[:, ::-1], axis=1))[:, np.newaxis]
-            target |= (place < left) | (place >= length - right)
+            target[lines] |= (place < left) | (place >= length - right)
     return padded
 
 

@@ -10,7 +10,7 @@ from tbsnode.report.plot import Axis, Band, Dot, Line, Mark, Plot, Space, Words,
 from tbsnode.tbs.reference import ReferenceCurve, ThresholdSet
 
 AGES = (20.0, 90.0)  # years drawn; wider for who is older
-STEP_YEARS = 5.0
+STEP_YEARS = 2.5
 LEAST_TBS, MOST_TBS = 1.0, 1.6  # the axis is wider where a value is
 
 

@@ -20,10 +20,12 @@ def what_ran(report: Report, language: str = "en") -> list[str]:
     """
     analysis = report.analysis
     steps = text.methods(analysis.parameters, region_source=analysis.region_source, language=language)
+    found, *measured = (words for _, words in steps)
     return [
         *_page(report, language),
+        found,
         *_corrections(report, language),
-        *(words for _, words in steps),
+        *measured,
         *_errors(report, language),
         *_interpretation(report, language),
         *_follow_up(report, language),

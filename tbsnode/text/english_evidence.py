@@ -72,8 +72,8 @@ EVIDENCE: dict[str, str] = {
     "method_page_private text": "where the page's own text places it",
     "method_page_content": "where its content shows it",
     "method_page_inverted": "The page shows bone dark; gray levels were turned around.",
-    "method_corrected": "The reviewing physician changed the measurement, and every number was computed "
-    "again: {changes}.",
+    "method_corrected": "The reviewing physician then changed the measurement, and every number was "
+    "computed again: {changes}.",
     "method_corrected_exclude": "left out {levels}",
     "method_corrected_disc": "put disc line {disc} to row {row}",
     "method_corrected_shift": "moved every label by {shift} (+1: one vertebra further down)",

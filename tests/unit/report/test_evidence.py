@@ -274,7 +274,13 @@ def test_no_map_without_a_picture_or_its_spacing():
 
 def test_what_ran_names_the_page_and_the_corrections_and_nothing_that_did_not_run():
     plain = " ".join(what_ran(report(analysis())))
-    for never in ("report page", "physician changed", "put through calibration", "Z-score", "Earlier images"):
+    for never in (
+        "report page",
+        "physician then changed",
+        "put through calibration",
+        "Z-score",
+        "Earlier images",
+    ):
         assert never not in plain
     page = PageOrigin(row=300, column=90, scale=2, inverted=True, found_by="private text")
     said = " ".join(what_ran(report(analysis(page=page))))
@@ -299,7 +305,7 @@ def test_what_ran_names_each_correction():
         "left out L1 and L3, put disc line L1/L2 to row 102.5, moved every label by -1 (+1: one vertebra "
         "further down), chose image 1.2.3.77." in said
     )
-    assert "physician changed" not in " ".join(what_ran(report(analysis(), review=review())))
+    assert "physician then changed" not in " ".join(what_ran(report(analysis(), review=review())))
 
 
 def test_what_ran_describes_the_interpretation_of_a_calibrated_value():
