@@ -28,6 +28,9 @@ def to_check(sheet: Sheet) -> list[Finding]:
     said = {(f.code, f.vertebra) for f in facts.alerts(sheet.report)}
     if sheet.report.analysis.tbs is None:
         said.add((Code.SCANNER_UNCALIBRATED, None))
+    withheld = facts.withholding(sheet.report)
+    if withheld is not None:  # the large box says why and what to do
+        said.add((withheld.code, withheld.vertebra))
     for vertebra in sheet.report.analysis.vertebrae:
         if vertebra.excluded:  # its own reason says more
             said.add((Code.LEVEL_EXCLUDED, vertebra.label))
@@ -60,7 +63,8 @@ def findings(sheet: Sheet, head: str, found: list[Finding], detail: Detail, room
     if not found:
         if sheet.report.analysis.status is not AnalysisStatus.SCORED:
             return start if overrides else []
-        return [*start, statement(sheet.say("nothing_to_check"), "note")]
+        more = overrides or facts.alerts(sheet.report)
+        return [*start, statement(sheet.say("nothing_else" if more else "nothing_to_check"), "note")]
     if detail is Detail.CODES:
         return _as_many_as_fit(sheet, start, found, room)
     return [*start, *(_note(sheet, finding, detail) for finding in found)]

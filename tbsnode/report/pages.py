@@ -10,18 +10,19 @@ from reportlab.platypus import PageBreak, Spacer
 
 from tbsnode.model import AnalysisStatus
 from tbsnode.reasons import Finding
-from tbsnode.report import decision_review, facts
+from tbsnode.report import facts
 from tbsnode.report.decision_context import context
 from tbsnode.report.decision_findings import Detail, findings, to_check
 from tbsnode.report.decision_frame import GAP, heading, limits, pairs_table, signature
 from tbsnode.report.decision_words import conclusion
-from tbsnode.report.drawings import BAR_MM, SpinePicture
+from tbsnode.report.drawings import BAR_MM, Gray, SpinePicture
 from tbsnode.report.evidence import evidence
 from tbsnode.report.figures import window
 from tbsnode.report.layout import Sheet, Smaller, boxed, grid, height_of, paragraph, statement
 from tbsnode.report.result_box import research_box, result_box
 
-PICTURE_SHARE = 0.46  # of the width of the text
+PICTURE_SHARES = (0.58, 0.52, 0.46)  # of the width of the text; the first that leaves room beside it
+PADDING = 6.0  # points, of both sides of a cell
 SLACK = 4.0  # points, so that rounding never starts a new page
 
 
@@ -81,13 +82,7 @@ def story(sheet: Sheet) -> list[Any]:
     """Return the flowables of the whole document."""
     if sheet.report.analysis.status is not AnalysisStatus.SCORED:
         return refusal_page(sheet)
-    moved = decision_review.changed_slope(sheet.report, language=sheet.language)
-    return [
-        *decision_page(sheet),
-        PageBreak(),
-        *([statement(moved, "faint")] if moved else []),
-        *evidence(sheet),
-    ]
+    return [*decision_page(sheet), PageBreak(), *evidence(sheet)]
 
 
 def decision_page(sheet: Sheet) -> list[Any]:
@@ -127,30 +122,33 @@ def _refusal(sheet: Sheet) -> Fixed:
 
 def packed(sheet: Sheet, parts_of: Callable[[Sheet], Fixed]) -> list[Any]:
     """Return one page, as loosely as everything fits; drawn smaller where it never does."""
+    gray = None if sheet.shown is None else window(sheet.shown)
     fixed = parts_of(sheet)
     for density in DENSITIES:
-        fits, parts = _at(sheet, fixed, density)
+        fits, parts = _at(sheet, fixed, density, gray)
         if fits:
             return parts
     for scale in SCALES:
         larger = replace(sheet, scale=scale)
-        fits, parts = _at(larger, parts_of(larger), DENSITIES[-1])
+        fits, parts = _at(larger, parts_of(larger), DENSITIES[-1], gray)
         if fits:
             break
     return [Smaller(parts, larger)]
 
 
-def _at(sheet: Sheet, fixed: Fixed, density: Density) -> tuple[bool, list[Any]]:
+def _at(sheet: Sheet, fixed: Fixed, density: Density, gray: Gray | None) -> tuple[bool, list[Any]]:
     """Return the page at a density, and whether it fits."""
     above = [*heading(sheet, density.style), *fixed.above]
     read = interpretation(sheet, density.style)
-    known = context(sheet, _right(sheet) - 6, density.style)
-    least = max(height_of(known, _right(sheet) - 6) + 8, density.picture if _shows(sheet) else 0.0)
+    known = context(sheet, _beside(sheet, gray), density.style)
+    least = height_of(known, _beside(sheet, gray)) + PADDING
+    if gray is not None:
+        least = max(least, density.picture)
     standing = height_of([*above, *fixed.below, *read, *fixed.foot], sheet.width) + SLACK + GAP
     room = sheet.height - standing - least
     checked = findings(sheet, fixed.head, fixed.found, density.detail, room)
     spare = room - height_of(checked, sheet.width)
-    middle = _middle(sheet, known, least + max(0.0, spare))
+    middle = _middle(sheet, gray, density, least + max(0.0, spare))
     spare += least - height_of(middle, sheet.width)
     parts = [*above, *checked, *fixed.below, *middle, *read, Spacer(1, GAP + max(0.0, spare)), *fixed.foot]
     return spare >= 0.0, parts
@@ -179,26 +177,27 @@ def interpretation(sheet: Sheet, style: str) -> list[Any]:
     return [paragraph(sheet.say("head_interpretation"), "bold"), statement(words, style)]
 
 
-def _shows(sheet: Sheet) -> bool:
-    return sheet.shown is not None
-
-
-def _right(sheet: Sheet) -> float:
+def _beside(sheet: Sheet, gray: Gray | None, share: float = PICTURE_SHARES[-1]) -> float:
     """Return the width of what stands beside the picture [points]."""
-    return sheet.width * (1.0 - PICTURE_SHARE if _shows(sheet) else 1.0)
+    return sheet.width * (1.0 if gray is None else 1.0 - share) - PADDING
 
 
-def _middle(sheet: Sheet, known: list[Any], room: float) -> list[Any]:
+def _middle(sheet: Sheet, gray: Gray | None, density: Density, room: float) -> list[Any]:
     """Return the picture, as large as the room allows, and what is known beside it."""
-    right = _right(sheet)
-    if not _shows(sheet):
-        return [grid([[known]], [right], padding=3.0)]
-    left = sheet.width - right
-    cells = [_picture(sheet, (left - 12, room - 8)), known]
-    return [grid([cells], [left, right], padding=3.0)]
+    if gray is None:
+        known = context(sheet, _beside(sheet, gray), density.style)
+        return [grid([[known]], [sheet.width], padding=PADDING / 2)]
+    for share in PICTURE_SHARES:
+        left, right = sheet.width * share, _beside(sheet, gray, share)
+        known = context(sheet, right, density.style)
+        picture = _picture(sheet, gray, (left - 2 * PADDING, room - PADDING))
+        fills = picture[0].width >= left - 2 * PADDING - 1.0
+        if fills and height_of(known, right) + PADDING <= room:
+            break
+    return [grid([[picture, known]], [left, right + PADDING], padding=PADDING / 2)]
 
 
-def _picture(sheet: Sheet, box: tuple[float, float]) -> list[Any]:
+def _picture(sheet: Sheet, gray: Gray, box: tuple[float, float]) -> list[Any]:
     analysis = sheet.report.analysis
     if analysis.status is not AnalysisStatus.SCORED and not analysis.vertebrae:
         words = sheet.say("picture_caption_refused")
@@ -208,7 +207,5 @@ def _picture(sheet: Sheet, box: tuple[float, float]) -> list[Any]:
         words = sheet.say("picture_caption", bar=f"{BAR_MM:g}")
     caption = statement(words, "faint")
     height = box[1] - height_of([caption], box[0]) - SLACK
-    assert sheet.shown is not None
-    gray = window(sheet.shown)
     picture = SpinePicture(gray, analysis.vertebrae, analysis.pixel_spacing_mm, (box[0], height))
     return [picture, Spacer(1, 2), caption]

@@ -38,6 +38,8 @@ from tbsnode.report.pages import story
 
 __all__ = ["conclusion", "render"]
 
+SECOND = 2
+
 
 def render(report: Report, pixels: NDArray[np.float64] | None, page_size: str = "A4") -> bytes:
     """Render a report: a result on two pages or more, a refusal on one.
@@ -123,6 +125,8 @@ def _draw_margins(canvas: Any, sheet: Sheet, number: int, count: int) -> None:
         _draw_banner(canvas, sheet)
     if number > 1:
         _draw_identity(canvas, sheet)
+    if number == SECOND:
+        _draw_changed_slope(canvas, sheet)
     canvas.setStrokeColor(RULE)
     canvas.setLineWidth(0.5)
     canvas.line(MARGIN, BOTTOM - 8, sheet.size[0] - MARGIN, BOTTOM - 8)
@@ -156,3 +160,12 @@ def _draw_identity(canvas: Any, sheet: Sheet) -> None:
     draw_line(canvas, (MARGIN, bottom), "  /  ".join(values), SANS, 8)
     canvas.setFont(BOLD, 8)
     canvas.drawRightString(sheet.size[0] - MARGIN, bottom, status)
+
+
+def _draw_changed_slope(canvas: Any, sheet: Sheet) -> None:
+    """Say above page 2 how a reviewer moved the raw slope: page 1 only says that it changed."""
+    words = decision_review.changed_slope(sheet.report, language=sheet.language)
+    if words:
+        canvas.setFillColor(INK)
+        line = shortened(words, SANS, 8, sheet.width)
+        draw_line(canvas, (MARGIN, sheet.size[1] - sheet.top + 19), line, SANS, 8)

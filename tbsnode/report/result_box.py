@@ -90,8 +90,13 @@ def provisional(made: Provisional, *, language: str = "en") -> str:
 def _absence(sheet: Sheet) -> list[Any]:
     withheld = facts.withholding(sheet.report)
     key = f"tbs_unavailable_{withheld.code.value}" if withheld else "tbs_unavailable"
-    why = sheet.sentence(withheld) if withheld else sheet.say("tbs_how_to_get_it")
-    return [paragraph(sheet.say(key), "box"), statement(why, "boxtext")]
+    parts = [paragraph(sheet.say(key), "box")]
+    if withheld is None:
+        return [*parts, statement(sheet.say("tbs_how_to_get_it"), "boxtext")]
+    return [
+        *parts,
+        *(statement(words, "boxtext") for words in (sheet.sentence(withheld), sheet.remedy(withheld))),
+    ]
 
 
 def _value(sheet: Sheet) -> list[Any]:

@@ -85,7 +85,7 @@ class TextureScale(Flowable):  # type: ignore[misc]  # reportlab has no types
         canvas.setStrokeColor(INK)
         canvas.setFillColor(INK)
         canvas.setLineWidth(1.2)
-        canvas.line(at, BAR_BOTTOM, at, middle)
+        canvas.line(at, BAR_TOP, at, middle)  # not across the names in the bands
         canvas.line(left, middle, right, middle)
         for end in (left, right):
             canvas.line(end, middle - 3.0, end, middle + 3.0)

@@ -42,6 +42,7 @@ DECISION: dict[str, str] = {
     # what no texture class outweighs
     "override_fracture": "Declared: previous fracture of {sites}. It raises the risk whatever the texture.",
     "override_t_score": "T-score {score} at {site}: -2.5 or lower, whatever the texture.",
+    "nothing_else": "The software found nothing else to check. Look at the picture first.",
     "fracture_hip": "hip",
     "fracture_vertebra": "vertebra",
     "fracture_wrist": "wrist",
