@@ -126,7 +126,8 @@ def _named(factors: list[Factor], declared: ClinicalContext, words: Words) -> st
 
 def _factor(factor: Factor, declared: ClinicalContext, words: Words) -> str:
     if factor is Factor.PREVIOUS_FRACTURE:
-        known = [site for site in FRACTURE_SITES if site in declared.fracture_sites] or ["unknown"]
+        known = [site for site in FRACTURE_SITES if site in declared.fracture_sites]
+        known = ["unknown"] if known in ([], ["other"]) else known
         several = "declared_previous_fractures" if len(known) > 1 else "declared_previous_fracture"
         return words.say(several, site=words.both([words.say(f"declared_site_{site}") for site in known]))
     dose = declared.glucocorticoid_mg_day

@@ -134,9 +134,9 @@ _DECLARED: dict[str, str] = {
     "interpret_frax_blind_dose": "glucocorticoid dose",
     "interpret_frax_blind_recency": "how recent a fracture is",
     "interpret_frax_blind_falls": "falls",
-    "interpret_frax_dose_above": "FRAX assumes a usual glucocorticoid dose; at {dose} mg/day it may "
+    "interpret_frax_dose_above": "FRAX assumes an average glucocorticoid dose; at {dose} mg/day it may "
     "underestimate the risk.",
-    "interpret_frax_dose_below": "FRAX assumes a usual glucocorticoid dose; at {dose} mg/day it may "
+    "interpret_frax_dose_below": "FRAX assumes an average glucocorticoid dose; at {dose} mg/day it may "
     "overestimate the risk.",
     # earlier examinations
     "interpret_trend_tbs": "TBS has changed by {change} since {date}; {judged}.",

@@ -128,7 +128,8 @@ INDEPENDENT = "raises fracture risk independently of BMD, and a normal TBS would
         (("hip",), "previous hip fracture; it "),
         (("vertebra",), "previous vertebral fracture; it "),
         (("wrist", "hip"), "previous hip and wrist fractures; each "),
-        (("other",), "previous other fracture; it "),
+        (("other",), "previous fragility fracture; it "),
+        (("other", "wrist"), "previous wrist and other fractures; each "),
     ],
 )
 def test_where_the_fracture_was(sites: tuple[str, ...], named: str) -> None:
@@ -265,7 +266,7 @@ def test_a_known_dose_is_held_against_the_usual_one(dose: float, told: str) -> N
     context = declared(Factor.GLUCOCORTICOIDS, glucocorticoid_mg_day=dose, frax=SUPPLIED)
     paragraph = said(clinical=context)
     assert f"glucocorticoid treatment ({dose:g} mg/day); it " in paragraph
-    assert ("FRAX assumes a usual glucocorticoid dose; " + told in paragraph) == bool(told)
+    assert ("FRAX assumes an average glucocorticoid dose; " + told in paragraph) == bool(told)
     assert "estimate the risk" in paragraph or not told
     assert "for glucocorticoid dose" not in paragraph
 
