@@ -28,6 +28,8 @@ GIVEN = {
     "test_validators.py",
     "test_calibration_plots.py",
     "conftest.py",
+    "test_decision_words.py",
+    "test_pdf_decision.py",
     "report_cases.py",
     "report_parts.py",
     "reported.py",

@@ -1,0 +1,286 @@
+"""The words of page 1, each from a result whose answer can be said by hand."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import pytest
+
+from tbsnode.model import Change, Factor, FollowUp, ScannerResults, SiteResult
+from tbsnode.reasons import Code, Finding
+from tbsnode.report import decision_known, decision_review, facts
+from tbsnode.report.decision_words import conclusion, course, levels
+from tbsnode.tbs.bone_density import BmdDiagnosis, Diagnosis
+from tbsnode.tbs.frax import Adjusted, Adjustment
+from tbsnode.text import (
+    english,
+    english_decision,
+    english_documents,
+    english_evidence,
+    english_interpretation,
+)
+from tests.report_cases import (
+    DECLARED,
+    FOUR_PRIORS,
+    HIP,
+    OTHER_HIP,
+    RADIUS,
+    SPINE,
+    analysis,
+    calibrated,
+    densities,
+    prior,
+    refused,
+    report,
+    review,
+)
+
+
+def test_no_phrase_is_given_twice():
+    """One catalogue merged from several files: a later one would silently win."""
+    files = (
+        english.PHRASES,
+        english_decision.DECISION,
+        english_documents.DOCUMENTS,
+        english_evidence.EVIDENCE,
+        english_interpretation.INTERPRETATION,
+    )
+    assert [set(one) & set(other) for one, other in itertools.combinations(files, 2)] == [set()] * 10
+
+
+@pytest.mark.parametrize(
+    ("labels", "written"),
+    [
+        (("L1", "L2", "L3", "L4"), "L1-L4"),
+        (("L2", "L3", "L4"), "L2-L4"),
+        (("L1", "L2", "L4"), "L1, L2 and L4"),
+        (("L3", "L4"), "L3 and L4"),
+        (("L2",), "L2"),
+        ((), ""),
+    ],
+)
+def test_levels_are_written_shortly(labels, written):
+    assert levels(labels) == written
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, "Degraded microarchitecture: TBS 1.180 +- 0.030 from L1-L4; bone density: low bone mass "
+         "(osteopenia), lowest T-score -2.1 (femoral neck)."),
+        ({"bmd_diagnosis": None, "tbs_see": None}, "Degraded microarchitecture: TBS 1.180 from L1-L4."),
+        ({"bmd_diagnosis": BmdDiagnosis(diagnosis=Diagnosis.NOT_AVAILABLE)},
+         "Degraded microarchitecture: TBS 1.180 +- 0.030 from L1-L4."),
+        ({"bmd_diagnosis": None, "category": None, "borderline": ("partially_degraded", "degraded")},
+         "Texture class borderline: TBS 1.180 +- 0.030 from L1-L4."),
+        ({**densities(), "category": None},
+         "TBS 1.180 +- 0.030 from L1-L4, without a texture class; bone density of the spine only, not a BMD "
+         "diagnosis."),
+        ({"bmd_diagnosis": None, "follow_up": FOUR_PRIORS},
+         "Degraded microarchitecture: TBS 1.180 +- 0.030 from L1-L4; change since 2024-01-15 exceeds LSC."),
+        ({"bmd_diagnosis": None, "follow_up": replace(FOUR_PRIORS, tbs_lsc=0.06)},
+         "Degraded microarchitecture: TBS 1.180 +- 0.030 from L1-L4; change since 2024-01-15 does not "
+         "exceed LSC."),
+        ({"bmd_diagnosis": None, "follow_up": replace(FOUR_PRIORS, tbs_lsc=None)},
+         "Degraded microarchitecture: TBS 1.180 +- 0.030 from L1-L4."),
+    ],
+)  # fmt: skip
+def test_the_conclusion(changes, said):
+    assert conclusion(report(calibrated(**changes))) == said
+
+
+def test_a_refusal_names_its_code_and_what_is_known():
+    assert conclusion(report(refused(Finding(Code.NO_TEXTURE), **densities(HIP)))) == (
+        "No texture score is given (NO_TEXTURE); bone density: low bone mass (osteopenia), lowest "
+        "T-score -2.1 (femoral neck)."
+    )
+    assert conclusion(report(replace(refused(Finding(Code.NO_TEXTURE)), reason=None))) == (
+        "No texture score is given."
+    )
+
+
+# ---- the course ----
+
+
+def test_a_change_is_told_with_its_least_significant_one():
+    assert course(calibrated(follow_up=FOUR_PRIORS)) == (
+        "TBS -0.055 since 2024-01-15 (1.235 then): change exceeds LSC (0.050). "
+        "Left out: PRIOR_NOT_COMPARABLE."
+    )
+
+
+@pytest.mark.parametrize(
+    ("lsc", "verdict"), [(0.054, "change exceeds LSC"), (0.056, "change does not exceed LSC")]
+)
+def test_the_verdict_is_that_of_the_exact_difference(lsc, verdict):
+    follow_up = FollowUp(priors=(prior("20240115", 1.235),), tbs_lsc=lsc)
+    assert f"{verdict} ({lsc:.3f})." in course(calibrated(follow_up=follow_up))
+
+
+def test_without_a_precision_study_a_change_is_not_interpreted():
+    said = course(calibrated(follow_up=FollowUp(priors=(prior("20240115", 1.235),))))
+    assert said.endswith("change not interpreted, there is no precision study of this scanner.")
+    assert "LSC" not in said
+
+
+@pytest.mark.parametrize(
+    ("lsc", "verdict"),
+    [(0.02, "change exceeds LSC"), (0.03, "change does not exceed LSC"), (None, "change not interpreted")],
+)
+def test_the_course_of_a_raw_slope_has_no_number(lsc, verdict):
+    """1.273 now, 1.300 then; slopes stand on page 2."""
+    said = course(analysis(follow_up=FollowUp(priors=(prior("20240115", None),), lsc=lsc)))
+    assert said.startswith(f"Texture score since 2024-01-15: {verdict}")
+    assert "1." not in said
+    assert "0.0" not in said
+
+
+def test_no_course_has_its_reason():
+    apart = prior("20240115", 1.2, comparable=False, difference=None, tbs_difference=None)
+    why = (Finding(Code.SCAN_MODE_CHANGED), Finding(Code.PRIOR_IDENTITY))
+    assert course(calibrated()) == "Earlier examinations were not looked for."
+    assert course(calibrated(follow_up=FollowUp())) == "No earlier examination is known."
+    assert course(calibrated(follow_up=FollowUp(priors=(apart,), findings=why))) == (
+        "No earlier examination can be compared (SCAN_MODE_CHANGED, PRIOR_IDENTITY)."
+    )
+
+
+@pytest.mark.parametrize("follow_up", [None, FollowUp(), FOUR_PRIORS, replace(FOUR_PRIORS, tbs_lsc=None)])
+def test_a_change_is_never_a_response(follow_up):
+    assert "respon" not in course(calibrated(follow_up=follow_up)).casefold()
+
+
+def test_findings_about_earlier_examinations_are_findings_of_the_report():
+    one, other = (Finding(Code.PRIOR_NOT_COMPARABLE, values=(("detail", d),)) for d in ("2019", "2020"))
+    alien = Finding(Code.PRIOR_IDENTITY)
+    found = facts.all_findings(report(calibrated(follow_up=FollowUp(findings=(one, other, alien)))))
+    assert set(found) == {one, other, alien}
+
+
+# ---- densities ----
+
+
+def test_sites_in_their_order_and_once():
+    everything = calibrated(**densities(RADIUS, OTHER_HIP, HIP))
+    names = [decision_known.site_name(each) for each in decision_known.sites(everything)]
+    assert names == [
+        "spine L1-L4",
+        "total hip, left",
+        "total hip, right",
+        "femoral neck, left",
+        "femoral neck, right",
+        "one-third radius, left",
+    ]
+    lowest = decision_known.lowest(everything)
+    assert lowest is not None
+    assert decision_known.row(lowest) == ("one-third radius, left", "0.655", "-2.6", "-1.1", "imported")
+
+
+def test_without_a_sum_the_levels_stand_for_the_spine():
+    single = replace(SPINE, sites=SPINE.sites[:2])
+    assert [decision_known.site_name(each) for each in decision_known.sites(calibrated(densitometry=single))][
+        :2
+    ] == ["spine L1", "spine L2"]
+
+
+def test_the_widest_sum_stands_for_the_spine():
+    sums = tuple(SiteResult(site=site, bmd_g_cm2=0.9) for site in ("L2-L4", "L1-L4", "L3-L4"))
+    only = calibrated(densitometry=ScannerResults(sites=sums, source="import"), other_densitometry=())
+    assert [decision_known.row(each) for each in decision_known.sites(only)] == [
+        ("spine L1-L4", "0.900", "-", "-", "imported")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (None, ""),
+        (BmdDiagnosis(diagnosis=Diagnosis.NOT_AVAILABLE), "No BMD diagnosis: no score is known."),
+        (
+            BmdDiagnosis(diagnosis=Diagnosis.SPINE_ONLY, site="spine", score=-1.9),
+            "Spine only: not a BMD diagnosis.",
+        ),
+        (
+            BmdDiagnosis(diagnosis=Diagnosis.OSTEOPOROSIS, site="spine", score=-2.9),
+            "BMD diagnosis: osteoporosis; the lowest T-score is printed bold.",
+        ),
+        (
+            BmdDiagnosis(diagnosis=Diagnosis.BELOW_EXPECTED, site="spine", score=-2.2, uses_z_score=True),
+            "BMD diagnosis: below the expected range for age; the lowest Z-score is printed bold.",
+        ),
+    ],
+)
+def test_the_diagnosis(found, said):
+    assert decision_known.diagnosis_sentence(calibrated(bmd_diagnosis=found)) == said
+
+
+def test_a_t_score_is_no_matter_where_z_scores_are_used():
+    low = replace(SPINE, sites=(SiteResult(site="L1-L4", t_score=-2.7, z_score=-1.9),))
+    young = BmdDiagnosis(diagnosis=Diagnosis.WITHIN_EXPECTED, site="spine", score=-1.9, uses_z_score=True)
+    assert (
+        decision_known.overrides(calibrated(densitometry=low, other_densitometry=(), bmd_diagnosis=young))
+        == []
+    )
+    old = replace(young, diagnosis=Diagnosis.OSTEOPOROSIS, score=-2.7, uses_z_score=False)
+    assert decision_known.overrides(
+        calibrated(densitometry=low, other_densitometry=(), bmd_diagnosis=old)
+    ) == ["T-score -2.7 at spine L1-L4: -2.5 or lower, whatever the texture."]
+
+
+# ---- declared ----
+
+
+def test_declared_factors_with_place_and_dose():
+    assert decision_known.declared(calibrated(clinical=DECLARED)) == [
+        "Present: previous fracture (wrist), glucocorticoids (7.5 mg/day), postmenopausal.",
+        "Absent: smoking, alcohol.",
+        "All others: not declared.",
+        "Source: questionnaire.",
+    ]
+
+
+def test_what_is_not_declared_is_not_absent():
+    everything = replace(DECLARED, present=tuple(Factor), absent=())
+    assert "All others: not declared." not in decision_known.declared(calibrated(clinical=everything))
+    assert decision_known.declared(calibrated()) == ["No risk factor was declared."]
+    only_frax = replace(DECLARED, present=(), absent=(), menopausal_status="")
+    assert decision_known.declared(calibrated(clinical=only_frax)) == ["No risk factor was declared."]
+
+
+def test_an_adjusted_probability_is_called_no_frax():
+    one = Adjusted(before_percent=22.0, after_percent=23.94, low_percent=22.7, high_percent=25.22)
+    other = Adjusted(before_percent=4.5, after_percent=5.29, low_percent=4.87, high_percent=5.75)
+    assert decision_known.probability(
+        calibrated(clinical=DECLARED, frax=Adjustment(major=one, hip=other))
+    ) == [
+        "FRAX with BMD as supplied (referral letter, US (Caucasian), 2026-02-20): major osteoporotic 22.0 %, "
+        "hip 4.5 %.",
+        "Research estimate, not FRAX, adjusted for TBS: major osteoporotic 23.9 % (22.7-25.2), "
+        "hip 5.3 % (4.9-5.8).",
+    ]
+    assert decision_known.probability(calibrated()) == ["FRAX: not supplied."]
+
+
+# ---- review ----
+
+
+def test_an_amendment_without_a_change_says_so():
+    amended = report(calibrated(), review=review(version=2))
+    assert decision_review.changes(amended) == [
+        "AMENDED by Doe, Jane, Dr on 2026-03-02 08:30:00+00:00: version 2 replaces what was signed before.",
+        "No value changed.",
+        "Reason: not stated.",
+    ]
+    assert decision_review.changes(report(calibrated(), review=review())) == []
+    assert decision_review.changes(report(calibrated())) == []
+
+
+def test_an_unknown_change_is_printed_as_it_is():
+    changed = review(
+        version=3, changes=(Change(what="weather", before="", after="rain"),), comment="It rained."
+    )
+    assert decision_review.changes(report(calibrated(), review=changed))[1:] == [
+        "weather: from none to rain.",
+        "Reason: It rained.",
+    ]
