@@ -9,7 +9,7 @@ import pytest
 
 from tbsnode.model import Report
 from tbsnode.reasons import TABLE, Code, Finding, Severity
-from tbsnode.report import narrative
+from tbsnode.report import facts, narrative
 from tbsnode.report.narrative_words import Words, change, fixed, percent, plain, short
 from tests import report_cases, report_parts
 
@@ -275,6 +275,13 @@ def test_several_missing_covariates_are_named_together() -> None:
     assert "TBS not available: the calibration needs height and weight and the age." in said_uncalibrated(
         findings=missing
     )
+
+
+@pytest.mark.parametrize("code", facts.WITHHELD)
+def test_whatever_withholds_a_value_has_its_words(code: Code) -> None:
+    words = Words("en")
+    assert words.known(f"no_tbs_{code}")
+    assert words.known(f"get_{code}")
 
 
 # ---- refused ------------------------------------------------------------------------------------
