@@ -104,8 +104,8 @@ def _declared(analysis: Analysis, words: Words) -> list[str]:
     if others:
         key = "declared_also" if independent else "declared_only"
         said.append(words.say(key, factors=_named(others, declared, words)))
-    if Factor.TYPE_2_DIABETES in independent:
-        said.append(words.say("declared_diabetes_frax" if declared.frax else "declared_diabetes"))
+    if Factor.TYPE_2_DIABETES in independent and not declared.frax:
+        said.append(words.say("declared_diabetes"))
     return said
 
 
@@ -200,7 +200,9 @@ def _blind_spots(declared: ClinicalContext, words: Words) -> list[str]:
         gaps.append(words.say("frax_blind_recency"))
     # "dose", then "for falls", then "for how recent": a list of clauses repeats its preposition
     listed = words.either([*gaps[:1], *(words.say("frax_blind_for", gap=gap) for gap in gaps[1:])])
-    said = [words.say("frax_blind", gaps=listed)] if gaps else []
+    said = [words.say("declared_diabetes_frax")] if Factor.TYPE_2_DIABETES in present else []
+    if gaps:
+        said.append(words.say("frax_blind", gaps=listed))
     if Factor.GLUCOCORTICOIDS in present and dose is not None:
         said.append(_dose(dose, words))
     return said

@@ -183,7 +183,11 @@ def test_diabetes_has_its_own_sentence() -> None:
     plain = said(clinical=declared(Factor.TYPE_2_DIABETES))
     assert "In type 2 diabetes BMD underestimates fracture risk. " in plain
     with_frax = said(clinical=declared(Factor.TYPE_2_DIABETES, frax=SUPPLIED))
-    assert "In type 2 diabetes BMD and FRAX underestimate fracture risk. " in with_frax
+    assert (
+        "%; not adjusted for TBS: the adjustment is switched off. In type 2 diabetes BMD and FRAX "
+        in with_frax
+    )
+    assert "BMD underestimates" not in with_frax
 
 
 # ---- supplied probability -----------------------------------------------------------------------
