@@ -7,16 +7,86 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydicom import dcmread
+from pydicom.dataset import Dataset
 
-from tbsnode.dicom import encapsulated_pdf, measurement_report, overlay, rejection
+from tbsnode.dicom import acquisition, encapsulated_pdf, measurement_report, overlay, rejection
 from tbsnode.model import DerivedInstance, Reference, RejectionReason, Report, Reviewer
 from tbsnode.reasons import Code, Finding
 from tbsnode.report import pdf
 from tests import reported, sources
 
 RGB = np.repeat((sources.ramp() // 16).astype(np.uint8)[..., None], 3, axis=2)
+SCANNED = {"SOPClassUID": sources.SC, "ConversionType": "DI", "ViewPosition": None}
+BARE: dict[str, Any] = dict.fromkeys(
+    [
+        "PixelSpacing",
+        "PixelSpacingCalibrationType",
+        "PixelSpacingCalibrationDescription",
+        "SpecificCharacterSet",
+    ]
+)
 CYRILLIC = Reviewer(login="jdoe", name="Щербаков^Пётр", organization="Клиника")
 JAPANESE = Reviewer(login="tyamada", name="Yamada^Tarou=山田^太郎=やまだ^たろう", organization="病院")
+
+
+def _request() -> Dataset:
+    request = Dataset()
+    request.RequestedProcedureID, request.RequestedProcedureDescription = "R1", "DXA"
+    request.ScheduledProcedureStepID = "S1"
+    request.RequestedProcedureCodeSequence = [sources.code("77080", "C4", "DXA")]
+    return request
+
+
+HEADERS: dict[str, dict[str, Any]] = {
+    "cr-latin1": {},
+    "cr-utf8-ordered": {"SpecificCharacterSet": "ISO_IR 192", "RequestAttributesSequence": [_request()]},
+    "cr-japanese": {
+        "SpecificCharacterSet": ["", "ISO 2022 IR 87"],
+        "PatientName": "Yamada^Tarou=山田^太郎=やまだ^たろう",
+    },
+    "cr-cyrillic": {"SpecificCharacterSet": "ISO_IR 144", "PatientName": "Щербаков^Пётр"},
+    "sc-latin1": {**SCANNED, "Modality": "BMD", "TimezoneOffsetFromUTC": "+0930"},
+    "sc-bare": {**SCANNED, **BARE, "Modality": "OT", "PatientName": "Doe^Jane"},
+}
+# as the scanners of both kinds write them: an 8-bit CR without spacing, a colored report page
+SCANNERS = {"cr-display": "display", "sc-page": "page"}
+
+
+def source(name: str, folder: Path) -> Path:
+    """Write the image of a name of `HEADERS` or `SCANNERS` and return its path."""
+    path = folder / "source.dcm"
+    if name in HEADERS:
+        return sources.write(path, sources.spine(**HEADERS[name]))
+    (made,) = acquisition.study(SCANNERS[name], patient=acquisition.PatientTags(), seed=5)
+    path.write_bytes(made)
+    return path
+
+
+def scanner_report(image: Path) -> bytes:
+    """Return the scanner's own structured report that the hip's densities refer to."""
+    ds = sources.spine()
+    for keyword in [element.keyword for element in ds if element.tag >= 0x00180000]:
+        delattr(ds, keyword)
+    was = dcmread(image, stop_before_pixels=True)
+    for keyword in ("SpecificCharacterSet", *COPIED):
+        if keyword in was:
+            ds[keyword] = was[keyword]
+        elif keyword in ds:
+            delattr(ds, keyword)
+    results = reported.HIP_RESULTS
+    ds.SOPClassUID, ds.SOPInstanceUID = results.sop_class_uid, results.sop_instance_uid
+    ds.SeriesInstanceUID, ds.Modality = results.series_instance_uid, "SR"
+    ds.ValueType, ds.ContinuityOfContent = "CONTAINER", "SEPARATE"
+    ds.ConceptNameCodeSequence = [sources.code("126000", "DCM", "Imaging Measurement Report")]
+    return sources.encoded(ds)
+
+
+COPIED = (
+    "PatientName", "PatientID", "IssuerOfPatientID", "PatientBirthDate", "PatientSex", "PatientAge",
+    "PatientSize", "PatientWeight", "StudyInstanceUID", "StudyDate", "StudyTime", "StudyID",
+    "StudyDescription", "AccessionNumber", "ReferringPhysicianName",
+)  # fmt: skip
 
 
 def reference(derived: DerivedInstance) -> Reference:

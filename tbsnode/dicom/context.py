@@ -74,7 +74,10 @@ _FORM = {
 _BINARY = frozenset(
     ["AT", "FD", "FL", "OB", "OD", "OF", "OL", "OV", "OW", "SL", "SS", "SV", "UL", "UN", "US", "UV"]
 )
-_ASCII = str.maketrans({"×": "x", "±": "+-", "–": "-", "—": "-", "≥": ">=", "≤": "<=", "²": "2", "’": "'"})
+_ASCII = str.maketrans(
+    {"×": "x", "±": "+-", "–": "-", "—": "-", "\N{MINUS SIGN}": "-", "≥": ">=", "≤": "<=", "²": "2"}
+    | {"’": "'", "‘": "'", "“": '"', "”": '"', "…": "..."}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,29 +20,31 @@ from tbsnode.reasons import Finding
 
 def container(report: Report, encodings: Sequence[str]) -> Item:
     """Return the container, its words in the document's character set."""
+    # the template has all codes before all texts
     items = [
-        *_status(report),
+        *_codes(report),
         *_review(report, encodings),
         *_conclusion(report, encodings),
-        *density_groups.diagnosis(report.analysis),
-        *risk.declared(report.analysis, encodings),
+        *risk.sources(report.analysis.clinical, encodings),
         *_calibration(report),
         *(content.text(codes.COMMENT, sentence) for sentence in _comments(report)),
     ]
     return content.container(codes.QUALITATIVE_EVALUATIONS, items)
 
 
-def _status(report: Report) -> Iterator[Item]:
+def _codes(report: Report) -> Iterator[Item]:
     yield content.code(clinical.STATUS, clinical.STATUSES[report.status])
     if report.review is not None:
-        yield content.text(clinical.REPORT_VERSION, str(report.review.version))
+        yield content.code(clinical.REVIEW, clinical.REVIEWS[report.review.action])
+    yield from density_groups.diagnosis(report.analysis)
+    yield from risk.declared(report.analysis.clinical)
 
 
 def _review(report: Report, encodings: Sequence[str]) -> Iterator[Item]:
     review = report.review
     if review is None:
         return
-    yield content.code(clinical.REVIEW, clinical.REVIEWS[review.action])
+    yield content.text(clinical.REPORT_VERSION, str(review.version))
     if review.host:
         yield content.words(clinical.REVIEW_HOST, review.host, encodings)
     if review.comment:
@@ -51,7 +53,7 @@ def _review(report: Report, encodings: Sequence[str]) -> Iterator[Item]:
         yield content.text(clinical.CORRECTION, said)
     for change in review.changes:
         said = text.phrase("change_said", what=change.what, before=change.before, after=change.after)
-        yield content.words(clinical.CHANGE, said, encodings)
+        yield content.words(clinical.CHANGE, readable(said), encodings)
 
 
 def _corrections(review: Review) -> Iterator[str]:

@@ -160,12 +160,13 @@ def _evaluations(report: Report) -> Iterator[Item]:
 
 def _category(analysis: Analysis) -> Iterator[Item]:
     """Yield the texture class of a calibrated value; a borderline one has no single class."""
-    if analysis.tbs is None:
+    if analysis.tbs is None or not (analysis.borderline or analysis.category in codes.CATEGORIES):
         return
+    for name in analysis.borderline:
+        yield content.code(codes.BORDERLINE_CATEGORY, codes.CATEGORIES[name])
+    if not analysis.borderline and analysis.category is not None:
+        yield content.code(codes.CATEGORY, codes.CATEGORIES[analysis.category])
+    # beside the class, not below it: readers of TID 1501 take evaluations, and nothing under them
     rests_on = codes.CUT_OFF_SETS.get(analysis.threshold_set.partition(":")[0])
-    cut_offs = [content.code(codes.CUT_OFFS, rests_on, CONCEPT_MODIFIER)] if rests_on else []
-    if analysis.borderline:
-        for name in analysis.borderline:
-            yield content.code(codes.BORDERLINE_CATEGORY, codes.CATEGORIES[name], children=cut_offs)
-    elif analysis.category in codes.CATEGORIES:
-        yield content.code(codes.CATEGORY, codes.CATEGORIES[analysis.category], children=cut_offs)
+    if rests_on is not None:
+        yield content.code(codes.CUT_OFFS, rests_on)

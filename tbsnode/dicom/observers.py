@@ -57,7 +57,7 @@ def written(review: Review, made: Provenance) -> Iterator[str]:
     who = review.reviewer
     yield from (who.name, who.login, organization(review, made), review.host, review.comment)
     for change in review.changes:
-        yield from (change.what, change.before, change.after)
+        yield from (change.what, context.readable(change.before), context.readable(change.after))
 
 
 def verify(ds: Dataset, review: Review, made: Provenance, header: Header) -> None:

@@ -9,7 +9,7 @@ from tbsnode.dicom import codes_clinical as clinical
 from tbsnode.dicom.codes import Concept
 from tbsnode.dicom.content import CONCEPT_MODIFIER, OBSERVATION_CONTEXT, Item
 from tbsnode.model import Analysis, ClinicalContext, Report
-from tbsnode.tbs.frax import Adjusted, Supplied
+from tbsnode.tbs.frax import Adjusted
 
 LABEL = "Fracture risk"
 
@@ -64,9 +64,8 @@ def _interval(made: Adjusted, concept: Concept, low: Concept, high: Concept) -> 
     yield content.number(high, made.high_percent, codes.PERCENT, [estimate])
 
 
-def declared(analysis: Analysis, encodings: Sequence[str]) -> Iterator[Item]:
-    """Yield declared factors, present and absent, and who declared them; the rest is unknown."""
-    said = analysis.clinical
+def declared(said: ClinicalContext | None) -> Iterator[Item]:
+    """Yield declared factors, present and absent; the rest is unknown."""
     if said is None:
         return
     for factor in said.present:
@@ -77,26 +76,28 @@ def declared(analysis: Analysis, encodings: Sequence[str]) -> Iterator[Item]:
         yield content.code(clinical.FRACTURE_SITE, clinical.FRACTURE_SITES[site])
     if said.menopausal_status in clinical.MENOPAUSAL:
         yield content.code(clinical.MENOPAUSE, clinical.MENOPAUSAL[said.menopausal_status])
-    if said.source:
-        yield content.words(clinical.DECLARED_BY, said.source, encodings)
+
+
+def sources(said: ClinicalContext | None, encodings: Sequence[str]) -> Iterator[Item]:
+    """Yield who declared the context, and who states the probability."""
+    if said is None:
+        return
+    stated = [(clinical.DECLARED_BY, said.source)]
     if said.frax is not None:
-        yield from _origin(said.frax, encodings)
-
-
-def _origin(supplied: Supplied, encodings: Sequence[str]) -> Iterator[Item]:
-    for concept, value in (
-        (clinical.FRAX_SOURCE, supplied.source),
-        (clinical.FRAX_COUNTRY, supplied.country_model),
-        (clinical.FRAX_DATE, supplied.calculated_on),
-    ):
+        stated += [
+            (clinical.FRAX_SOURCE, said.frax.source),
+            (clinical.FRAX_COUNTRY, said.frax.country_model),
+            (clinical.FRAX_DATE, said.frax.calculated_on),
+        ]
+    for concept, value in stated:
         if value:
             yield content.words(concept, value, encodings)
 
 
-def written(context: ClinicalContext | None) -> Iterator[str]:
+def written(said: ClinicalContext | None) -> Iterator[str]:
     """Yield every word that a person wrote, for the choice of a character set."""
-    if context is None:
+    if said is None:
         return
-    yield context.source
-    if context.frax is not None:
-        yield from (context.frax.source, context.frax.country_model, context.frax.calculated_on)
+    yield said.source
+    if said.frax is not None:
+        yield from (said.frax.source, said.frax.country_model, said.frax.calculated_on)
