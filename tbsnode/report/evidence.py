@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import Any
 
 from reportlab.platypus import CondPageBreak, KeepTogether, Spacer
@@ -12,7 +13,7 @@ from tbsnode.reasons import Finding
 from tbsnode.report import facts
 from tbsnode.report.course import course
 from tbsnode.report.evidence_figures import figures
-from tbsnode.report.fine_print import LEADING, SIZE, fine, fine_grid
+from tbsnode.report.fine_print import LEADING, PAD, SIZE, fine, fine_grid
 from tbsnode.report.layout import (
     BOLD,
     FAINT,
@@ -26,6 +27,7 @@ from tbsnode.report.layout import (
     printable,
     shortened,
 )
+from tbsnode.report.lettering import width_of
 from tbsnode.report.what_ran import what_ran
 from tbsnode.tbs.result import LABELS, Vertebra
 
@@ -42,7 +44,7 @@ SHARES = {  # of the width, by column; the last takes the rest
 }
 LEAST_ROOM = 60.0  # points that the first findings need below their head
 CELL, HEAD_CELL = 7.5, 7.0  # points
-LONGEST_SHORT = 44  # characters of a fact that shares its line with another
+FACT_SHARES = (0.15, 0.25, 0.18, 0.42)  # of the width: names and values, narrow and wide
 
 
 def evidence(sheet: Sheet) -> list[Any]:
@@ -259,15 +261,28 @@ def provenance(sheet: Sheet) -> list[Any]:
     pairs = facts.provenance_pairs(sheet.report, sheet.language)
     place = next((i for i, (key, _) in enumerate(pairs, 1) if key == sheet.say("calibration")), len(pairs))
     pairs = [*pairs[:place], *_calibration_pairs(sheet), *pairs[place:]]
-    short = [pair for pair in pairs if len(pair[1]) <= LONGEST_SHORT]
-    long = [pair for pair in pairs if len(pair[1]) > LONGEST_SHORT]
-    half = (len(short) + 1) // 2
-    right = [*short[half:], ("", "")][:half]
-    rows = [[*one, *other] for one, other in zip(short[:half], right, strict=True)]
+    left, right, long = _columns_of_facts(pairs, sheet.width)
+    rows = [[*one, *other] for one, other in zip_longest(left, right, fillvalue=("", ""))]
     rows += [[*pair, "", ""] for pair in long]
-    widths = [sheet.width * share for share in (0.18, 0.32, 0.18, 0.32)]
     names = [["faint", "ink", "faint", "ink"]] * len(rows)
+    widths = [sheet.width * share for share in FACT_SHARES]
     return [paragraph(sheet.say("head_provenance"), "head"), fine_grid(rows, widths, names)]
+
+
+def _columns_of_facts(
+    pairs: list[facts.Pair], width: float
+) -> tuple[list[facts.Pair], list[facts.Pair], list[facts.Pair]]:
+    """Sort facts by length: into the narrow column, the wide one beside it, and lines of their own."""
+    narrow, wide = (FACT_SHARES[column] * width - 2 * PAD for column in (1, 3))
+    left: list[facts.Pair] = []
+    right: list[facts.Pair] = []
+    long: list[facts.Pair] = []
+    for pair in pairs:
+        length = width_of(printable(pair[1]), SANS, SIZE)
+        (left if length <= narrow else right if length <= wide else long).append(pair)
+    while len(left) > len(right) + 1:
+        right.append(left.pop())
+    return left, right, long
 
 
 def _calibration_pairs(sheet: Sheet) -> list[facts.Pair]:

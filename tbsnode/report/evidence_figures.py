@@ -248,4 +248,4 @@ def _variograms(sheet: Sheet, width: float) -> Figure | None:
         "lag_min_mm": f"{analysis.parameters.lag_min_mm:g}",
         "lag_max_mm": f"{analysis.parameters.lag_max_mm:g}",
     }
-    return Figure(width=width, draw=draw, caption=sheet.say("plot_range", **span))
+    return Figure(width=width, draw=draw, caption=sheet.say("figure_variogram_caption", **span))

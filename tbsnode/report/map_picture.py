@@ -22,8 +22,8 @@ from tbsnode.report.plot import SMALL
 from tbsnode.tbs.result import Vertebra
 from tbsnode.tbs.texture_map import local_slopes
 
-SCALE = (0.6, 1.8)  # texture slope; beyond, the end's color
-TICKS = (0.6, 1.0, 1.4, 1.8)
+SCALE = (0.5, 2.0)  # texture slope; beyond, the end's color
+TICKS = (0.5, 1.0, 1.5, 2.0)
 ANCHORS = ((11, 37, 89), (128, 121, 122), (255, 231, 90))  # at the ends and in the middle of the scale
 COLORS = 64
 MOST_CORNERS = 50  # of an outline, about: more cannot be seen at this size

@@ -29,6 +29,8 @@ EVIDENCE: dict[str, str] = {
     "figure_trend_caption": "Large point: this one. Filled: comparable. Hollow: not comparable.",
     "figure_trend_lsc": "Whiskers, shade: least significant change {lsc}; outside the shade it is exceeded.",
     "figure_trend_no_lsc": "No precision study of this scanner and these levels: change not interpreted.",
+    "figure_variogram_caption": "Dots: V(r). Line: texture slope over the fitted range of {lag_min_mm} to "
+    "{lag_max_mm} mm (shaded). In brackets: left out.",
     "figure_map": "Texture map",
     "figure_map_scale": "local slope",
     "figure_map_caption": "For visualization only: slope in a moving window of {window} mm. Noisy; no color "

@@ -44,8 +44,12 @@ def pages(stated, pixels="picture", size: str = "A4") -> list[str]:
 
 
 @functools.cache
-def second(name: str, size: str = "A4") -> str:
-    return pages(*made()[name], size=size)[1]
+def both(name: str, size: str = "A4") -> list[str]:
+    return pages(*made()[name], size=size)
+
+
+def second(name: str) -> str:
+    return both(name)[1]
 
 
 def uncalibrated_names() -> list[str]:
@@ -116,7 +120,7 @@ def test_a_level_without_a_score():
 
 @pytest.mark.parametrize("name", uncalibrated_names())
 def test_nothing_uncalibrated_has_a_class_a_cut_off_or_a_curve(name):
-    everything = " ".join(pages(*made()[name]))
+    everything = " ".join(both(name))
     page_two = second(name)
     assert not CATEGORY.search(page_two)
     assert not CUT_OFF.search(page_two)
@@ -356,16 +360,16 @@ def test_foreign_letters_in_the_facts_are_printed():
     ],
 )
 def test_two_pages_in_the_ordinary_case(name):
-    assert len(pages(*made()[name])) == 2
+    assert len(both(name)) == 2
 
 
 @pytest.mark.parametrize("name", ["scored_calibrated", "uncalibrated", "two_excluded", "signed", "bare"])
 def test_two_pages_of_letter(name):
-    assert len(pages(*made()[name], size="letter")) == 2
+    assert len(both(name, "letter")) == 2
 
 
 def test_more_continues_on_a_third_page():
-    found = pages(*made()["maximal"])
+    found = both("maximal")
     assert len(found) == 3
     assert "Where this comes from" in found[2]
 
