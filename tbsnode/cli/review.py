@@ -155,6 +155,8 @@ def _say(done: Outcome, *, as_json: bool) -> None:
     names = dict.fromkeys([*now, *before])  # each once, in the order in which they are told
     lines = ([_title(name), before.get(name, ""), now.get(name, "")] for name in names)
     output.table(("", "before", "now"), lines)
+    remarks = sorted({f["code"] for f in done.result["findings"] if f["severity"] != "info"})
+    typer.echo(f"findings: {', '.join(remarks) or 'none'}")
     if done.action.value == "reject":
         typer.echo("It is never sent again, never an earlier examination, never a calibration pair.")
 

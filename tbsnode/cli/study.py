@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -47,6 +47,16 @@ _TABLES = {
     "answers": ("kind", "sop_instance_uid", "text", "sent_at"),
     "events": ("at", "action", "text"),
 }
+
+
+class Readers(StrEnum):
+    """Where a result stands with its readers."""
+
+    NONE = "none"
+    PRELIMINARY = "preliminary"
+    SIGNED = "signed"
+    NEEDS_RE_REVIEW = "needs_re_review"
+    REJECTED = "rejected"
 
 
 class Use(StrEnum):
@@ -112,14 +122,21 @@ def list_studies(
     filters: options.Filters,
     *,
     limit: Annotated[int, typer.Option(min=1, metavar="N", help="At most so many, the newest.")] = 100,
+    review_state: Annotated[
+        Readers | None, typer.Option("--review", help="Where the result stands with its readers.")
+    ] = None,
     as_json: options.AsJson = False,
     config: options.ConfigFile = None,
 ) -> None:
     """List studies, the newest first."""
+    from tbsnode.model import ReviewState
     from tbsnode.pipeline import operate
 
+    chosen = filters.study_filter(limit=limit)
+    if review_state is not None:
+        chosen = replace(chosen, review=ReviewState(review_state.value))
     with options.site(config) as site:
-        found = operate.study_list(site, filters.study_filter(limit=limit))
+        found = operate.study_list(site, chosen)
     output.rows(found, json_wanted=as_json, empty="No study matches.", columns=_LISTED)
 
 
@@ -181,7 +198,7 @@ def reprocess(
     as_json: options.AsJson = False,
     config: options.ConfigFile = None,
 ) -> None:
-    """Analyze studies again; a changed result replaces the one that was sent."""
+    """Analyze studies again; a changed result replaces what was sent, or waits where that was signed."""
     from tbsnode.pipeline import operate
 
     if bool(uids) == filters.given:

@@ -22,6 +22,7 @@ from tbsnode.model import (
     ReviewState,
     StudyState,
 )
+from tbsnode.pipeline import coding
 from tbsnode.pipeline.making import Material, checked, content_digest, make, make_report
 from tbsnode.pipeline.review import ReviewEvent, next_state
 from tbsnode.reasons import Code
@@ -152,11 +153,13 @@ def stated(
         Who accepted or corrected it.
     """
     assert selection.reported is not None
+    analysis = selection.reported.analysis
     return make_report(
-        selection.reported.analysis,
+        analysis,
         others=[other.analysis for other in selection.others],
         provenance=provenance_of(site, study, at),
         review=review,
+        coding=coding.advice(analysis, review, site.policy),
     )
 
 

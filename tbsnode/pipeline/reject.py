@@ -68,8 +68,10 @@ def reject(site: Site, uid: str, reason: RejectionReason, *, comment: str) -> Ou
         rejection=reason,
     )
     act, at = begun(site, case, act, case.newest.content_digest)
-    withdrawing = _key_object(site, case, act, at, made)
-    site.archive.write(publish.path_of(site, withdrawing), withdrawing.part10)
+    # what an earlier rejection withdrew, and nothing was published since, is not named again
+    withdrawing = _key_object(site, case, act, at, made) if made else None
+    if withdrawing is not None:
+        site.archive.write(publish.path_of(site, withdrawing), withdrawing.part10)
     with site.database.transaction() as tx:
         require_first(tx, case)
         if _published(tx, case) != made:
@@ -78,7 +80,8 @@ def reject(site: Site, uid: str, reason: RejectionReason, *, comment: str) -> Ou
                 remedy="Reject it again.",
             )
         reviews.add_review(tx, case.study.id, case.newest.id, act, case.standing.corrected_image)
-        _queue(tx, site, case, withdrawing)
+        if withdrawing is not None:
+            _queue(tx, site, case, withdrawing)
         tell(tx, case, act)
     return outcome(case, act, case.newest.result)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from tbsnode import text
 from tbsnode.errors import ReviewRefused
 from tbsnode.model import AnalysisStatus, Corrections, Review, ReviewAction
-from tbsnode.pipeline import publish
+from tbsnode.pipeline import coding, publish
 from tbsnode.pipeline.acts import Case, Outcome, begun, opened, outcome, require_first, tell, worded
 from tbsnode.pipeline.assemble import assemble
 from tbsnode.pipeline.changes import changes
@@ -53,9 +53,10 @@ def accept(site: Site, uid: str, *, comment: str = "", dry_run: bool = False) ->
     comment = worded(comment)
     case = opened(site, uid, ReviewEvent.ACCEPT)
     selection = assemble(site, case.study, case.instances)
-    _reported(selection)
+    spine = _reported(selection)
     content = content_digest(publish.stated(site, case.study, selection))
     if content != case.newest.content_digest:
+        _require_priors(spine)
         raise ReviewRefused(
             "The result has changed since it was made; nothing was signed.",
             remedy=f"`tbsnode study reprocess {uid}`, look at the result, then accept it.",
@@ -144,6 +145,17 @@ def _corrected(case: Case, corrections: Corrections, image_uid: str | None) -> r
     return made
 
 
+def _require_priors(spine: Spine) -> None:
+    """Say that a result differs because the PACS does not answer now, if so."""
+    course = spine.analysis.follow_up
+    missed = [f for f in course.findings if f.code is Code.PRIORS_NOT_FETCHED] if course else []
+    if missed:
+        raise ReviewRefused(
+            f"The result cannot be found again just now; nothing was signed. {text.sentence(missed[0])}",
+            remedy=text.remedy(Code.PRIORS_NOT_FETCHED),
+        )
+
+
 def _pictures(selection: Selection) -> list[str]:
     spines = (selection.reported, *selection.others)
     return sorted({spine.instance.sop_instance_uid for spine in spines if spine is not None})
@@ -193,7 +205,7 @@ def _sign(site: Site, case: Case, selection: Selection, act: _Act) -> Outcome:
             content_digest=act.content,
             result_digest=report.result_digest,
             content_at=at,
-            result=stored,
+            result=stored | ({"coding": coding.as_json(report.coding)} if report.coding else {}),
         )
         with site.database.transaction() as tx:
             require_first(tx, case)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from tbsnode.model import AnalysisStatus, DeliveryState, StudyState
+from tbsnode.model import AnalysisStatus, DeliveryState, ReviewState, StudyState
 from tbsnode.store.records import PatientRow, StudyRow, read_row
 from tbsnode.store.schema import analysis, delivery, instance, patient, study
 
@@ -27,6 +27,8 @@ class StudyFilter:
         Patient ID; ``*`` and ``?`` stand for other characters, letter case is then ignored.
     state : StudyState or None
         Where the work stands.
+    review : ReviewState or None
+        Where the result stands with its readers.
     scanner : str or None
         Part of manufacturer, model and serial number; letter case is ignored.
     limit : int or None
@@ -37,6 +39,7 @@ class StudyFilter:
     until: float | None = None
     patient: str | None = None
     state: StudyState | None = None
+    review: ReviewState | None = None
     scanner: str | None = None
     limit: int | None = 100
 
@@ -144,6 +147,8 @@ def _restrictions(chosen: StudyFilter) -> list[sa.ColumnElement[bool]]:
         wanted.append(study.c.created_at < chosen.until)
     if chosen.state is not None:
         wanted.append(study.c.state == chosen.state.value)
+    if chosen.review is not None:
+        wanted.append(study.c.review_state == chosen.review.value)
     if chosen.scanner is not None:
         wanted.append(study.c.scanner.icontains(chosen.scanner, autoescape=True))
     if chosen.patient is not None:

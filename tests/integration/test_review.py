@@ -11,6 +11,7 @@ import pwd
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,20 @@ import pytest
 from pydicom import Dataset, dcmread
 
 from tbsnode.dicom import acquisition
-from tbsnode.errors import CorrectionError, NotAReviewer, NotFound, ReviewRefused, TbsNodeError
-from tbsnode.model import Corrections, RejectionReason, ReviewState
-from tbsnode.pipeline import operate, reject, sign
+from tbsnode.errors import (
+    CalibrationError,
+    CorrectionError,
+    NotAReviewer,
+    NotFound,
+    ReviewRefused,
+    TbsNodeError,
+)
+from tbsnode.model import Corrections, FollowUp, RejectionReason, ReviewState
+from tbsnode.pipeline import assemble, calibrate, operate, outgoing, reject, sign
 from tbsnode.pipeline.acts import Outcome
 from tbsnode.pipeline.site import Site
-from tbsnode.store import reviews
+from tbsnode.reasons import Code, Finding
+from tbsnode.store import catalogue, deliveries, listing, reviews
 from tests import desk, nodes, peers
 from tests.ledger import Ledger
 
@@ -291,8 +300,6 @@ def test_what_was_signed_may_come_back(clinic: Clinic, uid: str, key: str) -> No
     clinic.late(uid, key)
     assert clinic.review_state(uid) == "needs_re_review"
     with clinic.site.database.transaction() as tx:
-        from tbsnode.store import catalogue
-
         late = catalogue.instances_of_study(tx, clinic.ledger.study(uid)["id"])[-1]
         catalogue.set_instance_state(tx, late.id, "superseded")
     clinic.again(uid)
@@ -503,3 +510,136 @@ def test_lists_and_stories_say_where_a_result_stands(clinic: Clinic, uid: str) -
     assert "review: signed" in story
     assert ME in story
     assert "agreed with the reading" not in story, "the reviewer's words may name somebody"
+
+
+def test_what_came_after_a_rejection_can_be_rejected_too(clinic: Clinic, uid: str, key: str) -> None:
+    """Nothing was published since, so nothing is named again."""
+    reject.reject(clinic.site, uid, RejectionReason.QUALITY, comment="moved")
+    clinic.desk.work()
+    clinic.late(uid, key)
+    sent = clinic.ledger.deliveries(uid)
+    done = reject.reject(clinic.site, uid, RejectionReason.QUALITY, comment="moved again")
+    assert done.review_state is ReviewState.REJECTED
+    assert clinic.ledger.deliveries(uid) == sent
+    clinic.again(uid)
+    assert clinic.review_state(uid) == "rejected", "the one that was rejected last, again"
+
+
+def test_a_rejected_examination_is_no_pair_of_a_calibration(clinic: Clinic, uid: str) -> None:
+    image = clinic.ledger.analyses(uid)[0]["result"]["sop_instance_uid"]
+    settings = assemble.settings_of(clinic.site, date(2026, 11, 25))
+
+    def scores(name: str) -> int:
+        line = calibrate.Line(number=2, cells={"uid": name})
+        return len(list(calibrate.score(clinic.site, [line], settings)))
+
+    assert (scores(uid), scores(image)) == (1, 1)
+    reject.reject(clinic.site, uid, RejectionReason.QUALITY, comment="moved")
+    for name in (uid, image):
+        with pytest.raises(CalibrationError, match="rejected"):
+            scores(name)
+
+
+def test_in_shadow_mode_a_signature_leaves_nothing(clinic: Clinic, uid: str) -> None:
+    shadow = replace(clinic.site, policy=replace(clinic.site.policy, shadow=True))
+    sign.accept(shadow, uid)
+    assert set(clinic.states(uid).values()) == {("held", "SHADOW_MODE")}
+    reject.reject(shadow, uid, RejectionReason.QUALITY, comment="moved")
+    assert clinic.states(uid)["pacs"] == ("held", "SHADOW_MODE")
+    before = len(clinic.held("pacs", uid))
+    clinic.desk.work()
+    assert len(clinic.held("pacs", uid)) == before
+    assert operate.queue_retry(clinic.site, [f"delivery/{clinic.ledger.deliveries(uid)[-1]['id']}"])
+    clinic.desk.work()
+    assert len(of_class(clinic.held("pacs", uid), KEY_OBJECT)) == 1, "the news of a rejection may be retried"
+
+
+def test_a_destination_that_now_waits_for_signatures_gets_nothing_unsigned(clinic: Clinic, key: str) -> None:
+    """What was queued before the configuration was changed is looked at again when its turn comes."""
+    study_uid = clinic.desk.take([clinic.image(key)])
+    peer = clinic.site.peer("pacs")
+    assert peer is not None
+    strict = replace(clinic.site, peers=(replace(peer, release="signed"),))
+    desk.Desk(strict, clinic.ledger).work()
+    assert clinic.states(study_uid)["pacs"] == ("held", "AWAITING_SIGNATURE")
+    assert clinic.held("pacs", study_uid) == []
+    (row,) = [row for row in clinic.ledger.deliveries(study_uid) if row["destination"] == "pacs"]
+    assert operate.queue_retry(clinic.site, [f"delivery/{row['id']}"]), "the other way round it may go"
+
+
+@pytest.mark.parametrize("act", ["accept", "reject"])
+def test_before_a_late_act_is_sent_the_pacs_is_asked_whose_study_it_is(
+    clinic: Clinic, uid: str, act: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = replace(clinic.site, policy=replace(clinic.site.policy, identity_check_after_s=-1.0))
+    changed = Finding(Code.IDENTITY_CHANGED, values=(("attributes", "Patient ID"),))
+    monkeypatch.setattr("tbsnode.pipeline.identity_check.changed_at", lambda *_: changed)
+    before = len(clinic.held("pacs", uid))
+    if act == "accept":
+        sign.accept(late, uid)
+    else:
+        reject.reject(late, uid, RejectionReason.WORKLIST, comment="wrong entry")
+    desk.Desk(late, clinic.ledger).work()
+    assert clinic.states(uid)["pacs"] == ("held", "IDENTITY_CHANGED")
+    assert len(clinic.held("pacs", uid)) == before
+
+
+def test_after_a_rejection_no_variant_is_made_any_more(
+    clinic: Clinic, uid: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sender that had begun before the rejection: what it would make now, no rejection would name."""
+    peer = clinic.site.peer("pacs")
+    assert peer is not None
+    other = replace(clinic.site, peers=(replace(peer, name="late", sr_class=("enhanced",), send=("sr",)),))
+    with other.database.transaction() as tx:
+        study, last = clinic.ledger.study(uid), clinic.ledger.analyses(uid)[-1]
+        new = deliveries.NewDelivery(study_id=study["id"], analysis_id=last["id"], destination="late")
+        deliveries.add_delivery(tx, new)
+    made, before = len(clinic.ledger.made(uid)), len(clinic.held("pacs", uid))
+    begin = outgoing.items
+
+    def rejected_meanwhile(site: Site, job: outgoing.Job) -> Any:
+        wanted = begin(site, job)
+        reject.reject(clinic.site, uid, RejectionReason.QUALITY, comment="moved")
+        return wanted
+
+    monkeypatch.setattr("tbsnode.pipeline.deliver.items", rejected_meanwhile)
+    desk.Desk(other, clinic.ledger).work()
+    assert [row["kind"] for row in clinic.ledger.made(uid)[made:]] == ["rejection"]
+    assert len(clinic.held("pacs", uid)) == before
+    monkeypatch.undo()
+    desk.Desk(other, clinic.ledger).work()
+    assert clinic.states(uid)["late"][0] == "superseded", "it never had anything"
+
+
+def test_studies_that_wait_for_a_reader_are_listed(clinic: Clinic, uid: str, key: str) -> None:
+    def waiting(state: ReviewState) -> set[str]:
+        found = operate.study_list(clinic.site, listing.StudyFilter(review=state, limit=None))
+        return {one.study_instance_uid for one in found}
+
+    assert uid in waiting(ReviewState.PRELIMINARY)
+    sign.accept(clinic.site, uid)
+    clinic.late(uid, key)
+    assert uid in waiting(ReviewState.NEEDS_RE_REVIEW)
+    assert uid not in waiting(ReviewState.PRELIMINARY)
+
+
+def test_the_code_of_a_signed_report_is_kept_with_it(clinic: Clinic, uid: str) -> None:
+    billing = replace(clinic.site, policy=replace(clinic.site.policy, coding=True))
+    operate.reprocess(billing, [uid])
+    desk.Desk(billing, clinic.ledger).work()
+    sign.accept(billing, uid)
+    (kept,) = [row["result"]["coding"] for row in clinic.ledger.analyses(uid) if "coding" in row["result"]]
+    assert kept["codes"] == []
+    assert kept["why"]
+
+
+def test_when_the_pacs_does_not_answer_nothing_is_signed(
+    clinic: Clinic, uid: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The course that the reader saw cannot be found again; that is no change of the result."""
+    missed = Finding(Code.PRIORS_NOT_FETCHED, values=(("detail", "pacs does not answer"),))
+    monkeypatch.setattr("tbsnode.pipeline.priors.follow_up", lambda *_: FollowUp(findings=(missed,)))
+    with pytest.raises(ReviewRefused, match="cannot be found again just now"):
+        sign.accept(clinic.site, uid)
+    assert clinic.review_state(uid) == "preliminary"
