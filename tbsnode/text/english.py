@@ -19,7 +19,6 @@ PHRASES: dict[str, str] = {
     "not_stated": "not stated",
     # status and limits: SR, PDF and overlay say the same
     "title": "Trabecular texture report",
-    "preliminary": "PRELIMINARY - not reviewed",
     "simulated": "SIMULATED - demonstration data, no patient",
     "tbs_unavailable": "TBS not available: scanner not calibrated",
     "tbs_how_to_get_it": "What is missing: a calibration of this scanner against licensed software "
@@ -85,7 +84,6 @@ PHRASES: dict[str, str] = {
     "footer": "tbsnode {version} - research use, not cleared as a medical device",
     "replaced_characters": "Some characters cannot be printed here; they are simplified or shown as {mark}; "
     "the study holds the full text.",
-    "head_result": "Result",
     "head_review": "Please check",
     "head_levels": "Levels",
     "head_variogram": "Variogram: mean squared gray-level difference V against distance r",
@@ -94,9 +92,7 @@ PHRASES: dict[str, str] = {
     "head_methods": "Method",
     "head_parameters": "Parameters",
     "head_provenance": "Where this comes from",
-    "head_limits": "Limits",
     "head_reason": "Reason: {code}",
-    "head_act": "What to do",
     "head_also": "Also noted",
     "nothing_to_check": "The software found nothing to check. Look at the picture before you use the result.",
     "more_findings": "Further findings, explained on page 2: {codes}.",
@@ -128,7 +124,6 @@ PHRASES: dict[str, str] = {
     "accession": "Accession",
     "referring": "Referring",
     "scanner": "Scanner",
-    "station": "Station",
     "software": "software {version}",
     "serial": "serial {serial}",
     "reported_at": "Report made",
@@ -151,8 +146,6 @@ PHRASES: dict[str, str] = {
     "slope_is_not_tbs": "The texture slope is not TBS and has no reference values.",
     "axis_lag": "r [mm]",
     "axis_variogram": "V(r)",
-    "plot_range": "Dots: measured V(r). Line: the texture slope over the fitted range of "
-    "{lag_min_mm} to {lag_max_mm} mm (shaded). In brackets: left out.",
     # provenance
     "software_version": "Software",
     "node": "Node",

@@ -126,7 +126,6 @@ DECISION: dict[str, str] = {
     "moved_left_out": "Left out: {codes}.",
     # interpretation and signature
     "head_interpretation": "Interpretation",
-    "head_signature": "Signature",
     "signed_accepted": "Accepted and signed by {name}",
     "signed_corrected": "Corrected and signed by {name}",
     "signed_detail": "{organization}{login} at {host}, {at}, version {version}",
