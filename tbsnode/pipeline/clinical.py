@@ -12,20 +12,24 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from tbsnode.errors import FileMistake, InvalidClinicalFile
+from tbsnode.model import StudyState
 from tbsnode.pipeline.study_dates import study_age_days
 from tbsnode.store import audit, clinical, readiness
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from tbsnode.model import ClinicalContext, InstanceIdentity
     from tbsnode.pipeline.clinical_fields import Declaration
+    from tbsnode.pipeline.clinical_file import ClinicalFile
     from tbsnode.pipeline.site import Site
     from tbsnode.store.database import Transaction
     from tbsnode.store.records import StudyRow
 
 ADDED, SUPERSEDED, UNCHANGED = "added", "superseded", "unchanged"
+# states of studies that may have been analyzed without what is imported now
+_MADE_WITHOUT = (StudyState.DONE, StudyState.QUEUED, StudyState.RUNNING)
 
 
 def context_of(site: Site, identity: InstanceIdentity) -> ClinicalContext | None:
@@ -114,21 +118,30 @@ def import_file(site: Site, path: Path, importer: Importer) -> Imported:
     from tbsnode.pipeline import clinical_file
 
     read = clinical_file.read(path.read_bytes(), datetime.now(UTC).astimezone().date())
-    opened = site.database.read() if importer.dry_run else site.database.transaction()
-    with opened as tx:
-        subjects, unmatched = _matched(tx, read.declarations, ahead=importer.ahead)
-        mistakes = sorted((*read.mistakes, *unmatched), key=lambda one: (one.line or 0, one.record or 0))
-        if mistakes:
-            raise InvalidClinicalFile(mistakes=tuple(mistakes))
-        changes = [_change(tx, *pair) for pair in zip(subjects, read.declarations, strict=True)]
-        studies: dict[int, StudyRow] = {}
-        for change in changes:
-            if change.outcome != UNCHANGED:
-                studies.update({row.id: row for row in _affected(tx, site, change.subject)})
-        if not importer.dry_run:
-            _store(tx, changes, importer, tuple(studies.values()))
+    with site.database.read() as tx:  # receivers write meanwhile
+        made, changes, studies = _plan(tx, site, read, importer)
+    if not importer.dry_run:
+        with site.database.transaction() as tx:
+            made, changes, studies = _plan(tx, site, read, importer)
+            _store(tx, changes, importer, studies)
+    return made
+
+
+def _plan(
+    tx: Transaction, site: Site, read: ClinicalFile, importer: Importer
+) -> tuple[Imported, list[_Change], list[StudyRow]]:
+    """Say what an import comes to, as the archive is now; raises with every mistake."""
+    archive = _Archive(tx, read.declarations)
+    changes, unmatched = _matched(archive, read.declarations, ahead=importer.ahead)
+    mistakes = sorted((*read.mistakes, *unmatched), key=lambda one: (one.line or 0, one.record or 0))
+    if mistakes:
+        raise InvalidClinicalFile(mistakes=tuple(mistakes))
+    studies: dict[int, StudyRow] = {}
+    for change in changes:
+        if change.outcome != UNCHANGED:
+            studies.update({row.id: row for row in _affected(archive, site, change.subject, tx.now)})
     counts = Counter(change.outcome for change in changes)
-    return Imported(
+    made = Imported(
         records=len(changes),
         added=counts[ADDED],
         superseded=counts[SUPERSEDED],
@@ -136,29 +149,60 @@ def import_file(site: Site, path: Path, importer: Importer) -> Imported:
         study_instance_uids=tuple(row.study_instance_uid for row in studies.values()),
         dry_run=importer.dry_run,
     )
+    return made, changes, list(studies.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Change:
+    """What one record does: `known` is the record that it would supersede."""
+
     subject: clinical.Subject
     context: ClinicalContext
-    outcome: str
+    known: clinical.ClinicalRow | None
+
+    @property
+    def outcome(self) -> str:
+        if self.known is None:
+            return ADDED
+        return UNCHANGED if self.known.context == self.context else SUPERSEDED
 
 
-def _change(tx: Transaction, subject: clinical.Subject, declared: Declaration) -> _Change:
-    known = clinical.active(tx, subject)
-    outcome = ADDED if known is None else UNCHANGED if known.context == declared.context else SUPERSEDED
-    return _Change(subject=subject, context=declared.context, outcome=outcome)
+class _Archive:
+    """What the archive knows of the patients and accession numbers of a file, asked once."""
+
+    def __init__(self, tx: Transaction, declarations: Sequence[Declaration]) -> None:
+        patient_ids = {declared.patient_id for declared in declarations}
+        numbers = {declared.accession_number for declared in declarations}
+        self._active = clinical.active_of(tx, patient_ids)
+        self.owners: dict[str, set[tuple[str, str]]] = {}
+        self.patients: dict[str, dict[str, list[clinical.Examination]]] = {}
+        for one in clinical.examinations(tx, patient_ids, numbers):
+            owner = (one.patient_id, one.issuer)
+            self.owners.setdefault(one.study.accession_number, set()).add(owner)
+            self.patients.setdefault(one.patient_id, {}).setdefault(one.issuer, []).append(one)
+
+    def active(self, subject: clinical.Subject) -> clinical.ClinicalRow | None:
+        """Return the active record about a subject; one that was imported ahead may not state the issuer."""
+        known = self._active.get(subject)
+        if known is None and len(self.patients.get(subject.patient_id, ())) <= 1:
+            known = self._active.get(replace(subject, issuer=""))
+        return known
+
+    def studies(self, subject: clinical.Subject) -> list[StudyRow]:
+        """Return the studies of a subject."""
+        found = self.patients.get(subject.patient_id, {}).get(subject.issuer, [])
+        number = subject.accession_number
+        return [one.study for one in found if number in ("", one.study.accession_number)]
 
 
-def _affected(tx: Transaction, site: Site, subject: clinical.Subject) -> list[StudyRow]:
+def _affected(archive: _Archive, site: Site, subject: clinical.Subject, now: float) -> list[StudyRow]:
     """Return the studies whose result may change; one too old to be published keeps the one it has."""
     found = []
-    for row in clinical.finished_studies(tx, subject):
-        age = study_age_days(row.study_date, tx.now)
+    for row in archive.studies(subject):
+        age = study_age_days(row.study_date, now)
         own = replace(subject, accession_number=row.accession_number)
-        of_its_own = row.accession_number and clinical.active(tx, own) is not None
-        if age is not None and age > site.policy.max_study_age_days:
+        of_its_own = row.accession_number and archive.active(own) is not None
+        if row.state not in _MADE_WITHOUT or (age is not None and age > site.policy.max_study_age_days):
             continue
         if subject.accession_number or not of_its_own:
             found.append(row)
@@ -173,7 +217,7 @@ def _store(
     if not new:
         return
     for change in new:
-        clinical.add(tx, change.subject, change.context, f"{importer.login}@{importer.host}")
+        clinical.add(tx, change.subject, change.context, f"{importer.login}@{importer.host}", change.known)
     for row in studies:
         readiness.arm(tx, row.id, ready_at=tx.now)
         audit.add_event(
@@ -204,43 +248,43 @@ def _store(
 
 
 def _matched(
-    tx: Transaction, declarations: Sequence[Declaration], *, ahead: bool
-) -> tuple[list[clinical.Subject], list[FileMistake]]:
+    archive: _Archive, declarations: Sequence[Declaration], *, ahead: bool
+) -> tuple[list[_Change], list[FileMistake]]:
     """Find whom each record is about; what cannot be matched is a mistake."""
-    subjects, mistakes = [], []
+    changes, mistakes = [], []
     seen: dict[clinical.Subject, Declaration] = {}
     for declared in declarations:
-        found = _subject(tx, declared, ahead=ahead)
+        found = _subject(archive, declared, ahead=ahead)
         if isinstance(found, FileMistake):
             mistakes.append(found)
             continue
-        first = seen.setdefault(found, declared)
+        first, known = seen.setdefault(found, declared), archive.active(found)
         if first is not declared:
             where = f"line {first.raw.line}" if first.raw.line else f"record {first.raw.number}"
             name = "accession_number" if found.accession_number else "patient_id"
             problem = f"is stated twice: {where} is about the same {_NOUN[name]}."
             mistakes.append(declared.raw.mistake(name, problem, "Keep one of the two."))
-        elif declared.is_empty and clinical.active(tx, found) is None:
+        elif declared.is_empty and known is None:
             problem = "stands in a record that declares nothing."
             mistakes.append(declared.raw.mistake("patient_id", problem, "Fill in a field, or delete it."))
-        subjects.append(found)
-    return subjects, mistakes
+        changes.append(_Change(subject=found, context=declared.context, known=known))
+    return changes, mistakes
 
 
 _NOUN = {"accession_number": "examination", "patient_id": "patient"}
 
 
-def _subject(tx: Transaction, declared: Declaration, *, ahead: bool) -> clinical.Subject | FileMistake:
+def _subject(archive: _Archive, declared: Declaration, *, ahead: bool) -> clinical.Subject | FileMistake:
     """Return whom a record is about, as the archive knows him or her; or why that cannot be told."""
     stated = clinical.Subject(
         patient_id=declared.patient_id,
         issuer=declared.issuer,
         accession_number=declared.accession_number,
     )
-    known = clinical.patients_with_studies(tx, stated.patient_id)
+    known = archive.patients.get(stated.patient_id, {})
     issuers = [issuer for issuer in known if stated.issuer in ("", issuer)]
     if stated.accession_number:
-        owners = clinical.owners_of(tx, stated.accession_number)
+        owners = archive.owners.get(stated.accession_number, set())
         own = [issuer for issuer in issuers if (stated.patient_id, issuer) in owners]
         if not own and owners:
             problem, remedy = "is that of another patient.", "Check patient ID and accession number."
@@ -256,13 +300,13 @@ def _subject(tx: Transaction, declared: Declaration, *, ahead: bool) -> clinical
         return declared.raw.mistake("patient_id", problem, "State the issuer, or the accession number.")
     if not issuers:
         return stated
-    if known[issuers[0]] == "M" and declared.context.menopausal_status:
+    if known[issuers[0]][-1].sex == "M" and declared.context.menopausal_status:
         problem, remedy = "is stated for a man.", "Check the patient ID, or leave it empty."
         return declared.raw.mistake("menopausal_status", problem, remedy)
     return replace(stated, issuer=issuers[0])
 
 
-def _unknown(name: str, stated: clinical.Subject, known: dict[str, str]) -> tuple[str, str]:
+def _unknown(name: str, stated: clinical.Subject, known: Mapping[str, object]) -> tuple[str, str]:
     if name == "patient_id" and known and stated.issuer:
         return "is known here, but not of this issuer.", "Correct the issuer, or leave it empty."
     noun = "examination" if name == "accession_number" else "patient"

@@ -21,7 +21,7 @@ from tbsnode.pipeline.clinical_fields import FIELDS, REQUIRED, Declaration, decl
 from tbsnode.pipeline.clinical_record import RawRecord
 
 MAX_BYTES = 20_000_000
-MAX_RECORDS = 10_000
+MAX_RECORDS = 5000  # one transaction: receivers wait meanwhile
 _MAX_MISTAKES = 1000  # of one file; the first ones tell what is wrong with all
 _IDENTIFYING = re.compile(r"name|birth|dob|born|sex|gender|phone|address|mail|ssn|insur", re.IGNORECASE)
 _WHAT_IT_IS = "A table with a header line (CSV), or a list of objects (JSON)."

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
 
-from tbsnode.model import ClinicalContext, Factor, ScannerResults, StudyState
+from tbsnode.model import ClinicalContext, Factor, ScannerResults
 from tbsnode.model.densitometry import SiteResult
 from tbsnode.store import fit
-from tbsnode.store.readiness import AT_WORK
 from tbsnode.store.records import StudyRow, read_row
 from tbsnode.store.schema import clinical as table
 from tbsnode.store.schema import patient, study
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 ACTIVE, SUPERSEDED = "active", "superseded"
+_MOST_VALUES = 500  # of one statement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,60 +55,66 @@ class ClinicalRow:
     updated_at: float
 
 
-# ---- what the archive knows ------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examination:
+    """A study that the archive has, and whose it is."""
+
+    patient_id: str
+    issuer: str
+    sex: str
+    study: StudyRow
 
 
-def patients_with_studies(tx: Transaction, patient_id: str) -> dict[str, str]:
-    """Return the sex stated for each issuer's patient of this ID that has a study."""
-    wanted = fit.text(patient_id, 64)
-    found = tx.all(
-        sa.select(patient.c.issuer, patient.c.sex)
-        .join(study, study.c.patient_ref == patient.c.id)
-        .where(patient.c.patient_id == wanted)
-        .distinct()
-    )
-    return {row.issuer: row.sex for row in found}
+def examinations(
+    tx: Transaction, patient_ids: Iterable[str], accession_numbers: Iterable[str]
+) -> tuple[Examination, ...]:
+    """Return the studies of these patient IDs, and those of these accession numbers."""
+    found: dict[int, Examination] = {}
+    for column, wanted in (
+        (patient.c.patient_id, patient_ids),
+        (study.c.accession_number, accession_numbers),
+    ):
+        for some in _chunks(wanted):
+            query = (
+                sa.select(study, patient.c.patient_id, patient.c.issuer, patient.c.sex)
+                .join(patient, study.c.patient_ref == patient.c.id)
+                .where(column.in_(some))
+                .order_by(study.c.id)
+            )
+            for row in tx.all(query):
+                found[row.id] = Examination(
+                    patient_id=row.patient_id, issuer=row.issuer, sex=row.sex, study=read_row(StudyRow, row)
+                )
+    return tuple(found.values())
 
 
-def owners_of(tx: Transaction, accession_number: str) -> tuple[tuple[str, str], ...]:
-    """Return patient ID and issuer of every patient with a study of this accession number."""
-    found = tx.all(
-        sa.select(patient.c.patient_id, patient.c.issuer)
-        .join(study, study.c.patient_ref == patient.c.id)
-        .where(study.c.accession_number == fit.text(accession_number, 64))
-        .distinct()
-        .order_by(patient.c.patient_id, patient.c.issuer)
-    )
-    return tuple((row.patient_id, row.issuer) for row in found)
+def _chunks(texts: Iterable[str]) -> Iterator[list[str]]:
+    """Yield the different texts in lists that a statement may hold."""
+    every = sorted({fit.text(text, 64) for text in texts if text})
+    for start in range(0, len(every), _MOST_VALUES):
+        yield every[start : start + _MOST_VALUES]
 
 
-def finished_studies(tx: Transaction, subject: Subject) -> tuple[StudyRow, ...]:
-    """Return the studies that a record is about and that may have been analyzed without it."""
-    query = (
-        sa.select(study)
-        .join(patient, study.c.patient_ref == patient.c.id)
-        .where(
-            patient.c.patient_id == subject.patient_id,
-            patient.c.issuer == subject.issuer,
-            study.c.state.in_([StudyState.DONE.value, *AT_WORK]),
-        )
-        .order_by(study.c.id)
-    )
-    if subject.accession_number:
-        query = query.where(study.c.accession_number == subject.accession_number)
-    return tuple(read_row(StudyRow, row) for row in tx.all(query))
+def active_of(tx: Transaction, patient_ids: Iterable[str]) -> dict[Subject, ClinicalRow]:
+    """Return the active record of each subject of these patient IDs; of two the newer one."""
+    found: dict[Subject, ClinicalRow] = {}
+    for some in _chunks(patient_ids):
+        query = sa.select(table).where(table.c.patient_id.in_(some), table.c.state == ACTIVE)
+        found.update({row.subject: row for row in map(_row, tx.all(query.order_by(table.c.id)))})
+    return found
 
 
-# ---- records ---------------------------------------------------------------------------------------
-
-
-def add(tx: Transaction, subject: Subject, context: ClinicalContext, imported_by: str) -> int:
-    """Write a record and return its `id`; the active one of the same subject is superseded."""
-    tx.execute(
-        sa.update(table)
-        .where(_about(tx, subject), table.c.state == ACTIVE)
-        .values(state=SUPERSEDED, updated_at=tx.now)
-    )
+def add(
+    tx: Transaction,
+    subject: Subject,
+    context: ClinicalContext,
+    imported_by: str,
+    supersedes: ClinicalRow | None,
+) -> int:
+    """Write a record and return its `id`; the one that it supersedes is kept."""
+    if supersedes is not None:
+        old = sa.update(table).where(table.c.id == supersedes.id)
+        tx.execute(old.values(state=SUPERSEDED, updated_at=tx.now))
     values = {
         "patient_id": subject.patient_id,
         "issuer": subject.issuer,
@@ -122,39 +128,23 @@ def add(tx: Transaction, subject: Subject, context: ClinicalContext, imported_by
     return tx.add(table, **fit.columns(table, values), record=to_json(context))
 
 
-def active(tx: Transaction, subject: Subject) -> ClinicalRow | None:
-    """Return the record that a newer one about the same subject would supersede."""
-    query = sa.select(table).where(_about(tx, subject), table.c.state == ACTIVE)
-    row = tx.one(query.order_by(table.c.id.desc()))
-    return None if row is None else _row(row)
-
-
-def _about(tx: Transaction, subject: Subject) -> sa.ColumnElement[bool]:
-    return sa.and_(
-        table.c.patient_id == fit.text(subject.patient_id, 64),
-        table.c.issuer.in_(_issuers(tx, subject)),
-        table.c.accession_number == fit.text(subject.accession_number, 64),
-    )
-
-
-def _issuers(tx: Transaction, subject: Subject) -> list[str]:
-    """Return the issuers that a record about a subject may state.
-
-    One that was imported ahead may state none; it counts where the patient ID is of one issuer only.
-    """
-    alone = bool(subject.issuer) and len(patients_with_studies(tx, subject.patient_id)) <= 1
-    return [fit.text(subject.issuer, 64), ""] if alone else [fit.text(subject.issuer, 64)]
-
-
 def applicable(tx: Transaction, subject: Subject) -> ClinicalRow | None:
-    """Return what holds for an examination: the record of its accession number, else of its patient."""
+    """Return what holds for an examination: the record of its accession number, else of its patient.
+
+    A record that was imported ahead may state no issuer; it holds where the patient ID is of one issuer.
+    """
     if not subject.patient_id:
         return None
+    wanted = fit.text(subject.patient_id, 64)
+    issuers = {fit.text(subject.issuer, 64)}
+    alike = sa.select(sa.func.count()).select_from(patient).where(patient.c.patient_id == wanted)
+    if subject.issuer and tx.scalar(alike) <= 1:
+        issuers.add("")
     query = (
         sa.select(table)
         .where(
-            table.c.patient_id == fit.text(subject.patient_id, 64),
-            table.c.issuer.in_(_issuers(tx, subject)),
+            table.c.patient_id == wanted,
+            table.c.issuer.in_(issuers),
             table.c.accession_number.in_([fit.text(subject.accession_number, 64), ""]),
             table.c.state == ACTIVE,
         )
