@@ -23,6 +23,7 @@ _UTF_8 = b"ISO_IR 192"
 _UTF_8_CODEC = "UTF8"  # as `Header.encodings` names it
 _DEFAULT = "iso8859"  # pydicom's name for the default repertoire, which is ASCII alone
 _AFFECTED = frozenset(["SH", "LO", "ST", "LT", "UC", "UT", "PN"])  # PS3.5 6.1.2.2
+_DELIMITERS = "\\^="
 _NAME_GROUP = 64  # characters (PS3.5 6.2)
 
 
@@ -61,8 +62,14 @@ def holds(text: str, encodings: tuple[str, ...]) -> bool:
         return True
     if _DEFAULT in encodings and any("\x80" <= letter <= "\xff" for letter in text):
         return False  # pydicom would write them, and nobody else would read them
-    lines = text.splitlines()
-    return all(decoded(encode_text(line, encodings), encodings, name=False) == line for line in lines)
+    return all(_comes_back(line, encodings) for line in text.splitlines())
+
+
+def _comes_back(line: str, encodings: tuple[str, ...]) -> bool:
+    made = encode_text(line, encodings)
+    # half of a letter that looks like a delimiter is one to readers that know no code extensions
+    seen = all(made.count(sign.encode("ascii")) == line.count(sign) for sign in _DELIMITERS)
+    return seen and decoded(made, encodings, name=False) == line
 
 
 def encode_text(text: str, encodings: Sequence[str]) -> bytes:

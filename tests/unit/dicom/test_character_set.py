@@ -60,6 +60,7 @@ def names(ds: Dataset) -> tuple[str, str]:
         ("ISO_IR 100", "Müller^Jürgen", JAPANESE, "ISO_IR 192"),
         ("ISO_IR 100", "Müller^Jürgen", CYRILLIC, "ISO_IR 192"),
         (KANJI, JAPANESE, "Müller^Jürgen", "ISO_IR 192"),
+        (KANJI, JAPANESE, CYRILLIC, "ISO_IR 192"),  # in JIS X 0208 a letter of it has a byte 5CH
         (KANJI, JAPANESE, "Kim^Minsu=金^民秀=김^민수", "ISO_IR 192"),
         ("ISO_IR 144", CYRILLIC, "Müller^Jürgen", "ISO_IR 192"),
         (None, "Doe^John", "Müller^Jürgen", "ISO_IR 192"),
