@@ -19,6 +19,7 @@ from tbsnode.report.position_plot import position_plot
 from tbsnode.report.reference_plot import Aged, reference_plot
 from tbsnode.report.trend_plot import Dated, day, trend_plot
 from tbsnode.report.variogram_plot import VariogramPlot
+from tbsnode.tbs.bone_density import SITES
 from tbsnode.tbs.reference import ReferenceCurve, ThresholdSet, reference_curve, threshold_set
 from tbsnode.tbs.texture_map import WINDOW_MM
 
@@ -146,7 +147,9 @@ def _reference(sheet: Sheet, width: float) -> Figure:
 
 def _lowest_t_score(sheet: Sheet) -> float | None:
     found = sheet.report.analysis.bmd_diagnosis
-    return None if found is None or found.uses_z_score else found.score
+    if found is None or found.uses_z_score or found.site not in SITES:
+        return None
+    return found.score
 
 
 def _position(sheet: Sheet, width: float) -> Figure:

@@ -80,8 +80,8 @@ EVIDENCE: dict[str, str] = {
     "method_corrected_disc": "put disc line {disc} to row {row}",
     "method_corrected_shift": "moved every label by {shift} (+1: one vertebra further down)",
     "method_corrected_image": "chose image {uid}",
-    "method_standard_error": "The standard error of a slope is its repeatability on the same picture, from "
-    "the pixel pairs; it holds no positioning and no scanner.",
+    "method_standard_error": "The standard error says how much a slope would differ if the same bone were "
+    "scanned again: by the noise of the picture, and by how well lines and edges are found again.",
     "method_calibrated": "TBS is the texture slope put through calibration {calibration} of this scanner; "
     "its standard error of estimate comes from the fit.",
     "method_class": "The class compares TBS -+ that error with cut-offs {set}; it is given to men from "
@@ -89,8 +89,8 @@ EVIDENCE: dict[str, str] = {
     "kg/m2.",
     "method_no_class": "No class is given; the findings say why.",
     "method_z": "The Z-score compares with {reference}; it does not change the class.",
-    "method_frax": "The supplied fracture probabilities were adjusted for TBS by the published form of the "
-    "equation; a research estimate.",
+    "method_frax": "The supplied fracture probabilities were adjusted for TBS by an equation of the "
+    "published form with coefficients from a secondary source: a research estimate.",
     "method_follow_up": "Earlier images were measured again with the same estimator; only examinations of "
     "the same scanner, mode, pixel size and levels are compared.",
     "method_map": "The texture map takes pixel pairs at 1, 2 and 3 steps of about {step} mm inside each "
