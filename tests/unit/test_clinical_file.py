@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from tbsnode.model import ClinicalContext, Factor, ScannerResults
 from tbsnode.model.densitometry import SiteResult
-from tbsnode.pipeline.clinical_fields import FIELDS
+from tbsnode.pipeline.clinical_fields import DENSITY_FIELDS, FIELDS
 from tbsnode.pipeline.clinical_file import MAX_RECORDS, ClinicalFile, read
 from tbsnode.tbs.frax import Supplied
 
@@ -116,6 +117,18 @@ def test_a_low_probability_is_no_fraction() -> None:
     assert declared.context.frax == Supplied(
         major_percent=1.3, hip_percent=0.1, with_bmd=False, source="letter"
     )
+
+
+def test_the_manual_names_every_field_and_its_examples_are_read() -> None:
+    manual = (Path(__file__).parents[2] / "docs" / "clinical.md").read_text("utf-8")
+    missing = [name for name in FIELDS if name not in DENSITY_FIELDS and f"`{name}`" not in manual]
+    assert missing == []
+    _, csv, _, text, *_ = (block.partition("\n")[2] for block in manual.split("```")[2:])
+    for example in (csv, text):
+        found = read(example.encode(), TODAY)
+        assert found.mistakes == ()
+        assert found.declarations[0].context.fracture_sites == ("wrist",)
+        assert found.declarations[0].context.densitometry is not None
 
 
 # ---- wrong files ------------------------------------------------------------------------------------
