@@ -148,6 +148,8 @@ def _at(sheet: Sheet, fixed: Fixed, density: Density, gray: Gray | None) -> tupl
     room = sheet.height - standing - least
     checked = findings(sheet, fixed.head, fixed.found, density.detail, room)
     spare = room - height_of(checked, sheet.width)
+    if spare < 0.0 and sheet.scale < SCALES[-1]:
+        return False, []
     middle = _middle(sheet, gray, density, least + max(0.0, spare))
     spare += least - height_of(middle, sheet.width)
     parts = [*above, *checked, *fixed.below, *middle, *read, Spacer(1, GAP + max(0.0, spare)), *fixed.foot]
