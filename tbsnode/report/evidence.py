@@ -280,9 +280,8 @@ def _columns_of_facts(
     for pair in pairs:
         length = width_of(printable(pair[1]), SANS, SIZE)
         (left if length <= narrow else right if length <= wide else long).append(pair)
-    while len(left) > len(right) + 1:
-        right.append(left.pop())
-    return left, right, long
+    kept = len(left) - max(0, len(left) - len(right)) // 2
+    return left[:kept], [*right, *left[kept:]], long
 
 
 def _calibration_pairs(sheet: Sheet) -> list[facts.Pair]:

@@ -23,7 +23,7 @@ from tbsnode.tbs.bone_density import SITES
 from tbsnode.tbs.reference import ReferenceCurve, ThresholdSet, reference_curve, threshold_set
 from tbsnode.tbs.texture_map import WINDOW_MM
 
-LEAST, USUAL, MOST = 80.0, 112.0, 165.0  # points, height of a figure
+LEAST, USUAL, MOST = 76.0, 112.0, 165.0  # points, height of a figure
 GAP = 8.0  # points between figures
 ROW_GAP = 5.0
 WIDEST = 175.0  # points; a wider plot shows nothing more

@@ -47,7 +47,6 @@ EVIDENCE: dict[str, str] = {
     "course_difference": "Change since",
     "course_levels": "Levels",
     "course_comparable": "Comparable",
-    "course_origin": "Measured from",
     "course_this": "{date} (this)",
     "course_not": "no",
     "course_not_because": "no: {why}",
