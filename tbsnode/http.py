@@ -58,7 +58,12 @@ class Watching:
 
     def __init__(self, config: Config, site: Site) -> None:
         self._address = (config.http.bind, config.http.port)
-        self._receiver = (config.receiver.bind, config.receiver.port)
+        secured = config.receiver.tls
+        only_tls = secured is not None and secured.only
+        self._receiver = (
+            config.receiver.bind,
+            secured.port if only_tls and secured else config.receiver.port,
+        )
         self._site = site
         self._tables = TableCollector(site)
         self._server: ThreadingHTTPServer | None = None

@@ -8,6 +8,7 @@ import socket
 import threading
 import uuid
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from tbsnode import __version__
 from tbsnode.dicom import sop_classes, uids
 from tbsnode.dicom.hints import ScannerHints
 from tbsnode.errors import ConfigError
-from tbsnode.model import Peer, Reviewer
+from tbsnode.model import Peer, Reviewer, TlsFiles
 from tbsnode.pipeline.site import CallerTiming, HintRule, Policy, Site
 from tbsnode.store import work
 from tbsnode.store.archive import Archive
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import IO
 
-    from tbsnode.config import Caller, Config, ScannerHint
+    from tbsnode.config import Caller, Config, Destination, ScannerHint
     from tbsnode.engine import Engine
     from tbsnode.pipeline.receive import Reception
 
@@ -72,9 +73,17 @@ def peers(config: Config) -> tuple[Peer, ...]:
             send=destination.send,
             sr_class=destination.sr_class,
             release=destination.release,
+            tls=_tls_of(destination),
         )
         for destination in config.destinations
     )
+
+
+def _tls_of(destination: Destination) -> TlsFiles | None:
+    own = destination.tls
+    if own is None:
+        return None
+    return TlsFiles(certificate=own.certificate, key=own.key, ca=own.ca, verify_host=own.verify_host)
 
 
 def policy(config: Config) -> Policy:
@@ -211,16 +220,22 @@ def make_receiver(config: Config, site: Site) -> Reception:
     from tbsnode.net.scp import ScpSettings
     from tbsnode.pipeline.receive import Reception
 
-    settings = ScpSettings(
+    clear = ScpSettings(
         ae_title=config.node.ae_title,
         bind=config.receiver.bind,
         port=config.receiver.port,
-        callers=tuple(NetCaller(caller.ae_title, caller.host) for caller in config.receiver.callers),
+        callers=tuple(
+            NetCaller(caller.ae_title, caller.host, caller.certificate) for caller in config.receiver.callers
+        ),
         incoming=site.archive.incoming,
         storage_classes=tuple(sop_classes.STORAGE.values()),
         transfer_syntaxes=tuple(sop_classes.TRANSFER_SYNTAXES),
     )
-    return Reception(site, settings, name=f"{node_id(config.node.state)}/receive")
+    listening = [clear]
+    if (own := config.receiver.tls) is not None:
+        files = TlsFiles(certificate=own.certificate, key=own.key, ca=own.ca)
+        listening = [*([] if own.only else [clear]), replace(clear, port=own.port, tls=files)]
+    return Reception(site, listening, name=f"{node_id(config.node.state)}/receive")
 
 
 def make_engine(config: Config, site: Site, *, role: str, slot: int) -> Engine:

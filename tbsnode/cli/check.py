@@ -10,14 +10,14 @@ import os
 import socket
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from tbsnode.cli import options, output
-from tbsnode.errors import ConfigError, InvalidConfiguration, PeerError, ResourceError, TbsNodeError
+from tbsnode.cli import check_tls, options, output
+from tbsnode.cli.check_line import Line, failed
+from tbsnode.errors import ConfigError, InvalidConfiguration, PeerError, ResourceError
 
 if TYPE_CHECKING:
     from tbsnode.config import Config
@@ -27,31 +27,6 @@ if TYPE_CHECKING:
 # no clock was right before this version existed; a scanner or PACS may be a minute off, not more
 _VERSION_MADE_AT = 1_767_225_600.0  # 2026-01-01 UTC
 _CLOCK_TOLERANCE_S = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One thing that was looked at.
-
-    Attributes
-    ----------
-    what, text : str
-        What was looked at, and what was found.
-    remedy : str
-        What to do; empty where all is well.
-    exit_code : int
-        0 where all is well, else the code of the error's class.
-    """
-
-    what: str
-    text: str
-    remedy: str = ""
-    exit_code: int = 0
-
-    @property
-    def ok(self) -> bool:
-        """Whether all is well."""
-        return self.exit_code == 0
 
 
 def check(*, as_json: options.AsJson = False, config: options.ConfigFile = None) -> None:
@@ -93,12 +68,9 @@ def _lines(config_file: Path | None) -> Iterator[Line]:
     yield from _database(config)
     yield from _folders(config)
     yield _port(config)
+    yield from check_tls.lines(config)
     yield from _destinations(config)
     yield from _priors(config)
-
-
-def _failed(what: str, error: TbsNodeError) -> Line:
-    return Line(what, error.message, error.remedy or "See the log of the other side.", error.exit_code)
 
 
 def _callers(config: Config) -> Line:
@@ -126,7 +98,7 @@ def _database(config: Config) -> Iterator[Line]:
         finally:
             database.dispose()
     except (ConfigError, ResourceError) as error:
-        yield _failed("database", error)
+        yield failed("database", error)
         yield _clock(time.time())
 
 
@@ -165,7 +137,7 @@ def _space(config: Config, archive: Archive, shown: str) -> Line:
     try:
         archive.require_space(config.archive.min_free_bytes, config.archive.min_free_percent / 100)
     except ResourceError as error:
-        return _failed("archive", error)
+        return failed("archive", error)
     return Line("archive", f"{shown}, {archive.free_bytes() / 1e9:.1f} GB free")
 
 
@@ -240,7 +212,7 @@ def _destination(peer: Peer) -> Iterator[Line]:
     try:
         yield from _classes(peer, what)
     except PeerError as error:
-        yield _failed(what, error)
+        yield failed(what, error)
 
 
 def _classes(peer: Peer, what: str) -> Iterator[Line]:

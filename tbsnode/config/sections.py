@@ -135,11 +135,36 @@ class Node(Section):
     state: RelativePath = Path("state")
 
 
+class Tls(Section):
+    """Certificate, key and trusted authorities of a TLS connection, as PEM files."""
+
+    certificate: RelativePath
+    key: RelativePath
+    ca: RelativePath
+
+
+class ReceiverTls(Tls):
+    """``[receiver.tls]``: a port of its own; callers prove themselves with a certificate.
+
+    With `only`, the port for clear text is closed.
+    """
+
+    port: Port = 2762
+    only: bool = False
+
+
+class DestinationTls(Tls):
+    """``tls`` of a destination; `verify_host`: its certificate must name the host."""
+
+    verify_host: bool = True
+
+
 class Caller(Section):
     """One known caller; without own times it has those of ``[completion]``."""
 
     ae_title: AeTitle
     host: Annotated[str, AfterValidator(_caller_host)]
+    certificate: str = ""
     quiet_s: Seconds | None = None
     after_release_s: Seconds | None = None
 
@@ -150,6 +175,7 @@ class Receiver(Section):
     bind: Host = "0.0.0.0"  # noqa: S104 - a receiver listens to the network; callers are checked
     port: Port = 11112
     callers: tuple[Caller, ...] = ()
+    tls: ReceiverTls | None = None
 
 
 class Database(Section):
@@ -231,6 +257,7 @@ class Destination(Section):
         "comprehensive",
         "enhanced",
     )
+    tls: DestinationTls | None = None
     wait_for_study_s: Annotated[Seconds, _not_available(0)] = 0.0
 
 

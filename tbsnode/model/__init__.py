@@ -12,7 +12,7 @@ from tbsnode.model.clinical import ClinicalContext, Factor
 from tbsnode.model.densitometry import PageOrigin, ScannerResults, SiteResult, SourcedSite
 from tbsnode.model.follow_up import FollowUp, PriorExamination
 from tbsnode.model.image import Demographics, DensitometryImage, InstanceIdentity, Scanner
-from tbsnode.model.network import DerivedInstance, Outgoing, Peer, ReceivedInstance, Reference
+from tbsnode.model.network import DerivedInstance, Outgoing, Peer, ReceivedInstance, Reference, TlsFiles
 from tbsnode.model.report import CodingAdvice, Provenance, Report, ReportStatus
 from tbsnode.model.review import Change, RejectionReason, Review, ReviewAction, Reviewer, ReviewState
 from tbsnode.model.states import AnalysisStatus, Claim, DeliveryState, DerivedKind, InputClass, StudyState
@@ -60,6 +60,7 @@ __all__ = [
     "SiteResult",
     "SourcedSite",
     "StudyState",
+    "TlsFiles",
     "Vertebra",
     "Vote",
 ]

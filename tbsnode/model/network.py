@@ -9,6 +9,26 @@ from tbsnode.model.states import DerivedKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TlsFiles:
+    """What one side of a TLS connection needs, as PEM files.
+
+    Attributes
+    ----------
+    certificate, key : Path
+        Ours, with its chain, and its private key.
+    ca : Path
+        Authorities that the other side's certificate must come from.
+    verify_host : bool
+        Of a connection that we open: whether the certificate must name the host.
+    """
+
+    certificate: Path
+    key: Path
+    ca: Path
+    verify_host: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Peer:
     """A remote application entity that we send to.
 
@@ -26,6 +46,8 @@ class Peer:
         Order of SR SOP classes to offer: ``"3d"``, ``"comprehensive"``, ``"enhanced"``.
     release : str
         ``"preliminary"``: gets results at once; ``"signed"``: only what a reviewer has signed.
+    tls : TlsFiles or None
+        None: clear text.
     """
 
     name: str
@@ -36,6 +58,7 @@ class Peer:
     send: tuple[str, ...] = ("sr", "pdf")
     sr_class: tuple[str, ...] = ("3d", "comprehensive", "enhanced")
     release: str = "preliminary"
+    tls: TlsFiles | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

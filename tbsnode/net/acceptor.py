@@ -6,22 +6,29 @@ it has ended, however it ended; what it leaves unfinished on disk is removed.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import logging
 import socket
+import ssl
 import threading
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
-from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.dimse_primitives import C_STORE, N_ACTION
 from pynetdicom.pdu_primitives import A_ABORT, A_ASSOCIATE, A_P_ABORT
 from pynetdicom.service_class import StorageServiceClass
 from pynetdicom.transport import AddressInformation, AssociationServer, RequestHandler
 
+from tbsnode.net import tls
 from tbsnode.net.messages import Receiver
 from tbsnode.net.upper_layer import PatientSocket, attach
+
+if TYPE_CHECKING:
+    from tbsnode.model.commitment import CommitmentRequest
+    from tbsnode.net.commitment import CommitmentScp
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +39,7 @@ class Service(Protocol):
     """What an association needs from its owner; called in the association's own thread."""
 
     incoming: Path
+    commitments: CommitmentScp | None
 
     def asked(self, assoc: Acceptor) -> None:
         """Decide over an A-ASSOCIATE-RQ: set its contexts, or reject it."""
@@ -41,6 +49,9 @@ class Service(Protocol):
 
     def ended(self, assoc: Acceptor) -> None:
         """Take note that the association is over."""
+
+    def unsecured(self, host: str, why: str) -> None:
+        """Take note of a connection whose TLS handshake failed."""
 
 
 class _Checkpoint(threading.Event):
@@ -78,6 +89,8 @@ class Acceptor(Association):
         super().__init__(ae, "acceptor")
         self.daemon = True
         self.association_id = self.calling_ae_title = self.called_ae_title = ""
+        self.only_reports = False  # a destination that may tell us what it keeps, and nothing else
+        self.owed: list[CommitmentRequest] = []
         self.reason = ""
         self._server: AcceptorServer = server
         self._service = server.service
@@ -98,6 +111,23 @@ class Acceptor(Association):
         self.bind(evt.EVT_REQUESTED, lambda event: event.assoc._requested())
         self.bind(evt.EVT_ACSE_RECV, lambda event: event.assoc._note(event.primitive))
         self.bind(evt.EVT_C_STORE, self._service.store)
+        if (commitments := self._service.commitments) is not None:
+            self.bind(evt.EVT_N_ACTION, commitments.action)
+            self.bind(evt.EVT_N_EVENT_REPORT, commitments.event_report)
+
+    @property
+    def certificate(self) -> tls.CertificateFacts | None:
+        """What the peer proved itself with; None in clear text."""
+        secured = self._sock.socket
+        if not isinstance(secured, ssl.SSLSocket):
+            return None
+        return tls.facts_of(dict(secured.getpeercert() or {}))
+
+    @property
+    def tls_failure(self) -> str:
+        """Why TLS ended the connection, in words; empty where it did not."""
+        failure = self._sock.tls_failure
+        return tls.explain(failure) if failure is not None else ""
 
     @property
     def host(self) -> str:
@@ -160,6 +190,8 @@ class Acceptor(Association):
             self._is_paused = False
             return
         super()._serve_request(msg, context_id)
+        if isinstance(msg, N_ACTION) and self._service.commitments is not None:
+            self._service.commitments.settle(self, context_id)
 
 
 class _Handler(RequestHandler):
@@ -184,6 +216,8 @@ class AcceptorServer(AssociationServer):
         Connections beyond are closed at once.
     transfer_timeout_s : float
         Longest time for one PDU [s].
+    tls_context : ssl.SSLContext, optional
+        Callers must do a TLS handshake first.
     """
 
     request_queue_size = 128
@@ -196,14 +230,44 @@ class AcceptorServer(AssociationServer):
         service: Service,
         max_connections: int,
         transfer_timeout_s: float,
+        tls_context: ssl.SSLContext | None = None,
     ) -> None:
         self.service = service
+        self._tls = tls_context
+        self._shaking = 0
         self.transfer_timeout_s = transfer_timeout_s
         self._max_connections = max_connections
         self._connected: set[Acceptor] = set()
         self._lock = threading.Lock()
         self._count = 0
         super().__init__(ae, address, ae.ae_title, [], request_handler=_Handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Open an association; a handshake comes first, and must not hold up other callers."""
+        if self._tls is None:
+            super().process_request(request, client_address)
+            return
+        with self._lock:
+            self._shaking += 1
+        arguments = (request, client_address)
+        threading.Thread(target=self._shake_hands, args=arguments, name="handshake", daemon=True).start()
+
+    def _shake_hands(self, client: socket.socket, address: Any) -> None:
+        assert self._tls is not None
+        try:
+            secured = tls.accept(self._tls, client)
+        except OSError as error:
+            self.service.unsecured(str(address[0]), tls.explain(error))
+            with contextlib.suppress(OSError):
+                client.close()
+            return
+        finally:
+            with self._lock:
+                self._shaking -= 1
+        try:
+            self.open(secured, address)
+        except Exception:  # noqa: BLE001  as `socketserver` does around the same call
+            self.handle_error(secured, address)
 
     def open(self, client: socket.socket, address: Any) -> None:
         """Start an association on a connection."""
@@ -227,7 +291,7 @@ class AcceptorServer(AssociationServer):
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
         """Refuse connections beyond the limit; a peer sees them closed."""
-        if len(self._connected) < self._max_connections:
+        if len(self._connected) + self._shaking < self._max_connections:
             return True
         log.warning("too many connections", extra={"action": "association.refused"})
         return False

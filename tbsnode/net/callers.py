@@ -24,10 +24,14 @@ class Caller:
         Its calling AE title, case-sensitive.
     host : str
         Address, network (``"192.0.2.0/24"``), host name, or ``"*"`` for any.
+    certificate : str
+        Common Name or DNS name that its certificate must have; such a caller may only call over TLS.
+        Empty: address and AE title are enough.
     """
 
     ae_title: str
     host: str
+    certificate: str = ""
 
 
 class KnownCallers:
@@ -44,7 +48,7 @@ class KnownCallers:
         self._names: dict[str, tuple[float, frozenset[_Address]]] = {}
         self._lock = threading.Lock()
 
-    def objection(self, ae_title: str, host: str) -> str:
+    def objection(self, ae_title: str, host: str, names: Sequence[str] | None = None) -> str:
         """Return why an AE may not call, in an administrator's words; empty if it may.
 
         Parameters
@@ -53,15 +57,23 @@ class KnownCallers:
             Calling AE title, stripped.
         host : str
             Address that the connection comes from.
+        names : sequence of str, optional
+            Names in the verified certificate; None in clear text.
         """
-        hosts = [caller.host for caller in self._callers if caller.ae_title == ae_title]
+        known = [caller for caller in self._callers if caller.ae_title == ae_title]
+        hosts = [caller.host for caller in known]
         if not hosts:
             return (
                 f'calling AE title "{ae_title}" at {host} is not a known caller: if it may send, add '
                 f'{{ ae_title = "{ae_title}", host = "{host}" }} to receiver.callers'
             )
-        if any(self._is_at(known, _address(host)) for known in hosts):
+        here = [caller for caller in known if self._is_at(caller.host, _address(host))]
+        if any(not caller.certificate or caller.certificate in (names or ()) for caller in here):
             return ""
+        if here:
+            wanted = ", ".join(caller.certificate for caller in here)
+            shown = f"its certificate names {', '.join(names) or 'nobody'}" if names is not None else "no TLS"
+            return f'"{ae_title}" must prove itself as {wanted} (receiver.callers), but there was {shown}'
         known_hosts = ", ".join(hosts)
         return f'"{ae_title}" may call from {known_hosts} (receiver.callers), but this call came from {host}'
 

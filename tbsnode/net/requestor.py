@@ -19,7 +19,7 @@ from pynetdicom.presentation import PresentationContext
 
 from tbsnode.errors import AssociationRejected, PeerUnreachable
 from tbsnode.model import Peer
-from tbsnode.net import upper_layer
+from tbsnode.net import tls, upper_layer
 from tbsnode.net.messages import Receiver
 from tbsnode.net.upper_layer import PatientSocket
 
@@ -61,7 +61,7 @@ class _Requestor(AE):
 
 @contextlib.contextmanager
 def association(
-    peer: Peer, contexts: Sequence[Context], *, limit_s: float = float("inf")
+    peer: Peer, contexts: Sequence[Context], *, limit_s: float = float("inf"), roles: Sequence[Any] = ()
 ) -> Iterator[Association]:
     """Open an association, and release it (or abort it after an error), leaving no thread.
 
@@ -73,6 +73,8 @@ def association(
         What is proposed, at most 128.
     limit_s : float
         No single wait for the peer is longer than this, or than the usual time [s].
+    roles : sequence
+        Role selections that are proposed (PS3.7 D.3.3.4); without one we are SCU.
 
     Yields
     ------
@@ -87,6 +89,7 @@ def association(
         If the peer rejects the association.
     """
     ae = _Requestor(peer.calling_ae_title, limit_s)
+    secured = tls.client_context(peer.tls) if peer.tls else None
     try:
         assoc = ae.associate(
             peer.host,
@@ -94,6 +97,8 @@ def association(
             contexts=[_context(*each) for each in contexts],
             ae_title=peer.ae_title,
             max_pdu=_MAXIMUM_PDU,
+            ext_neg=list(roles),
+            tls_args=(secured, peer.host) if secured else None,
         )
     except OSError as error:  # the name is not known, or no route
         if ae.sock is not None:
@@ -101,7 +106,7 @@ def association(
         raise unreachable(peer, str(error.strerror or error)) from error
     assert ae.sock is not None
     try:
-        _require_answer(peer, assoc)
+        _require_answer(peer, assoc, (secured and secured.failure) or ae.sock.tls_failure)
         yield assoc
         if assoc.is_established:
             assoc.release()
@@ -123,7 +128,7 @@ def _context(sop_class_uid: str, transfer_syntax_uid: str) -> PresentationContex
     return context
 
 
-def _require_answer(peer: Peer, assoc: Association) -> None:
+def _require_answer(peer: Peer, assoc: Association, tls_failure: OSError | None) -> None:
     answer = assoc.acceptor.primitive
     if not isinstance(answer, A_ASSOCIATE):
         answer = _unread_answer(assoc)
@@ -135,7 +140,11 @@ def _require_answer(peer: Peer, assoc: Association) -> None:
             remedy=_REMEDIES.get((answer.result_source, answer.diagnostic), ""),
         )
     if not isinstance(answer, A_ASSOCIATE):
+        if tls_failure is not None:
+            raise unreachable(peer, tls.explain(tls_failure))
         aborted = "aborted instead of answering" if assoc.is_aborted and _was_connected(assoc) else ""
+        if aborted and peer.tls is not None:
+            aborted = tls.REFUSED_LATER
         raise unreachable(peer, aborted or "no connection, or no answer in time")
 
 

@@ -25,10 +25,11 @@ from pynetdicom.presentation import PresentationContext
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from tbsnode.errors import ConfigError, TbsNodeError
-from tbsnode.model import ReceivedInstance
-from tbsnode.net import status, upper_layer
+from tbsnode.model import ReceivedInstance, TlsFiles
+from tbsnode.net import status, tls, upper_layer
 from tbsnode.net.acceptor import Acceptor, AcceptorServer
 from tbsnode.net.callers import Caller, KnownCallers
+from tbsnode.net.commitment import PUSH_MODEL, Commitments, CommitmentScp
 from tbsnode.net.receipt import Store
 
 __all__ = ["AssociationEvent", "Caller", "ScpSettings", "StorageScp"]
@@ -63,6 +64,8 @@ class ScpSettings:
         Existing folder for what is being received, on the archive's file system.
     storage_classes : collection of str
         SOP Class UIDs that are accepted.
+    reporters : tuple of Caller
+        Who else may call, only to report what it keeps (storage commitment).
     transfer_syntaxes : tuple of str
         Transfer Syntax UIDs that are accepted; uncompressed ones are preferred anyway.
     max_associations : int
@@ -71,6 +74,8 @@ class ScpSettings:
         Connections beyond `max_associations` on which nothing was asked yet.
     maximum_pdu : int
         Largest P-DATA that we take [bytes].
+    tls : TlsFiles or None
+        Callers must do a TLS handshake with a certificate of our authorities first.
     acse_timeout_s, idle_timeout_s, transfer_timeout_s : float
         Longest wait for an association request, for the next message, and for one PDU [s].
     """
@@ -85,6 +90,8 @@ class ScpSettings:
     max_associations: int = 32
     max_idle_connections: int = 32
     maximum_pdu: int = 1 << 18
+    reporters: tuple[Caller, ...] = ()
+    tls: TlsFiles | None = None
     acse_timeout_s: float = 30.0
     idle_timeout_s: float = 300.0
     transfer_timeout_s: float = 60.0
@@ -129,6 +136,8 @@ class StorageScp:
     on_association : callable
         Takes note of an `AssociationEvent`. A `TbsNodeError` at ``"opened"`` rejects the
         association as transient; at other kinds it is logged.
+    commitments : Commitments, optional
+        Takes requests and reports of storage commitment; without it the class is not accepted.
     """
 
     def __init__(
@@ -136,13 +145,16 @@ class StorageScp:
         settings: ScpSettings,
         on_store: Callable[[ReceivedInstance], None],
         on_association: Callable[[AssociationEvent], None],
+        commitments: Commitments | None = None,
     ) -> None:
         upper_layer.configure()
         self.incoming = settings.incoming
         self._settings = settings
         self._on_store = on_store
         self._on_association = on_association
+        self.commitments = CommitmentScp(commitments) if commitments is not None else None
         self._callers = KnownCallers(settings.callers)
+        self._reporters = KnownCallers(settings.reporters)
         others = [each for each in settings.transfer_syntaxes if each not in _PREFERRED]
         preferred = [each for each in _PREFERRED if each in settings.transfer_syntaxes]
         self._transfer_syntaxes = [UID(each) for each in (*preferred, *others)]
@@ -186,6 +198,7 @@ class StorageScp:
                 service=self,
                 max_connections=settings.max_associations + settings.max_idle_connections,
                 transfer_timeout_s=settings.transfer_timeout_s,
+                tls_context=tls.server_context(settings.tls) if settings.tls else None,
             )
         except OSError as error:
             raise _cannot_listen(settings.bind, settings.port, error) from error
@@ -228,7 +241,7 @@ class StorageScp:
             self._tell("rejected", assoc, words)
             assoc.reject(*reason)
             return
-        assoc.acceptor.supported_contexts, refused = self._contexts(request)
+        assoc.acceptor.supported_contexts, refused = self._contexts(request, assoc.only_reports)
         text = "" if not refused else "not accepted: " + ", ".join(sorted(refused)[:5])
         opened = AssociationEvent(kind="opened", text=text, **_names(assoc))
         try:
@@ -243,7 +256,11 @@ class StorageScp:
     def _objection(self, assoc: Acceptor) -> tuple[str, tuple[int, int, int]] | None:
         ours, called = self._settings.ae_title, assoc.called_ae_title
         misdialed = f'caller sent called AE "{called}", we are "{ours}"' if called != ours else ""
-        unknown = self._callers.objection(assoc.calling_ae_title, assoc.host)
+        proved = assoc.certificate
+        names = None if proved is None else proved.names
+        unknown = self._callers.objection(assoc.calling_ae_title, assoc.host, names)
+        if unknown and not self._reporters.objection(assoc.calling_ae_title, assoc.host, names):
+            unknown, assoc.only_reports = "", True
         if unknown:
             return "; ".join(filter(None, (unknown, misdialed))), _CALLING_AE_TITLE_NOT_RECOGNIZED
         if misdialed:
@@ -255,18 +272,24 @@ class StorageScp:
             return f"{limit} associations are open, the most that are allowed", _LOCAL_LIMIT_EXCEEDED
         return None
 
-    def _contexts(self, request: A_ASSOCIATE) -> tuple[list[PresentationContext], set[str]]:
+    def _contexts(
+        self, request: A_ASSOCIATE, only_reports: bool
+    ) -> tuple[list[PresentationContext], set[str]]:
         """Return contexts for what was proposed only (their number is the cost), and what is not taken."""
         supported: dict[str, PresentationContext] = {}
         refused: set[str] = set()
+        services = {str(Verification), *([PUSH_MODEL] if self.commitments else [])}
+        storage = () if only_reports else self._settings.storage_classes
         for proposed in request.presentation_context_definition_list:
             uid = str(proposed.abstract_syntax)
-            if uid not in self._settings.storage_classes and uid != Verification:
+            if uid not in storage and uid not in services:
                 refused.add(uid)
             elif uid not in supported:
                 context = PresentationContext()
                 context.abstract_syntax = UID(uid)
                 context.transfer_syntax = list(self._transfer_syntaxes)
+                if uid == PUSH_MODEL:  # either side may report (PS3.4 J.3.3.1)
+                    context.scu_role = context.scp_role = True
                 supported[uid] = context
         return list(supported.values()), refused
 
@@ -298,8 +321,20 @@ class StorageScp:
         answer.Status = status.SUCCESS
         return answer
 
+    def unsecured(self, host: str, why: str) -> None:
+        """Take note of a connection whose TLS handshake failed: told as a rejected association."""
+        log.warning("TLS from %s: %s", host, why, extra={"action": "association.unsecured"})
+        nobody = {"association_id": str(uuid4()), "calling_ae_title": "", "called_ae_title": ""}
+        event = AssociationEvent(kind="rejected", text=f"TLS from {host}: {why}", host=host, **nobody)
+        try:
+            self._on_association(event)
+        except TbsNodeError as error:
+            log.warning("not noted: %s", error, extra={"action": "association.lost"})
+
     def ended(self, assoc: Acceptor) -> None:
         """Take note that an association is over (called by the association)."""
+        if not assoc.association_id and assoc.tls_failure:
+            self.unsecured(assoc.host, assoc.tls_failure)
         with self._lock:
             if assoc.association_id not in self._open:
                 return  # never opened

@@ -156,6 +156,8 @@ class PatientSocket(AssociationSocket):
         self._bell_near.setblocking(False)
         self._bell_far.setblocking(False)
         self._selector: selectors.BaseSelector | None = None
+        # with TLS 1.3, a refused certificate is learned after the handshake, at the first read
+        self.tls_failure: ssl.SSLError | None = None
         self._lock = threading.Lock()
         if client_socket is not None:
             self._settle(client_socket)
@@ -236,7 +238,11 @@ class PatientSocket(AssociationSocket):
         while position < nr_bytes:
             if time.monotonic() > deadline:
                 raise TimeoutError("the peer stopped in the middle of a PDU")
-            count = self.socket.recv_into(view[position:])
+            try:
+                count = self.socket.recv_into(view[position:])
+            except ssl.SSLError as error:
+                self.tls_failure = error
+                raise
             if not count:
                 break
             position += count

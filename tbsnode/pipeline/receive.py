@@ -10,6 +10,8 @@ from tbsnode.pipeline import intake, metrics
 from tbsnode.store import audit, readiness
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tbsnode.model import ReceivedInstance
     from tbsnode.net.scp import AssociationEvent, ScpSettings
     from tbsnode.pipeline.site import Site
@@ -24,27 +26,29 @@ class Reception:
     ----------
     site : Site
         Archive, database and policy.
-    settings : ScpSettings
-        Address, callers, accepted classes.
+    listening : sequence of ScpSettings
+        Addresses, callers, accepted classes: clear text, TLS, or both.
     name : str
         Names this receiver in the table of associations, the same at every start.
     """
 
-    def __init__(self, site: Site, settings: ScpSettings, *, name: str) -> None:
+    def __init__(self, site: Site, listening: Sequence[ScpSettings], *, name: str) -> None:
         self.site = site
         self.name = name
         self._bringing: set[str] = set()  # associations with a row: an echo costs no transaction
-        self.scp = StorageScp(settings, self._store, self._association)
+        self.scps = tuple(StorageScp(each, self._store, self._association) for each in listening)
 
     def start(self) -> None:
         """Put right what a previous life left, then listen."""
         with self.site.database.transaction() as tx:
             readiness.forget_associations(tx, receiver=self.name, quiet_s=self.site.policy.timing.quiet_s)
-        self.scp.start()
+        for scp in self.scps:
+            scp.start()
 
     def stop(self) -> None:
         """Stop listening; what is being received is finished or aborted."""
-        self.scp.stop()
+        for scp in self.scps:
+            scp.stop()
 
     def _store(self, received: ReceivedInstance) -> None:
         with metrics.timed_ingest():
