@@ -31,7 +31,7 @@ _UNITS = {
 }
 _PARTS = (
     ("spine", re.compile(r"\bspine\b|\blumbar\b|\bl1")),
-    ("hip", re.compile(r"\bhips?\b|\bfemurs?\b|\bfemoral\b")),
+    ("hip", re.compile(r"\bhips?\b|femurs?\b|\bfemoral\b")),  # DualFemur
     ("forearm", re.compile(r"\bforearms?\b|\bradius\b|\bwrist\b")),
 )
 _ONE_THIRD = re.compile(r"1/3|\b33 ?%|\bone.third\b|\b33\b")
@@ -71,6 +71,8 @@ class Place:
         ['total_hip', 'femoral_neck', '', '']
         >>> hip.named("neck").side, hip.named("neck mean").is_of_one
         ('left', False)
+        >>> Place().named("dualfemur").named("right total").key
+        ('total_hip', 'right')
         """
         if not words:
             return self

@@ -117,7 +117,9 @@ def import_file(site: Site, path: Path, importer: Importer) -> Imported:
     """
     from tbsnode.pipeline import clinical_file
 
-    read = clinical_file.read(path.read_bytes(), datetime.now(UTC).astimezone().date())
+    with path.open("rb") as stream:
+        data = stream.read(clinical_file.MAX_BYTES + 1)
+    read = clinical_file.read(data, datetime.now(UTC).astimezone().date())
     with site.database.read() as tx:  # receivers write meanwhile
         made, changes, studies = _plan(tx, site, read, importer)
     if not importer.dry_run:

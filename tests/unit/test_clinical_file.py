@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tbsnode.model import ClinicalContext, Factor, ScannerResults
 from tbsnode.model.densitometry import SiteResult
 from tbsnode.pipeline.clinical_fields import DENSITY_FIELDS, FIELDS
-from tbsnode.pipeline.clinical_file import MAX_RECORDS, ClinicalFile, read
+from tbsnode.pipeline.clinical_file import MAX_BYTES, MAX_RECORDS, ClinicalFile, read
 from tbsnode.tbs.frax import Supplied
 
 TODAY = date(2026, 11, 25)
@@ -293,6 +293,7 @@ def test_no_value_is_ever_quoted() -> None:
 
 
 def test_a_file_without_end_is_refused() -> None:
+    assert [m.problem for m in read(b"x" * (MAX_BYTES + 1), TODAY).mistakes] == ["The file is too large."]
     found = table(HEAD, *(f"{n},,x,,," for n in range(MAX_RECORDS + 1)))
     assert len(found.mistakes) == 1
     assert len(found.declarations) == MAX_RECORDS
