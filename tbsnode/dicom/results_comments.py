@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from xml.parsers import expat
 
-from tbsnode.dicom import part10, results_words
+from tbsnode.dicom import part10, results_text, results_words
 from tbsnode.dicom.results_words import Place
 from tbsnode.model.densitometry import ScannerResults, SiteResult
 
-SOURCE = "image comments"
+SOURCE = results_text.SOURCE  # to a reader it is the same: text that the scanner wrote into the instance
 
 _MAX_TEXT = 1 << 16
 _MAX_ELEMENTS = 2000

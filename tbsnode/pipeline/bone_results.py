@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tbsnode.store.records import InstanceRow
 
 # numbers with units go before printed ones, and those before what nobody documents
-_PREFERENCE = (results_report.SOURCE, results_text.SOURCE, results_comments.SOURCE)
+_REPORT, _TEXT, _COMMENTS = range(3)
 _SIDED = ("total_hip", "femoral_neck", "one_third_radius")
 _LATERALITIES = {"L": "left", "R": "right"}
 
@@ -44,33 +44,36 @@ def all_results(site: Site, current: Sequence[InstanceRow]) -> tuple[ScannerResu
         first, as a repeated scan replaces the earlier one. What a copy repeats is left out.
     """
     found = [
-        (results, row.identity.acquisition_date_time)
+        (rank, row.identity.acquisition_date_time, results)
         for row in current
         if not row.identity.made_by_tbsnode
-        for results in _of_instance(site.archive.path(row.path), row.identity)
+        for rank, results in _of_instance(site.archive.path(row.path), row.identity)
     ]
     found.sort(key=lambda each: each[1], reverse=True)
-    found.sort(key=lambda each: _PREFERENCE.index(each[0].source))
+    found.sort(key=lambda each: each[0])
     distinct: dict[object, ScannerResults] = {}
-    for results, _ in found:
-        distinct.setdefault((results.source, results.sites), results)
+    for rank, _, results in found:
+        distinct.setdefault((rank, results.sites), results)
     return tuple(distinct.values())
 
 
-def _of_instance(path: Path, identity: InstanceIdentity) -> Iterator[ScannerResults]:
-    """Yield what one instance states; one that cannot be read states nothing."""
+def _of_instance(path: Path, identity: InstanceIdentity) -> Iterator[tuple[int, ScannerResults]]:
+    """Yield what one instance states, with its rank; one that cannot be read states nothing."""
     try:
         if not identity.is_image:
-            stated = [results_report.read_results(path)]
+            stated = [(_REPORT, results_report.read_results(path))]
         else:
             text = results_text.read_results(path).results(identity.sop_instance_uid)
-            stated = [text, results_comments.read_results(path)]
-        for results in stated:
+            stated = [(_TEXT, text), (_COMMENTS, results_comments.read_results(path))]
+        for rank, results in stated:
             if results is not None:
-                yield replace(
-                    _sided(results, path, identity),
-                    sop_class_uid=identity.sop_class_uid,
-                    series_instance_uid=identity.series_instance_uid,
+                yield (
+                    rank,
+                    replace(
+                        _sided(results, path, identity),
+                        sop_class_uid=identity.sop_class_uid,
+                        series_instance_uid=identity.series_instance_uid,
+                    ),
                 )
     except InstanceError:
         return

@@ -116,7 +116,9 @@ def test_reports_go_before_pages_and_those_before_comments(made: Instance, tmp_p
     comments = made((), '<Region name="L2" BMD="0.9"/>')
     sr = row_of(report(tmp_path, number("T-score", "-1.5", "1", site("Femoral neck"))))
     found = results_of(comments, page, sr)
-    assert [each.source for each in found] == ["structured report", "private results text", "image comments"]
+    uids = [sr.sop_instance_uid, page.sop_instance_uid, comments.sop_instance_uid]
+    assert [each.sop_instance_uid for each in found] == uids
+    assert [each.source for each in found] == ["structured report", *["private results text"] * 2]
 
 
 def test_the_latest_of_repeated_scans_goes_first(made: Instance) -> None:

@@ -87,7 +87,7 @@ def test_from_an_instance(tmp_path: Path) -> None:
     )
     found = results_comments.read_results(path)
     assert found is not None
-    assert (found.source, found.sop_instance_uid) == ("image comments", sources.INSTANCE)
+    assert (found.source, found.sop_instance_uid) == ("private results text", sources.INSTANCE)
     assert {site.site for site in found.sites} == {"femoral_neck", "total_hip"}
     plain = sources.write(tmp_path / "plain.dcm", sources.spine(ImageComments="patient moved"))
     assert results_comments.read_results(plain) is None
