@@ -45,6 +45,8 @@ PAGE_SIZES: dict[str, tuple[float, float]] = {"A4": A4, "letter": LETTER}
 MARGIN = 40.0  # points, left and right
 TOP, BOTTOM = 44.0, 44.0  # points, without the banner
 BANNER = 18.0
+# a number is not torn from its unit or its error at the end of a line
+TOGETHER = ((" %", "\N{NO-BREAK SPACE}%"), (" +- ", "\N{NO-BREAK SPACE}+-\N{NO-BREAK SPACE}"))
 
 INK = HexColor("#000000")
 FAINT = HexColor("#555555")
@@ -162,6 +164,9 @@ def statement(words: str, name: str = "text") -> Any:
 
 def _set(words: str, name: str) -> Any:
     look = style(name)
+    if name != "value":  # it stands alone on its line
+        for apart, together in TOGETHER:
+            words = words.replace(apart, together)
     return Paragraph(markup(words, look.fontName), look)
 
 
