@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from tbsnode.dicom import identity as dicom_identity
 from tbsnode.dicom import own_report
 from tbsnode.dicom.part10 import Header, tag_of
-from tbsnode.errors import AssociationRejected, PeerError
+from tbsnode.errors import AssociationRejected, PeerError, PeerUnreachable
 from tbsnode.model import Claim, Demographics
 from tbsnode.net import query
 from tbsnode.pipeline import same_patient
@@ -140,15 +140,25 @@ class _Search:
         if not pictures:
             beside = beside if any(_is_own_report(each) for each in beside) else []
         for series in (*pictures, *beside):
-            with self.site.database.read() as tx:
-                here = store.instances_of_series(tx, series.series_instance_uid)
-            if here >= (series.instances or 1):
-                continue
-            try:
-                archive.move(study.study_instance_uid, series.series_instance_uid)
-            except query.QueryFailed as error:
-                self.failed(error)  # of one series; the others may come
+            if not self._is_here(series):
+                self._move_series(archive, study, series)
         return bool(pictures or beside)
+
+    def _move_series(
+        self, archive: query.Archive, study: query.ArchivedStudy, series: query.ArchivedSeries
+    ) -> None:
+        try:
+            archive.move(study.study_instance_uid, series.series_instance_uid)
+        except query.QueryFailed as error:
+            self.failed(error)  # of one series; the others may come
+            return
+        if not self._is_here(series):
+            self.failed(PeerError("The retrieval succeeded, and what was sent did not arrive at this node."))
+
+    def _is_here(self, series: query.ArchivedSeries) -> bool:
+        with self.site.database.read() as tx:
+            here = store.instances_of_series(tx, series.series_instance_uid)
+        return here >= (series.instances or 1)
 
 
 def _may_show_a_spine(
@@ -194,4 +204,6 @@ def _why(error: PeerError) -> str:
         return "The PACS rejected the association"
     if isinstance(error, query.AssociationBroken):
         return "The PACS broke off"
-    return "The PACS cannot be reached"
+    if isinstance(error, PeerUnreachable):
+        return "The PACS cannot be reached"
+    return "What the PACS sent did not arrive here"
