@@ -152,13 +152,15 @@ def _say(done: Outcome, *, as_json: bool) -> None:
     what = "Nothing was written; this would be signed" if done.dry_run else _DONE[done.action.value]
     typer.echo(f"{what}: version {done.version}, {done.name} ({done.login} on {done.host})")
     now, before = told(done.result), told(done.before or {})
+    if done.action.value == "reject":
+        output.table(("", "withdrawn"), ([_title(name), value] for name, value in now.items()))
+        typer.echo("It is never sent again, never an earlier examination, never a calibration pair.")
+        return
     names = dict.fromkeys([*now, *before])  # each once, in the order in which they are told
     lines = ([_title(name), before.get(name, ""), now.get(name, "")] for name in names)
     output.table(("", "before", "now"), lines)
     remarks = sorted({f["code"] for f in done.result["findings"] if f["severity"] != "info"})
     typer.echo(f"findings: {', '.join(remarks) or 'none'}")
-    if done.action.value == "reject":
-        typer.echo("It is never sent again, never an earlier examination, never a calibration pair.")
 
 
 def _title(name: str) -> str:
