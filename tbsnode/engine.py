@@ -29,7 +29,7 @@ from dbos import Serializer as DbosSerializer
 
 from tbsnode.errors import DatabaseUnavailable, ResourceError, TbsNodeError
 from tbsnode.model import DeliveryState, StudyState
-from tbsnode.pipeline import deliver, metrics, study
+from tbsnode.pipeline import commitment_requests, deliver, metrics, study
 from tbsnode.store import audit, audit_chain, work
 
 if TYPE_CHECKING:
@@ -133,8 +133,10 @@ def perform(site: Site, ticket: work.Ticket) -> None:
         with metrics.timed_work(ticket.kind):
             if ticket.kind == "study":
                 study.process(site, ticket)
-            else:
+            elif ticket.kind == "delivery":
                 deliver.deliver(site, ticket)
+            else:
+                commitment_requests.work_on(site, ticket)
         if ticket.kind == "delivery":
             metrics.delivered(site, ticket)
     except Exception as error:  # noqa: BLE001  the one place that catches everything

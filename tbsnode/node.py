@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from tbsnode.config import Caller, Config, Destination, ScannerHint
     from tbsnode.engine import Engine
+    from tbsnode.net.scp import Caller as NetCaller
     from tbsnode.pipeline.receive import Reception
 
 
@@ -56,7 +57,13 @@ def open_site(config: Config, *, owner: str = "command") -> Iterator[Site]:
         database.require_current()
         archive = Archive(config.archive.path, owner)
         archive.prepare()
-        yield Site(database=database, archive=archive, peers=peers(config), policy=policy(config))
+        yield Site(
+            database=database,
+            archive=archive,
+            peers=peers(config),
+            policy=policy(config),
+            callers=reported_callers(config),
+        )
     finally:
         database.dispose()
 
@@ -73,6 +80,7 @@ def peers(config: Config) -> tuple[Peer, ...]:
             send=destination.send,
             sr_class=destination.sr_class,
             release=destination.release,
+            commitment=destination.commitment,
             tls=_tls_of(destination),
         )
         for destination in config.destinations
@@ -84,6 +92,24 @@ def _tls_of(destination: Destination) -> TlsFiles | None:
     if own is None:
         return None
     return TlsFiles(certificate=own.certificate, key=own.key, ca=own.ca, verify_host=own.verify_host)
+
+
+def reported_callers(config: Config) -> tuple[Peer, ...]:
+    """Return the callers that get reports of storage commitment at a port of theirs.
+
+    A network or any host is left blank: such a caller is reported to at the address it calls from.
+    """
+    return tuple(
+        Peer(
+            name=caller.ae_title,
+            ae_title=caller.ae_title,
+            host="" if caller.host == "*" or "/" in caller.host else caller.host,
+            port=caller.port,
+            calling_ae_title=config.node.ae_title,
+        )
+        for caller in config.receiver.callers
+        if caller.port is not None
+    )
 
 
 def policy(config: Config) -> Policy:
@@ -110,6 +136,7 @@ def policy(config: Config) -> Policy:
         retry_first_s=config.delivery.retry_first_s,
         retry_cap_s=config.delivery.retry_cap_s,
         retry_horizon_s=config.delivery.retry_hours * 3600,
+        commitment_timeout_s=config.delivery.commitment_timeout_hours * 3600,
         hint_rules=tuple(_hint_rule(hint) for hint in config.scanners),
         parameters=Parameters(exclusion_policy=config.analysis.exclusion_policy),
         threshold_set=config.interpretation.threshold_set,
@@ -228,6 +255,7 @@ def make_receiver(config: Config, site: Site) -> Reception:
             NetCaller(caller.ae_title, caller.host, caller.certificate) for caller in config.receiver.callers
         ),
         incoming=site.archive.incoming,
+        reporters=_reporters(config),
         storage_classes=tuple(sop_classes.STORAGE.values()),
         transfer_syntaxes=tuple(sop_classes.TRANSFER_SYNTAXES),
     )
@@ -238,13 +266,25 @@ def make_receiver(config: Config, site: Site) -> Reception:
     return Reception(site, listening, name=f"{node_id(config.node.state)}/receive")
 
 
+def _reporters(config: Config) -> tuple[NetCaller, ...]:
+    """Return the destinations that may call to report what they keep, where they are no callers."""
+    from tbsnode.net.scp import Caller as NetCaller
+
+    callers = {caller.ae_title for caller in config.receiver.callers}
+    return tuple(
+        NetCaller(destination.ae_title, destination.host)
+        for destination in config.destinations
+        if destination.commitment and destination.ae_title not in callers
+    )
+
+
 def make_engine(config: Config, site: Site, *, role: str, slot: int) -> Engine:
     """Build the executor of one worker slot: ``"analyze"`` or ``"deliver"``."""
     from tbsnode.engine import Engine, EngineSettings
 
     queues: tuple[str, ...] = (work.ANALYZE_QUEUE,)
     if role == "deliver":
-        queues = tuple(work.deliver_queue(peer.name) for peer in site.peers)
+        queues = (*(work.deliver_queue(peer.name) for peer in site.peers), work.REPORT_QUEUE)
     return Engine(
         site,
         EngineSettings(

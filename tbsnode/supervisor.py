@@ -119,13 +119,14 @@ def _metrics_folder(state: Path) -> IO[bytes]:
 def slots(config: Config, only: frozenset[str]) -> list[tuple[str, int]]:
     """Return the worker slots of this configuration: (role, slot).
 
-    Without a destination there is nothing to deliver, so no sender is run.
+    Without a destination, and without a caller that may ask for storage commitment, nothing is sent,
+    so no sender is run.
     """
     wanted = [role for role in ROLES if not only or role in only]
     number = {
         "receive": 1,
         "analyze": config.analysis.workers,
-        "deliver": 1 if config.destinations else 0,
+        "deliver": 1 if config.destinations or config.receiver.callers else 0,
         "http": 1 if config.http.port else 0,
     }
     return [(role, slot) for role in wanted for slot in range(number[role])]

@@ -160,10 +160,14 @@ class DestinationTls(Tls):
 
 
 class Caller(Section):
-    """One known caller; without own times it has those of ``[completion]``."""
+    """One known caller; without own times it has those of ``[completion]``.
+
+    At `port` it takes reports of storage commitment.
+    """
 
     ae_title: AeTitle
     host: Annotated[str, AfterValidator(_caller_host)]
+    port: Port | None = None
     certificate: str = ""
     quiet_s: Seconds | None = None
     after_release_s: Seconds | None = None
@@ -248,7 +252,7 @@ class Destination(Section):
         "sr",
         "pdf",
     )
-    commitment: Annotated[bool, _not_available(False)] = False
+    commitment: bool = False
     release: Literal["preliminary", "signed"] = "preliminary"
     sr_class: Annotated[
         tuple[Literal["3d", "comprehensive", "enhanced"], ...], AfterValidator(_not_empty)
@@ -262,11 +266,12 @@ class Destination(Section):
 
 
 class Delivery(Section):
-    """``[delivery]``: how long an unreachable destination is tried again."""
+    """``[delivery]``: how long an unreachable destination is tried again, and its reports are awaited."""
 
     retry_first_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 30.0
     retry_cap_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 600.0
     retry_hours: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 72.0
+    commitment_timeout_hours: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 24.0
 
 
 class Engine(Section):

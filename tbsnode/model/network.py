@@ -46,6 +46,8 @@ class Peer:
         Order of SR SOP classes to offer: ``"3d"``, ``"comprehensive"``, ``"enhanced"``.
     release : str
         ``"preliminary"``: gets results at once; ``"signed"``: only what a reviewer has signed.
+    commitment : bool
+        Whether it is asked for storage commitment of what it stored.
     tls : TlsFiles or None
         None: clear text.
     """
@@ -58,6 +60,7 @@ class Peer:
     send: tuple[str, ...] = ("sr", "pdf")
     sr_class: tuple[str, ...] = ("3d", "comprehensive", "enhanced")
     release: str = "preliminary"
+    commitment: bool = False
     tls: TlsFiles | None = None
 
 

@@ -16,7 +16,7 @@ from tbsnode.dicom import part10, sop_classes
 from tbsnode.errors import AssociationRejected, PeerError, PeerUnreachable
 from tbsnode.model import DeliveryState, DerivedKind, SendOutcome
 from tbsnode.net import scu
-from tbsnode.pipeline import identity_check, release
+from tbsnode.pipeline import commitments, identity_check, release
 from tbsnode.pipeline.outgoing import STORED, Item, Job, items, prepare, unsent
 from tbsnode.reasons import Code
 from tbsnode.store import audit, catalogue, deliveries, results, work
@@ -248,6 +248,7 @@ def _conclude(site: Site, job: Job, outcomes: list[SendOutcome]) -> None:
             state = DeliveryState.SUPERSEDED  # it was withdrawn before anything of it was there
         errors = "; ".join(o.text for o in outcomes if o.category not in STORED and o.text)
         if work.finish(tx, job.ticket, state, last_error=errors):
+            commitments.want(tx, site, job.peer, job.ticket.row_id, state)
             _tell(tx, job.study, f"delivery.{state.value}", f"to {job.peer.name}: {state.value}")
     log.info(
         "delivery to %s: %s",

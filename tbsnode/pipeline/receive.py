@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tbsnode.net.scp import StorageScp
 from tbsnode.pipeline import intake, metrics
+from tbsnode.pipeline.commitment_requests import Commitments
 from tbsnode.store import audit, readiness
 
 if TYPE_CHECKING:
@@ -35,8 +36,9 @@ class Reception:
     def __init__(self, site: Site, listening: Sequence[ScpSettings], *, name: str) -> None:
         self.site = site
         self.name = name
+        commitments = Commitments(site)
         self._bringing: set[str] = set()  # associations with a row: an echo costs no transaction
-        self.scps = tuple(StorageScp(each, self._store, self._association) for each in listening)
+        self.scps = tuple(StorageScp(each, self._store, self._association, commitments) for each in listening)
 
     def start(self) -> None:
         """Put right what a previous life left, then listen."""

@@ -102,6 +102,8 @@ class Policy:
         the search may take [s].
     institution, clearance, coding
         Of the site: its name, its declared clearance, and whether codes are named.
+    commitment_timeout_s : float
+        How long a destination may take to report what it was asked to keep [s].
     identity_check_after_s : float
         From this age of the newest instance on, a destination is asked if the study still is whose
         it was.
@@ -125,6 +127,7 @@ class Policy:
     retry_first_s: float = 30.0
     retry_cap_s: float = 600.0
     retry_horizon_s: float = 72 * 3600.0
+    commitment_timeout_s: float = 24 * 3600.0
     identity_check_after_s: float = 3600.0
     hint_rules: tuple[HintRule, ...] = ()
     parameters: Parameters = field(default_factory=Parameters)
@@ -156,12 +159,17 @@ class Policy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """Everything a step of the pipeline needs."""
+    """Everything a step of the pipeline needs.
+
+    `callers` are those that get reports of storage commitment at a port of theirs; without a host, at
+    the address they call from.
+    """
 
     database: Database
     archive: Archive
     peers: tuple[Peer, ...]
     policy: Policy
+    callers: tuple[Peer, ...] = ()
 
     def peer(self, name: str) -> Peer | None:
         """Return the destination of that name, None where the configuration has none."""

@@ -60,7 +60,7 @@ def _events(tx: Transaction, study: StudyRow) -> Sequence[EventRow]:
 
 def _alike(event: EventRow) -> tuple[str, str]:
     """Group what repeats: received instances, and one destination's answers of one kind."""
-    same = event.action.startswith("instance.") or event.action == "delivery.postponed"
+    same = event.action.startswith("instance.") or event.action.endswith(".postponed")
     return event.action, "" if same else event.text
 
 

@@ -241,12 +241,42 @@ commitment = Table(
     Column("id", _Id, primary_key=True),
     Column("delivery_ref", _Id, ForeignKey("tbs_delivery.id"), nullable=False),
     Column("transaction_uid", String(64), nullable=False, unique=True),
-    Column("state", String(16), nullable=False),
+    Column("round", Integer, nullable=False, default=1),  # how often this delivery's has been asked for
+    Column("asked_at", Double),  # the peer accepted the request
+    Column("reported_at", Double),  # the peer reported: what comes later changes nothing
+    Column("sent_again", Boolean, nullable=False, default=False),  # because of what it reported
+    # [{sop_class_uid, sop_instance_uid, series_instance_uid, reason}]: reason null until reported
+    Column("instances", JSON, nullable=False),
+    Column("state", String(16), nullable=False),  # model.commitment.CommitmentState
     Column("attempt", Integer, nullable=False, default=0),
+    Column("tries", Integer, nullable=False, default=0),
     Column("next_try_at", Double),
+    Column("deadline", Double, nullable=False),
     Column("last_error", Text, nullable=False, default=""),
     Column("created_at", Double, nullable=False),
     Column("updated_at", Double, nullable=False),
+    Index(None, "next_try_at"),
+    Index(None, "delivery_ref"),
+)
+
+# storage commitment that others ask of us
+commitment_request = Table(
+    "tbs_commitment_request",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("calling_ae_title", String(16), nullable=False),
+    Column("host", String(64), nullable=False),
+    Column("transaction_uid", String(64), nullable=False),
+    Column("instances", JSON, nullable=False),  # as above, without series
+    Column("state", String(16), nullable=False),  # model.commitment.CommitmentState
+    Column("attempt", Integer, nullable=False, default=0),
+    Column("tries", Integer, nullable=False, default=0),
+    Column("next_try_at", Double),
+    Column("deadline", Double, nullable=False),
+    Column("last_error", Text, nullable=False, default=""),
+    Column("created_at", Double, nullable=False),
+    Column("updated_at", Double, nullable=False),
+    UniqueConstraint("calling_ae_title", "transaction_uid"),
     Index(None, "next_try_at"),
 )
 

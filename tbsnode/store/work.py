@@ -22,8 +22,16 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Table, and_, delete, insert, or_, select, update
 
 from tbsnode.model import DeliveryState, StudyState
+from tbsnode.model.commitment import CommitmentState
 from tbsnode.store.readiness import AT_WORK
-from tbsnode.store.schema import delivery, executor_lease, queue_pause, study
+from tbsnode.store.schema import (
+    commitment,
+    commitment_request,
+    delivery,
+    executor_lease,
+    queue_pause,
+    study,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,6 +41,9 @@ if TYPE_CHECKING:
     from tbsnode.store.database import Transaction
 
 ANALYZE_QUEUE = "analyze"
+REPORT_QUEUE = "report"
+
+_TABLES = {"study": study, "delivery": delivery, "commitment": commitment, "report": commitment_request}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +53,13 @@ class Ticket:
     Attributes
     ----------
     kind : str
-        ``"study"`` or ``"delivery"``.
+        ``"study"``, ``"delivery"``, ``"commitment"`` (asked by us) or ``"report"`` (asked of us).
     row_id : int
         Its row.
     attempt : int
         Rises with every enqueue.
     queue : str
-        ``"analyze"`` or ``"deliver:<destination>"``.
+        ``"analyze"``, ``"deliver:<destination>"`` or ``"report"``.
     """
 
     kind: str
@@ -72,7 +83,7 @@ def deliver_queue(destination: str) -> str:
 
 def is_due(tx: Transaction) -> bool:
     """Tell whether anything is due, without taking the write lock."""
-    for table, column in ((study, "ready_at"), (study, "next_try_at"), (delivery, "next_try_at")):
+    for table, column in ((study, "ready_at"), *((table, "next_try_at") for table in _TABLES.values())):
         due = select(table.c.id).where(table.c[column] <= tx.now).limit(1)
         if tx.connection.execute(due).first() is not None:
             return True
@@ -87,7 +98,8 @@ def take_due(tx: Transaction, *, limit: int) -> list[Ticket]:
     """
     paused = set(tx.connection.execute(select(queue_pause.c.queue)).scalars())
     tickets = [] if ANALYZE_QUEUE in paused else _take_studies(tx, limit)
-    return tickets + _take_deliveries(tx, limit, paused)
+    tickets += _take_deliveries(tx, limit, paused) + _take_commitments(tx, limit, paused)
+    return tickets if REPORT_QUEUE in paused else tickets + _take_reports(tx, limit)
 
 
 def _take_studies(tx: Transaction, limit: int) -> list[Ticket]:
@@ -128,6 +140,34 @@ def _take_deliveries(tx: Transaction, limit: int, paused: set[str]) -> list[Tick
     return [Ticket("delivery", row.id, row.attempt, deliver_queue(row.destination)) for row in rows]
 
 
+def _take_commitments(tx: Transaction, limit: int, paused: set[str]) -> list[Ticket]:
+    """Take what is to be asked, and what was asked and not reported in time."""
+    stopped = [name.removeprefix("deliver:") for name in paused if name.startswith("deliver:")]
+    names = {row.id: row.destination for row in _open_commitments(tx, stopped)}
+    due = and_(
+        commitment.c.next_try_at <= tx.now,
+        commitment.c.state.in_((CommitmentState.QUEUED.value, CommitmentState.WAITING.value)),
+        commitment.c.id.in_(names),
+    )
+    tries = commitment.c.tries + 1
+    rows = _take(tx, commitment, due, limit, next_try_at=None, state="queued", tries=tries) if names else []
+    return [Ticket("commitment", row.id, row.attempt, deliver_queue(names[row.id])) for row in rows]
+
+
+def _open_commitments(tx: Transaction, stopped: Iterable[str]) -> list[Any]:
+    joined = commitment.join(delivery, delivery.c.id == commitment.c.delivery_ref)
+    query = select(commitment.c.id, delivery.c.destination).select_from(joined)
+    due = query.where(commitment.c.next_try_at <= tx.now, delivery.c.destination.not_in(list(stopped)))
+    return list(tx.connection.execute(due.order_by(commitment.c.id).limit(1000)))
+
+
+def _take_reports(tx: Transaction, limit: int) -> list[Ticket]:
+    table = commitment_request
+    due = and_(table.c.next_try_at <= tx.now, table.c.state == CommitmentState.QUEUED.value)
+    rows = _take(tx, table, due, limit, next_try_at=None, tries=table.c.tries + 1)
+    return [Ticket("report", row.id, row.attempt, REPORT_QUEUE) for row in rows]
+
+
 def _take(tx: Transaction, table: Table, due: ColumnElement[bool], limit: int, **values: Any) -> list[Any]:
     chosen = select(table.c.id).where(due).order_by(table.c.id).limit(limit)
     if tx.connection.dialect.name == "postgresql":
@@ -149,7 +189,7 @@ def _mine(table: Table, ticket: Ticket) -> ColumnElement[bool]:
 
 
 def _table(ticket: Ticket) -> Table:
-    return study if ticket.kind == "study" else delivery
+    return _TABLES[ticket.kind]
 
 
 def start(tx: Transaction, ticket: Ticket) -> bool:
@@ -164,7 +204,9 @@ def start(tx: Transaction, ticket: Ticket) -> bool:
 _STORED = (DeliveryState.SENT, DeliveryState.WARNING, DeliveryState.PARTIAL)
 
 
-def finish(tx: Transaction, ticket: Ticket, state: StudyState | DeliveryState, **values: Any) -> bool:
+def finish(
+    tx: Transaction, ticket: Ticket, state: StudyState | DeliveryState | CommitmentState, **values: Any
+) -> bool:
     """End the work on a ticket in the transaction that stores its result; False if it is void.
 
     What a peer has stored is a fact, also where an administrator cancelled the delivery meanwhile.
@@ -183,13 +225,15 @@ def finish(tx: Transaction, ticket: Ticket, state: StudyState | DeliveryState, *
     return bool(done.rowcount == 1)
 
 
-def postpone(tx: Transaction, ticket: Ticket, *, delay_s: float, error: str) -> bool:
+def postpone(
+    tx: Transaction, ticket: Ticket, *, delay_s: float, error: str, state: str = "queued", **values: Any
+) -> bool:
     """Try again after `delay_s`; nothing waits meanwhile but this row."""
     table = _table(ticket)
     done = tx.connection.execute(
         update(table)
         .where(_mine(table, ticket))
-        .values(state="queued", next_try_at=tx.now + delay_s, last_error=error, updated_at=tx.now)
+        .values(state=state, next_try_at=tx.now + delay_s, last_error=error, updated_at=tx.now, **values)
     )
     return bool(done.rowcount == 1)
 
@@ -210,12 +254,17 @@ def tries_of(tx: Transaction, ticket: Ticket) -> int:
 
 
 def study_uid_of(tx: Transaction, ticket: Ticket) -> str:
-    """Return the Study Instance UID that a ticket is about."""
+    """Return the Study Instance UID that a ticket is about; empty for a report, of any studies."""
     query = select(study.c.study_instance_uid)
+    if ticket.kind == "report":
+        return ""
     if ticket.kind == "study":
         query = query.where(study.c.id == ticket.row_id)
     else:
-        query = query.join(delivery, delivery.c.study_ref == study.c.id).where(delivery.c.id == ticket.row_id)
+        query = query.join(delivery, delivery.c.study_ref == study.c.id)
+        if ticket.kind == "commitment":
+            query = query.join(commitment, commitment.c.delivery_ref == delivery.c.id)
+        query = query.where(_table(ticket).c.id == ticket.row_id)
     return str(tx.connection.execute(query).scalar_one())
 
 
@@ -232,9 +281,18 @@ def at_work(tx: Transaction, *, untouched_for_s: float) -> list[Ticket]:
             delivery.c.state.in_(AT_WORK), delivery.c.next_try_at.is_(None), delivery.c.updated_at < before
         )
     )
-    return [Ticket("study", row.id, row.attempt, ANALYZE_QUEUE) for row in studies] + [
-        Ticket("delivery", row.id, row.attempt, deliver_queue(row.destination)) for row in deliveries
-    ]
+    out = [Ticket("study", row.id, row.attempt, ANALYZE_QUEUE) for row in studies]
+    out += [Ticket("delivery", row.id, row.attempt, deliver_queue(row.destination)) for row in deliveries]
+    return out + _commitments_at_work(tx, before)
+
+
+def _commitments_at_work(tx: Transaction, before: float) -> list[Ticket]:
+    out = []
+    for kind, table in (("commitment", commitment), ("report", commitment_request)):
+        lost = and_(table.c.state.in_(AT_WORK), table.c.next_try_at.is_(None), table.c.updated_at < before)
+        rows = tx.connection.execute(select(table.c.id, table.c.attempt).where(lost))
+        out += [Ticket(kind, row.id, row.attempt, "") for row in rows]  # nobody asks for their queue
+    return out
 
 
 # ---- queues ------------------------------------------------------------------------------------

@@ -107,7 +107,7 @@ def caller(host: str) -> str:
         (f"{DESTINATION}\nsend = []", "destinations[0].send", "empty", "at least one"),
         (f'{DESTINATION}\nsend = ["gif"]', "destinations[0].send[0]", "not known", "overlay"),
         (f'{DESTINATION}\nsend = "sr"', "destinations[0].send", "a list is needed", "brackets"),
-        (f"{DESTINATION}\ncommitment = true", "destinations[0].commitment", "not available", "false"),
+        (f"{DESTINATION}\ncommitment = 2", "destinations[0].commitment", "true or false", "without quotes"),
         (f'{DESTINATION}\nrelease = "final"', "destinations[0].release", "not known", "preliminary"),
         (f"{DESTINATION}\nwait_for_study_s = 5", "destinations[0].wait_for_study_s", "not available", "0"),
         (DESTINATION + DESTINATION, "destinations[1].name", "another destination", "Rename"),
@@ -149,7 +149,7 @@ def test_all_mistakes_come_together(tmp_path: Path) -> None:
         tmp_path,
         '[node]\nae_title = "SEVENTEEN_LETTERS"\n[receiver]\nprot = 1\nport = 99999\n'
         + DESTINATION
-        + "commitment = true\n"
+        + "commitment = 2\n"
         + DESTINATION,
     )
     assert {m.key for m in mistakes} == {
