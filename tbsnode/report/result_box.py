@@ -15,6 +15,7 @@ from tbsnode.tbs.reference import threshold_set
 
 SCALE_SHARE = 0.38  # of the width of the box
 PADDING = 7.0
+BESIDE = 12.0  # points between the words and the scale
 CUT_OFFS = ("A", "B")
 
 
@@ -29,7 +30,8 @@ def result_box(sheet: Sheet) -> Any:
     if drawn is None:
         return boxed(words, sheet.width, line=1.5)
     left = inner * (1.0 - SCALE_SHARE)
-    cells = grid([[words, drawn]], [left, inner * SCALE_SHARE], [("VALIGN", (1, 0), (1, 0), "MIDDLE")])
+    look = [("VALIGN", (1, 0), (1, 0), "MIDDLE"), ("LEFTPADDING", (1, 0), (1, 0), BESIDE)]
+    cells = grid([[words, drawn]], [left, inner * SCALE_SHARE], look)
     return boxed([cells], sheet.width, line=1.5)
 
 
@@ -43,7 +45,7 @@ def _scale(sheet: Sheet, width: float) -> Any:
     names = tuple(sheet.say(f"scale_{each}") for each in NAMES)
     colored = may_be_colored(sheet.report)
     value = (analysis.tbs, analysis.tbs_see)
-    return TextureScale(value, threshold_set(name), names, width - 6.0, colored=colored)
+    return TextureScale(value, threshold_set(name), names, width - BESIDE - 3.0, colored=colored)
 
 
 def _percentile(sheet: Sheet, name: str) -> list[Any]:
