@@ -316,8 +316,8 @@ def read_file_meta(stream: IO[bytes]) -> FileMeta:
     )
 
 
-def require_whole(part10: bytes) -> None:
-    """Walk a plain Part 10 file from end to end.
+def require_whole(part10: bytes) -> EncodedDataSet:
+    """Walk a plain Part 10 file from end to end, and return its data set.
 
     Raises
     ------
@@ -326,10 +326,12 @@ def require_whole(part10: bytes) -> None:
     """
     stream = BytesIO(part10)
     meta = read_file_meta(stream)
-    for _ in _data_set(stream, meta, meta.end).elements():
+    data_set = _data_set(stream, meta, meta.end)
+    for _ in data_set.elements():
         pass
     if not meta.transfer_syntax_uid:
         raise InvalidInstance("The file names no transfer syntax.", keyword="TransferSyntaxUID")
+    return data_set
 
 
 @contextmanager

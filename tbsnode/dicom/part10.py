@@ -30,6 +30,7 @@ from tbsnode.dicom.encoded import (
     is_part10,
     opened,
     read_file_meta,
+    require_whole,
 )
 from tbsnode.dicom.quiet import quiet_pydicom
 from tbsnode.dicom.transcoding import reencode
@@ -40,6 +41,7 @@ __all__ = [
     "data_set_digest",
     "decoded",
     "encode",
+    "header_in",
     "is_part10",
     "read_header",
     "reencode",
@@ -149,6 +151,17 @@ def read_header(path: Path) -> Header:
             data_set.meta,
             data_set.byte_order == "little",
         )
+
+
+def header_in(instance: bytes) -> Header:
+    """Read the elements before the pixel data of a plain Part 10 file in memory, as `read_header` does.
+
+    Raises
+    ------
+    InvalidInstance
+        If it is no Part 10 file, or ends inside an element.
+    """
+    return _header_of(require_whole(instance), None, ("iso8859",), 0)
 
 
 def data_set_digest(path: Path) -> str:

@@ -10,13 +10,17 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator
+from functools import lru_cache
 from io import BytesIO
 
 from pydicom import dcmread
+from pydicom.datadict import keyword_for_tag
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
-from tbsnode.dicom import encoded, uids
+from tbsnode.dicom import part10, uids
+from tbsnode.dicom.encoded import dictionary_vr
+from tbsnode.dicom.part10 import Header, tag_of
 from tbsnode.dicom.quiet import quiet_pydicom
 from tbsnode.errors import InvalidInstance
 from tbsnode.model import DerivedInstance, DerivedKind
@@ -49,8 +53,10 @@ _NOT_EMPTY_BY_KIND = {
 }  # fmt: skip
 # PS3.3 C.17.2: who verified, for whom, when; the identification may be empty
 _VERIFYING = ("VerifyingObserverName", "VerifyingOrganization", "VerificationDateTime")
-_NUMBER = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?|[+-]?\.\d+([eE][+-]?\d+)?")
+_NUMBER = re.compile(rb"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?|[+-]?\.\d+([eE][+-]?\d+)?")
 _MEANING_LENGTH = 64
+_MEANING, _REFERENCED, _NUMERIC = map(tag_of, ("CodeMeaning", "ReferencedSOPInstanceUID", "NumericValue"))
+_VALUE_TYPE, _QUALIFIER = map(tag_of, ("ValueType", "NumericValueQualifierCodeSequence"))
 # what pydicom raises on damaged bytes
 _UNREADABLE = (
     InvalidDicomError, EOFError, AttributeError, KeyError, RecursionError, TypeError, ValueError,
@@ -73,14 +79,15 @@ def check(derived: DerivedInstance) -> tuple[str, ...]:
     """
     with quiet_pydicom():
         try:
-            encoded.require_whole(derived.part10)
+            header = part10.header_in(derived.part10)
             ds = dcmread(BytesIO(derived.part10))
-            return tuple(_faults(ds, derived))
+            return tuple(_faults(ds, header, derived))
         except _UNREADABLE as error:
             return (f"The bytes cannot be read as DICOM ({type(error).__name__}).",)
 
 
-def _faults(ds: Dataset, derived: DerivedInstance) -> Iterator[str]:
+def _faults(ds: Dataset, header: Header, derived: DerivedInstance) -> Iterator[str]:
+    """Look at the document's own attributes one by one, and at its many items as they are encoded."""
     for keyword in (*_NOT_EMPTY, *_NOT_EMPTY_BY_KIND[derived.kind]):
         if not ds.get(keyword):
             yield f"{keyword} is missing or empty."
@@ -88,10 +95,10 @@ def _faults(ds: Dataset, derived: DerivedInstance) -> Iterator[str]:
         if keyword not in ds:
             yield f"{keyword} is missing."
     yield from _wrong_names(ds, derived)
-    items = list(_walk(ds))
+    items = list(_walk(header))
     yield from _wrong_items(items)
     if derived.kind in (DerivedKind.SR, DerivedKind.REJECTION):
-        yield from _wrong_references(ds)
+        yield from _wrong_references(header)
         yield from _wrong_numbers(items)
         yield from _wrong_verification(ds)
     elif derived.kind is DerivedKind.PDF:
@@ -118,40 +125,34 @@ def _wrong_names(ds: Dataset, derived: DerivedInstance) -> Iterator[str]:
         yield "StudyInstanceUID or SeriesInstanceUID is not that of the record."
 
 
-def _wrong_items(items: list[Dataset]) -> Iterator[str]:
+def _wrong_items(items: list[Header]) -> Iterator[str]:
     for item in items:
-        for element in item:
-            if element.VR == "UI" and not all(map(uids.is_valid_uid, _values(element.value))):
-                yield f"{element.keyword} is not a valid UID."
-            if element.keyword == "CodeMeaning" and not 0 < len(element.value or "") <= _MEANING_LENGTH:
-                yield "CodeMeaning is empty or longer than 64 characters."
+        for tag, value in item.values.items():
+            if _is_uid(tag) and not all(map(uids.is_valid_uid, _values(value))):
+                yield f"{keyword_for_tag(tag)} is not a valid UID."
+        if _MEANING in item.values and not 0 < len(item.text("CodeMeaning")) <= _MEANING_LENGTH:
+            yield "CodeMeaning is empty or longer than 64 characters."
 
 
-def _wrong_references(ds: Dataset) -> Iterator[str]:
+def _wrong_references(header: Header) -> Iterator[str]:
     """Everything the content refers to must be evidence (PS3.3 C.17.2.3)."""
-    evidence = {
-        item.ReferencedSOPInstanceUID
-        for study in ds.get("CurrentRequestedProcedureEvidenceSequence", [])
-        for item in _walk(study)
-        if "ReferencedSOPInstanceUID" in item
-    }
-    content = {
-        item.ReferencedSOPInstanceUID
-        for part in ds.get("ContentSequence", [])
-        for item in _walk(part)
-        if "ReferencedSOPInstanceUID" in item
-    }
-    if content - evidence:
+    evidence = _referenced(header.items("CurrentRequestedProcedureEvidenceSequence"))
+    if _referenced(header.items("ContentSequence")) - evidence:
         yield "CurrentRequestedProcedureEvidenceSequence lacks an instance that the content refers to."
 
 
-def _wrong_numbers(items: list[Dataset]) -> Iterator[str]:
+def _referenced(parts: tuple[Header, ...]) -> set[bytes]:
+    found = (item.values.get(_REFERENCED, b"") for part in parts for item in _walk(part))
+    return {uid.strip(b"\0 ") for uid in found if uid}
+
+
+def _wrong_numbers(items: list[Header]) -> Iterator[str]:
     for item in items:
-        if "NumericValue" in item and not _NUMBER.fullmatch(str(item.NumericValue)):
+        if _NUMERIC in item.values and not _NUMBER.fullmatch(item.values[_NUMERIC].strip(b" ")):
             yield "NumericValue is not a number."
-        if item.get("ValueType") != "NUM":
+        if item.values.get(_VALUE_TYPE, b"").strip(b" ") != b"NUM":
             continue
-        if bool(item.get("MeasuredValueSequence")) == ("NumericValueQualifierCodeSequence" in item):
+        if bool(item.items("MeasuredValueSequence")) == (_QUALIFIER in item.sequences):
             yield "A NUM has neither a value nor a qualifier, or both."
 
 
@@ -168,15 +169,18 @@ def _wrong_verification(ds: Dataset) -> Iterator[str]:
             yield "VerifyingObserverSequence does not say who verified, for whom and when."
 
 
-def _walk(ds: Dataset) -> Iterator[Dataset]:
-    yield ds
-    for element in ds:
-        if element.VR == "SQ":
-            for item in element.value:
-                yield from _walk(item)
+def _walk(header: Header) -> Iterator[Header]:
+    yield header
+    for items in header.sequences.values():
+        for item in items:
+            yield from _walk(item)
 
 
-def _values(value: object) -> list[str]:
-    if not value:
-        return []
-    return [value] if isinstance(value, str) else [str(one) for one in value]  # type: ignore[attr-defined]
+@lru_cache(maxsize=512)
+def _is_uid(tag: int) -> bool:
+    return dictionary_vr(tag) == "UI"
+
+
+def _values(value: bytes) -> list[str]:
+    stripped = value.rstrip(b"\0 ").decode("latin-1")
+    return stripped.split("\\") if stripped else []
