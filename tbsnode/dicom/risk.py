@@ -42,7 +42,7 @@ def _numbers(analysis: Analysis) -> Iterator[Item]:
 
 
 def _adjusted(analysis: Analysis) -> Iterator[Item]:
-    if analysis.frax is None:
+    if analysis.frax is None or analysis.tbs is None:  # nothing is adjusted for what is not known
         return
     for made, (concept, low, high) in (
         (

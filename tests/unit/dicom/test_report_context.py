@@ -273,7 +273,7 @@ def test_a_change_is_judged_only_against_a_precision_study(
 ) -> None:
     prior = replace(reported.COURSE.priors[1], **changes)  # type: ignore[arg-type]
     course = FollowUp(priors=(prior,), lsc=lsc, tbs_lsc=tbs_lsc)
-    ds = document(reported.report(reported.scored(source, follow_up=course)), source)
+    ds = document(reported.report(reported.scored(source, tbs=1.31, follow_up=course)), source)
     assert coded(groups(ds)["Earlier examination 20220304"], "EXCEEDS-LSC") == said
 
 

@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset
 from tbsnode.dicom import encapsulated_pdf, measurement_report, part10, self_check, sop_classes, variant
 from tbsnode.model import Corrections, DerivedInstance, Report, Reviewer
 from tests import documents, reported, sources
-from tests.reading import child, children, coded, document, evaluations, groups, texts, walk
+from tests.reading import child, children, coded, document, evaluations, groups, texts, values, walk
 
 PDF = b"%PDF-1.4\nthe pages\n%%EOF\n"
 
@@ -203,6 +203,24 @@ def test_a_signed_uncalibrated_report_has_no_category(source: Path) -> None:
         words = str(dcmread(BytesIO(derived.part10)))
         for word in ("TBS-CAT", "TBS-CUTOFFS", "microarchitecture", "degraded", "normal"):
             assert word.casefold() not in words.casefold(), word
+
+
+def test_without_a_calibration_no_tbs_of_any_kind_has_a_value(source: Path) -> None:
+    # whatever else an analysis may carry: the one value that is missing decides
+    for review in (None, reported.review()):
+        report = reported.report(reported.maximal(source, tbs=None), review=review)
+        ds = document(report, source)
+        for name, group in groups(ds).items():
+            told = {code: value for code, value in values(group).items() if "TBS" in code}
+            assert told == ({"TBS": ("114007", "")} if name == "L1-L4" else {})
+        used = {
+            code.CodeValue
+            for item in walk(ds)
+            for sequence in ("ConceptNameCodeSequence", "ConceptCodeSequence")
+            for code in item.get(sequence, [])
+        }
+        assert not {code for code in used if code.startswith(("TBS-CAT", "TBS-CUTOFFS", "TBS-SEE"))}
+        assert values(groups(ds)["Earlier examination 20220304"])["TEXSLOPE-DIFF"] == (-0.05, "1")
 
 
 def damaged(derived: DerivedInstance, **changes: Any) -> DerivedInstance:
