@@ -5,15 +5,28 @@ from __future__ import annotations
 import pytest
 from pydicom.sr.codedict import codes as dictionary
 
-from tbsnode.dicom import codes
+from tbsnode.dicom import codes, codes_clinical
 from tbsnode.dicom.codes import Concept
+from tbsnode.dicom.codes_clinical import Density
 from tbsnode.reasons import Code
 
-CONCEPTS = [value for value in vars(codes).values() if isinstance(value, Concept)]
-TABLES = [codes.VERTEBRAE, codes.INPUT_CLASSES, codes.SPACING_SOURCES, codes.CATEGORIES, codes.MODALITIES]
+
+def concepts_of(value: object) -> list[Concept]:
+    """Every concept that a name of a module holds, in tables and in sets of three too."""
+    if isinstance(value, Concept):
+        return [value]
+    if isinstance(value, dict):
+        return [concept for each in value.values() for concept in concepts_of(each)]
+    return [each for each in value if isinstance(each, Concept)] if isinstance(value, Density) else []
+
+
 EVERY = [
-    *CONCEPTS,
-    *(concept for table in TABLES for concept in table.values()),
+    *(
+        found
+        for module in (codes, codes_clinical)
+        for value in vars(module).values()
+        for found in concepts_of(value)
+    ),
     *(codes.of_code(code) for code in Code),
 ]
 
@@ -49,6 +62,11 @@ def test_standard_codes_mean_what_the_standard_says(concept: Concept) -> None:
         "42798000": "Area",
     }
     assert concept.meaning in known or elsewhere.get(concept.value) == concept.meaning
+
+
+def test_the_tables_are_looked_into() -> None:
+    values = {concept.value for concept in EVERY}
+    assert {"TBS-CAT-PART", "REGION-REVIEWER", "80933-5", "RF-T2D", "BMD-DX-OP", "113037"} <= values
 
 
 def test_item() -> None:
