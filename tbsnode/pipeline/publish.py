@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from tbsnode.pipeline.assemble import Selection, Spine
     from tbsnode.pipeline.site import Site
     from tbsnode.store.database import Transaction
-    from tbsnode.store.records import StudyRow
+    from tbsnode.store.records import AnalysisRow, StudyRow
 
 
 _REVIEWED = (ReviewState.SIGNED, ReviewState.REJECTED, ReviewState.NEEDS_RE_REVIEW)
@@ -117,7 +117,8 @@ def _judged(tx: Transaction, result: _Result) -> _Result:
     last = (
         results.last_published(tx, study.id) if act is None else results.analysis_by_id(tx, act.analysis_ref)
     )
-    result = replace(result, unchanged=last is not None and last.content_digest == result.content)
+    same = last is not None and (last.content_digest == result.content or _only_missed(result, last))
+    result = replace(result, unchanged=same)
     state, event = study.review_state, ReviewEvent.CHANGED
     if state is ReviewState.NEEDS_RE_REVIEW and result.unchanged:
         assert act is not None, "only a reviewed result needs another review"
@@ -127,6 +128,24 @@ def _judged(tx: Transaction, result: _Result) -> _Result:
     elif state is ReviewState.NONE:
         event = ReviewEvent.PUBLISHED
     return replace(result, review_state=next_state(state, event))
+
+
+def _only_missed(result: _Result, last: AnalysisRow) -> bool:
+    """Tell whether the results differ only because the PACS was not reached for earlier examinations.
+
+    That it does not answer today says nothing about what was published, or signed, with its answer.
+    """
+    spine = result.selection.reported
+    assert spine is not None
+    course = spine.analysis.follow_up
+    missed = course is not None and any(f.code is Code.PRIORS_NOT_FETCHED for f in course.findings)
+    if not missed or spine.instance.id != last.instance_ref:  # another header is another instance
+        return False
+    now, then = table.as_json(spine.analysis), dict(last.result)
+    for stored in (now, then):
+        for name in ("follow_up", "version", "coding"):
+            stored.pop(name, None)
+    return now == then
 
 
 def stated(

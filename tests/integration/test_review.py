@@ -643,3 +643,16 @@ def test_when_the_pacs_does_not_answer_nothing_is_signed(
     with pytest.raises(ReviewRefused, match="cannot be found again just now"):
         sign.accept(clinic.site, uid)
     assert clinic.review_state(uid) == "preliminary"
+
+
+def test_a_pacs_that_does_not_answer_changes_no_signed_result(
+    clinic: Clinic, uid: str, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another picture does, also while the PACS is down."""
+    sign.accept(clinic.site, uid)
+    missed = Finding(Code.PRIORS_NOT_FETCHED, values=(("detail", "pacs does not answer"),))
+    monkeypatch.setattr("tbsnode.pipeline.priors.follow_up", lambda *_: FollowUp(findings=(missed,)))
+    clinic.again(uid)
+    assert clinic.review_state(uid) == "signed"
+    clinic.late(uid, key)
+    assert clinic.review_state(uid) == "needs_re_review"
