@@ -69,8 +69,9 @@ def analyze_pictures(site: Site, settings: AnalysisSettings, current: Sequence[I
 
 
 def _reported(site: Site, current: Sequence[InstanceRow]) -> ScannerResults | None:
-    """Return the scanner's results of the first structured report that has some of the spine."""
-    for row in current:
+    """Return the scanner's results of the latest structured report that has some of the spine."""
+    newest = sorted(current, key=lambda each: each.identity.acquisition_date_time, reverse=True)
+    for row in newest:
         if row.identity.is_image or row.identity.made_by_tbsnode:
             continue
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tbsnode import text
 from tbsnode.model import Analysis, ClinicalContext, Factor, Report, SourcedSite
 from tbsnode.report import facts
+from tbsnode.report.narrative_words import percent
 from tbsnode.tbs.bone_density import OSTEOPOROSIS_AT, Diagnosis
 from tbsnode.tbs.result import LABELS
 
@@ -187,14 +188,14 @@ def probability(analysis: Analysis, *, language: str = "en") -> list[str]:
             language=language,
             bmd=text.phrase(bmd, language=language),
             source=", ".join(p for p in parts if p) or text.phrase("not_stated", language=language),
-            major=f"{supplied.major_percent:.1f}",
-            hip=f"{supplied.hip_percent:.1f}",
+            major=percent(supplied.major_percent),
+            hip=percent(supplied.hip_percent),
         )
     ]
     made = analysis.frax
     if made is not None and made.major is not None and made.hip is not None:
         numbers = {
-            name: f"{value:.1f}"
+            name: percent(value)
             for kind, one in (("major", made.major), ("hip", made.hip))
             for name, value in (
                 (kind, one.after_percent),

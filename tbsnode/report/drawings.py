@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from reportlab.lib.colors import Color, black, white
-from reportlab.lib.utils import ImageReader
 from reportlab.platypus import Flowable
 
+from tbsnode.report import raster
 from tbsnode.report.figures import EXCLUDED_RGB, INCLUDED_RGB
 from tbsnode.report.layout import BOLD
 from tbsnode.tbs.result import Vertebra
@@ -86,10 +85,7 @@ class SpinePicture(Flowable):  # type: ignore[misc]  # reportlab has no types
     def draw(self) -> None:
         """Draw with the lower left corner at the origin."""
         embedded = reduced(self._gray)
-        # a portable graymap is the shortest way from an array into reportlab
-        header = b"P5 %d %d 255\n" % (embedded.shape[1], embedded.shape[0])
-        picture = ImageReader(io.BytesIO(header + embedded.tobytes()))
-        self.canv.drawImage(picture, 0, 0, self.width, self.height)
+        raster.draw(self.canv, embedded, (self.width, self.height))
         for vertebra in self._vertebrae:
             if len(vertebra.region) >= 3:
                 self._outline(vertebra)

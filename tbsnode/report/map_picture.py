@@ -6,16 +6,15 @@ in order on a gray printer and for every kind of color vision. They are no class
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from reportlab.lib.colors import Color, black, white
-from reportlab.lib.utils import ImageReader
 from reportlab.platypus import Flowable
 
+from tbsnode.report import raster
 from tbsnode.report.figures import window
 from tbsnode.report.layout import INK, SANS
 from tbsnode.report.plot import SMALL
@@ -169,10 +168,8 @@ class MapPicture(Flowable):  # type: ignore[misc]  # reportlab has no types
     def draw(self) -> None:
         """Draw with the lower left corner at the origin."""
         canvas, rgb = self.canv, self._raster.rgb
-        # a portable pixmap is the shortest way from an array into reportlab
-        header = b"P6 %d %d 255\n" % (rgb.shape[1], rgb.shape[0])
         canvas.saveState()
-        canvas.drawImage(ImageReader(io.BytesIO(header + rgb.tobytes())), 0, 0, *self._picture)
+        raster.draw(canvas, rgb, self._picture)
         for vertebra in self._vertebrae:
             if len(vertebra.region) >= 3:
                 self._outline(canvas, vertebra)
