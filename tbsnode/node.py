@@ -142,10 +142,7 @@ def policy(config: Config) -> Policy:
         threshold_set=config.interpretation.threshold_set,
         reference_file=_reference_file(config),
         frax_adjustment=config.interpretation.frax_adjustment,
-        reviewers=tuple(
-            Reviewer(login=one.login, name=one.name, organization=one.organization)
-            for one in config.interpretation.reviewers
-        ),
+        reviewers=_reviewers(config),
         page_size=config.report.page_size,
         priors_from=config.priors.destination,
         priors_most=config.priors.most,
@@ -153,6 +150,20 @@ def policy(config: Config) -> Policy:
         institution=config.site.name,
         clearance=config.site.clearance,
         coding=config.coding.enabled,
+    )
+
+
+def _reviewers(config: Config) -> tuple[Reviewer, ...]:
+    return tuple(
+        Reviewer(login=one.login, name=one.name, organization=one.organization)
+        for one in config.interpretation.reviewers
+    )
+
+
+def _reviewers(config: Config) -> tuple[Reviewer, ...]:
+    return tuple(
+        Reviewer(login=one.login, name=one.name, organization=one.organization)
+        for one in config.interpretation.reviewers
     )
 
 

@@ -15,7 +15,6 @@ restart, twice, or for a transaction that another has replaced: the first for ea
 from __future__ import annotations
 
 import logging
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -57,14 +56,7 @@ class _Job:
 def want(tx: Transaction, site: Site, peer: Peer, delivery_id: int, state: DeliveryState) -> None:
     """Write that a destination is to be asked to keep what a delivery brought, as the delivery ends."""
     if peer.commitment and state in (DeliveryState.SENT, DeliveryState.WARNING):
-        commitments.add_commitment(
-            tx, delivery_id, transaction_uid=new_uid(), horizon_s=site.policy.retry_horizon_s
-        )
-
-
-def new_uid() -> str:
-    """Return a transaction UID (PS3.5 B.2)."""
-    return f"2.25.{uuid.uuid4().int}"
+        commitments.add_commitment(tx, delivery_id, horizon_s=site.policy.retry_horizon_s)
 
 
 def judge(asked: Sequence[AskedInstance], report: CommitmentReport) -> dict[str, int | None]:
@@ -187,13 +179,8 @@ def _overdue(site: Site, job: _Job) -> None:
 
 
 def _next_round(tx: Transaction, site: Site, row: CommitmentRow, why: str) -> None:
-    commitments.add_commitment(
-        tx,
-        row.delivery_ref,
-        transaction_uid=new_uid(),
-        horizon_s=site.policy.retry_horizon_s,
-        round_=row.round + 1,
-    )
+    horizon_s = site.policy.retry_horizon_s
+    commitments.add_commitment(tx, row.delivery_ref, horizon_s=horizon_s, round_=row.round + 1)
     _tell(tx, row, "commitment.expired", f"{why}; asked again with another transaction")
 
 

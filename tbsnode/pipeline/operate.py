@@ -334,7 +334,7 @@ def queue_retry(site: Site, ids: Iterable[str]) -> tuple[str, ...]:
     done = []
     for work_id in ids:
         kind, row_id = _parsed(work_id)
-        if kind == "delivery":
+        if kind in ("delivery", "commitment"):
             _require_live(site)
         with site.database.transaction() as tx:
             uid = work_queue.revive(tx, kind, row_id, horizon_s=site.policy.retry_horizon_s)
@@ -363,7 +363,7 @@ def queue_cancel(site: Site, ids: Iterable[str]) -> tuple[str, ...]:
 
 def _parsed(work_id: str) -> tuple[str, int]:
     kind, _, number = work_id.partition("/")
-    if kind not in ("study", "delivery") or not number.isdigit():
+    if kind not in ("study", "delivery", "commitment", "report") or not number.isdigit():
         raise NotFound(f"{work_id} is no work.", remedy="IDs look like study/12 or delivery/34.")
     return kind, int(number)
 
@@ -385,6 +385,6 @@ def queue_resume(site: Site, queue: str) -> None:
 
 
 def _known(site: Site, name: str) -> None:
-    names = [work.ANALYZE_QUEUE, *(work.deliver_queue(peer.name) for peer in site.peers)]
+    names = [work.ANALYZE_QUEUE, work.REPORT_QUEUE, *(work.deliver_queue(peer.name) for peer in site.peers)]
     if name not in names:
         raise NotFound(f"There is no queue {name}.", remedy=f"There are: {', '.join(names)}.")

@@ -6,6 +6,7 @@ after a restart. The work on the rows goes through `store.work` as all other wor
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -65,9 +66,7 @@ class CommitmentRow:
     last_error: str
 
 
-def add_commitment(
-    tx: Transaction, delivery_id: int, *, transaction_uid: str, horizon_s: float, round_: int = 1
-) -> int | None:
+def add_commitment(tx: Transaction, delivery_id: int, *, horizon_s: float, round_: int = 1) -> int | None:
     """Write a transaction for all that a destination stored of a delivery; it is due now.
 
     Earlier transactions of the delivery that are still open are replaced by it.
@@ -84,7 +83,7 @@ def add_commitment(
     return tx.add(
         commitment,
         delivery_ref=delivery_id,
-        transaction_uid=transaction_uid,
+        transaction_uid=f"2.25.{uuid.uuid4().int}",  # PS3.5 B.2
         round=round_,
         instances=asked,
         state=CommitmentState.QUEUED.value,

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from tbsnode.model import DeliveryState, StudyState
-from tbsnode.store.schema import delivery, study
-from tbsnode.store.work import ANALYZE_QUEUE, deliver_queue
+from tbsnode.model.commitment import CommitmentState
+from tbsnode.store import commitments
+from tbsnode.store.schema import commitment, commitment_request, delivery, study
+from tbsnode.store.work import ANALYZE_QUEUE, REPORT_QUEUE, deliver_queue
 
 if TYPE_CHECKING:
     from tbsnode.store.database import Transaction
@@ -25,6 +27,16 @@ _ENDED_WELL = {
             DeliveryState.CANCELLED,
         )
     ),
+    "commitment": tuple(
+        state.value
+        for state in (
+            CommitmentState.COMMITTED,
+            CommitmentState.VERIFIED,
+            CommitmentState.EXPIRED,
+            CommitmentState.CANCELLED,
+        )
+    ),
+    "report": (CommitmentState.REPORTED.value, CommitmentState.CANCELLED.value),
 }
 _RETRIABLE = {
     "study": (StudyState.FAILED.value,),
@@ -38,7 +50,16 @@ _RETRIABLE = {
             DeliveryState.CANCELLED,
         )
     ),
+    "commitment": (CommitmentState.FAILED.value, CommitmentState.UNCONFIRMED.value),
+    "report": (CommitmentState.FAILED.value,),
 }
+
+
+_CANCELLABLE = (
+    *("queued", "running", "held", "failed", "refused", "partial"),
+    *(CommitmentState.WAITING.value, CommitmentState.UNCONFIRMED.value),
+)
+_TABLES = {"study": study, "delivery": delivery, "commitment": commitment, "report": commitment_request}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,11 +69,12 @@ class QueueRow:
     Attributes
     ----------
     id : str
-        ``"study/12"`` or ``"delivery/34"``.
+        ``"study/12"``, ``"delivery/34"``, ``"commitment/5"`` (asked of a destination) or ``"report/6"``
+        (asked of us).
     queue : str
-        ``"analyze"`` or ``"deliver:<destination>"``.
+        ``"analyze"``, ``"deliver:<destination>"`` or ``"report"``.
     state : str
-        A StudyState or DeliveryState.
+        A StudyState, DeliveryState or CommitmentState.
     tries : int
         Attempts at the present work.
     next_try_at : float or None
@@ -84,6 +106,8 @@ def rows(
     found = [
         *_studies(tx, state, chosen["study"] if chosen else None),
         *_deliveries(tx, state, chosen["delivery"] if chosen else None, newest=retriable),
+        *_commitments(tx, state, chosen["commitment"] if chosen else None),
+        *_reports(tx, state, chosen["report"] if chosen else None),
     ]
     return tuple(row for row in found if queue is None or row.queue == queue)
 
@@ -139,6 +163,40 @@ def _deliveries(
     ]
 
 
+def _commitments(tx: Transaction, state: str | None, among: tuple[str, ...] | None) -> list[QueueRow]:
+    query = (
+        sa.select(commitment, delivery.c.destination, study.c.study_instance_uid)
+        .join(delivery, delivery.c.id == commitment.c.delivery_ref)
+        .join(study, study.c.id == delivery.c.study_ref)
+        .where(_restricted(commitment, "commitment", state, among))
+        .where(_is_last() if state is None else sa.true())
+        .order_by(commitment.c.id)
+    )
+    return [
+        _row("commitment", row, deliver_queue(row.destination), row.study_instance_uid)
+        for row in tx.all(query)
+    ]
+
+
+def _reports(tx: Transaction, state: str | None, among: tuple[str, ...] | None) -> list[QueueRow]:
+    query = sa.select(commitment_request).where(_restricted(commitment_request, "report", state, among))
+    rows = tx.all(query.order_by(commitment_request.c.id))
+    return [_row("report", row, REPORT_QUEUE, "") for row in rows]
+
+
+def _row(kind: str, row: sa.Row[Any], queue: str, study_instance_uid: str) -> QueueRow:
+    return QueueRow(
+        id=f"{kind}/{row.id}",
+        queue=queue,
+        state=row.state,
+        tries=row.tries,
+        next_try_at=row.next_try_at,
+        reason="",
+        last_error=row.last_error,
+        study_instance_uid=study_instance_uid,
+    )
+
+
 def _waiting(table: sa.Table) -> sa.ColumnElement[bool]:
     """Match what waits for its next try: whoever mended the cause wants it to go now."""
     return sa.and_(table.c.state == "queued", table.c.next_try_at.is_not(None))
@@ -154,6 +212,12 @@ def _is_newest() -> sa.ColumnElement[bool]:
     )
 
 
+def _is_last() -> sa.ColumnElement[bool]:
+    """Tell whether a delivery was not asked for again after this transaction."""
+    later = commitment.alias()
+    return ~sa.exists().where(later.c.delivery_ref == commitment.c.delivery_ref, later.c.id > commitment.c.id)
+
+
 def counts(tx: Transaction) -> dict[str, dict[str, int]]:
     """Return how many rows of each state each queue has, finished ones included."""
     found: dict[str, dict[str, int]] = {}
@@ -163,6 +227,13 @@ def counts(tx: Transaction) -> dict[str, dict[str, int]]:
     query = sa.select(delivery.c.destination, delivery.c.state, number.label("n"))
     for row in tx.all(query.group_by(delivery.c.destination, delivery.c.state)):
         found.setdefault(deliver_queue(row.destination), {})[row.state] = row.n
+    asked = sa.select(delivery.c.destination, commitment.c.state, number.label("n"))
+    asked = asked.join(delivery, delivery.c.id == commitment.c.delivery_ref)
+    for row in tx.all(asked.group_by(delivery.c.destination, commitment.c.state)):
+        found.setdefault(f"commitment:{row.destination}", {})[row.state] = row.n
+    reports = sa.select(commitment_request.c.state, number.label("n"))
+    for row in tx.all(reports.group_by(commitment_request.c.state)):
+        found.setdefault(REPORT_QUEUE, {})[row.state] = row.n
     return found
 
 
@@ -170,14 +241,22 @@ def revive(tx: Transaction, kind: str, row_id: int, *, horizon_s: float) -> str 
     """Make ended or held work due now; return its study's UID, None where a retry would not help.
 
     What is waiting for its next try is made due too. A delivery that a newer one to the same
-    destination has followed stays as it is: an old result never arrives after a new one.
+    destination has followed stays as it is: an old result never arrives after a new one. A destination
+    is asked again for commitment with a new transaction.
     """
-    table = study if kind == "study" else delivery
-    values: dict[str, Any] = {"state": "queued", "next_try_at": tx.now, "tries": 0, "reason": ""}
-    helps = sa.or_(table.c.state.in_(_RETRIABLE[kind]), _waiting(table))
-    if kind == "delivery":
+    table = _TABLES[kind]
+    values: dict[str, Any] = {"state": "queued", "next_try_at": tx.now, "tries": 0}
+    ended = table.c.state.in_(_RETRIABLE[kind])
+    if kind == "commitment":
+        row = tx.one(sa.select(commitment.c.delivery_ref).where(commitment.c.id == row_id, ended, _is_last()))
+        if row is not None:
+            commitments.add_commitment(tx, row.delivery_ref, horizon_s=horizon_s)
+            return _uid(tx, kind, row_id)
+    helps = sa.and_(sa.or_(ended, _waiting(table)), _is_newest() if kind == "delivery" else sa.true())
+    if kind in ("study", "delivery"):
+        values["reason"] = ""
+    if kind != "study":
         values["deadline"] = tx.now + horizon_s
-        helps = sa.and_(helps, _is_newest())
     changed = tx.execute(
         sa.update(table).where(table.c.id == row_id, helps).values(updated_at=tx.now, **values)
     )
@@ -188,11 +267,11 @@ def cancel(tx: Transaction, kind: str, row_id: int) -> str | None:
     """Give up work that waits; return its study's UID, None where nothing waited.
 
     A delivery that is being tried just now is given up too: what the peer stores meanwhile is
-    recorded as a fact, and nothing is tried again.
+    recorded as a fact, and nothing is tried again. So is what it reports of a commitment.
     """
-    table = study if kind == "study" else delivery
+    table = _TABLES[kind]
     values: dict[str, Any] = {"state": "cancelled"}
-    waiting = table.c.state.in_(("queued", "running", "held", "failed", "refused", "partial"))
+    waiting = table.c.state.in_(_CANCELLABLE)
     if kind == "study":
         values = {"state": StudyState.HELD.value, "ready_at": None}
         waiting = table.c.state.in_(("receiving", "queued", "failed"))
@@ -205,9 +284,11 @@ def cancel(tx: Transaction, kind: str, row_id: int) -> str | None:
 
 
 def _uid(tx: Transaction, kind: str, row_id: int) -> str:
+    if kind == "report":
+        return ""  # it may be about several
     query = sa.select(study.c.study_instance_uid)
-    if kind == "delivery":
-        query = query.join(delivery, delivery.c.study_ref == study.c.id).where(delivery.c.id == row_id)
-    else:
-        query = query.where(study.c.id == row_id)
-    return str(tx.scalar(query))
+    if kind != "study":
+        query = query.join(delivery, delivery.c.study_ref == study.c.id)
+    if kind == "commitment":
+        query = query.join(commitment, commitment.c.delivery_ref == delivery.c.id)
+    return str(tx.scalar(query.where(_TABLES[kind].c.id == row_id)))
