@@ -69,6 +69,7 @@ def _lines(config_file: Path | None) -> Iterator[Line]:
     yield from _folders(config)
     yield _port(config)
     yield from check_tls.lines(config)
+    yield from _reviewers(config)
     yield from _destinations(config)
     yield from _priors(config)
 
@@ -83,6 +84,18 @@ def _callers(config: Config) -> Line:
             ConfigError.exit_code,
         )
     return Line("callers", ", ".join(f"{caller.ae_title} from {caller.host}" for caller in callers))
+
+
+def _reviewers(config: Config) -> Iterator[Line]:
+    """Say who signs, where somebody does or must."""
+    waiting = [each.name for each in config.destinations if each.release == "signed"]
+    names = [reviewer.login for reviewer in config.interpretation.reviewers]
+    if waiting and not names:
+        text = f"nobody may sign, and {', '.join(waiting)} gets signed results only: it would get nothing."
+        remedy = "Enter the reading physicians in [interpretation] reviewers."
+        yield Line("reviewers", text, remedy, ConfigError.exit_code)
+    elif names:
+        yield Line("reviewers", ", ".join(names))
 
 
 def _database(config: Config) -> Iterator[Line]:

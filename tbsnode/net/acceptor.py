@@ -266,7 +266,7 @@ class AcceptorServer(AssociationServer):
                 self._shaking -= 1
         try:
             self.open(secured, address)
-        except Exception:  # noqa: BLE001  as `socketserver` does around the same call
+        except (OSError, RuntimeError):  # the connection is gone, or no thread can be started
             self.handle_error(secured, address)
 
     def open(self, client: socket.socket, address: Any) -> None:

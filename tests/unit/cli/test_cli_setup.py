@@ -243,6 +243,22 @@ def test_check_of_a_pacs_that_offers_query_and_retrieval(
     assert "TBSTEST" in last["text"]
 
 
+def test_check_says_when_nobody_can_sign_for_a_destination(run_json: Any, site_config: Path) -> None:
+    text = site_config.read_text(encoding="utf-8")
+    site_config.write_text(f'{text}release = "signed"\n', encoding="utf-8")
+
+    def line() -> dict[str, Any]:
+        lines = run_json("check", "--config", site_config)["checks"]
+        (found,) = [one for one in lines if one["what"] == "reviewers"]
+        return dict(found)
+
+    assert not line()["ok"]
+    assert "pacs gets signed results only" in line()["text"]
+    signers = '[interpretation]\nreviewers = [{ login = "jdoe", name = "Doe^Jane" }]\n'
+    site_config.write_text(f'{signers}{text}release = "signed"\n', encoding="utf-8")
+    assert (line()["ok"], line()["text"]) == (True, "jdoe")
+
+
 # ---- peer, serve -----------------------------------------------------------------------------------
 
 
