@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from tbsnode.cli import check_tls, options, output
+from tbsnode.cli import check_commitment, check_tls, options, output
 from tbsnode.cli.check_line import Line, failed
 from tbsnode.errors import ConfigError, InvalidConfiguration, PeerError, ResourceError
 
@@ -71,6 +71,7 @@ def _lines(config_file: Path | None) -> Iterator[Line]:
     yield from check_tls.lines(config)
     yield from _reviewers(config)
     yield from _destinations(config)
+    yield from check_commitment.of_callers(config)
     yield from _priors(config)
 
 
@@ -224,6 +225,7 @@ def _destination(peer: Peer) -> Iterator[Line]:
     yield Line(what, f"{where} answers C-ECHO in {answer.milliseconds:.0f} ms")
     try:
         yield from _classes(peer, what)
+        yield from check_commitment.of_destination(peer)
     except PeerError as error:
         yield failed(what, error)
 

@@ -73,9 +73,11 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 def _overview() -> str:
     from tbsnode.dicom import sop_classes
+    from tbsnode.net.commitment import PUSH_MODEL
 
     sent = _sent_classes()
     services = [
+        ("Storage Commitment Push Model", PUSH_MODEL, "where a destination asks for it", "yes"),
         ("Verification", sop_classes.VERIFICATION, "yes", "yes"),
         *(
             (name, uid, "yes" if uid in sent else "only as a received original", "yes")
@@ -87,8 +89,7 @@ def _overview() -> str:
         "tbsnode receives densitometry (DXA) studies, measures the trabecular texture of L1-L4 on\n"
         "antero-posterior spine images, and sends the result as a structured report and a PDF.\n\n"
         + _table(("SOP class", "UID", "User (SCU)", "Provider (SCP)"), services)
-        + "\n\nMedia interchange, DICOMweb, query/retrieve as a provider, worklist and storage commitment "
-        "are not supported."
+        + "\n\nMedia interchange, DICOMweb, query/retrieve as a provider and worklist are not supported."
     )
 
 
@@ -141,7 +142,7 @@ def _association_policies(config: Config) -> str:
                 ("Largest PDU received", f"{limits['maximum_pdu']} bytes"),
                 ("Associations accepted at once", limits["max_associations"]),
                 ("Asynchronous operations", "not negotiated: one operation at a time"),
-                ("Role selection", "default roles"),
+                ("Role selection", "both roles of Storage Commitment Push Model; default roles otherwise"),
                 ("User identity negotiation", "not supported"),
             ],
         )
@@ -162,9 +163,24 @@ def _accepted(config: Config) -> str:
         + _table(("SOP class", "UID"), classes)
         + "\n\n"
         + _table(("Transfer syntax", "UID"), syntaxes)
+        + _commitment_scp()
         + "\n\nStorage conformance: level 2 (full); private elements are kept; elements are not coerced.\n"
         "Images in a lossy transfer syntax are stored and refused for measurement.\n\n"
         + _table(("Status", "When"), _answers())
+    )
+
+
+def _commitment_scp() -> str:
+    return (
+        "\n\nStorage Commitment (PS3.4 annex J): N-ACTION is answered Success after the request is on\n"
+        "durable storage. An instance is committed if its file is in the archive, of the size that was stored;\n"
+        "otherwise its Failure Reason is 0x0112 (not here), 0x0119 (another SOP class) or 0x0110 (damaged).\n"
+        "The report goes to the caller's configured port on an association that this node opens in the SCP\n"
+        "role, retried as deliveries are; without a port, once on the association of the request. Requests\n"
+        "are refused with 0x0112 (instance), 0x0115 (argument), 0x0123 (action), 0x0124 (not a caller) or\n"
+        "0x0213 (ask again later).\n"
+        "Reports of destinations (N-EVENT-REPORT) are answered Success after they are on durable storage;\n"
+        "0x0115 for a transaction that the calling AE was not asked for."
     )
 
 
@@ -186,8 +202,8 @@ def _initiated(config: Config) -> str:
     parts = [_destination(destination) for destination in config.destinations]
     return (
         heading
-        + "Activities: send results (C-STORE), verify (C-ECHO on request of an administrator).\n\n"
-        + "\n\n".join(parts)
+        + "Activities: send results (C-STORE), verify (C-ECHO on request of an administrator), ask for\n"
+        "storage commitment (N-ACTION), report it to callers (N-EVENT-REPORT).\n\n" + "\n\n".join(parts)
     )
 
 
@@ -209,7 +225,18 @@ def _destination(destination: Destination) -> str:
         + "\n\nTransfer syntaxes: Explicit VR Little Endian, Implicit VR Little Endian; originals in the\n"
         "syntax in which they were received.\n"
         "Success and Warning end a delivery; 0xA7xx, 0x0110 and lost connections are retried; any other\n"
-        "Failure ends it and is shown to the administrator."
+        "Failure ends it and is shown to the administrator." + _commitment_scu(destination)
+    )
+
+
+def _commitment_scu(destination: Destination) -> str:
+    if not destination.commitment:
+        return ""
+    return (
+        "\nStorage commitment of what it stored is asked for (N-ACTION); the report is taken on the same\n"
+        "association, which stays open for 1 s, or on one that it opens. Without a report another\n"
+        "transaction follows, three in all; then, or where the service is not offered, C-FIND (Study Root,\n"
+        "IMAGE level) looks for the instances. What is reported as 0x0112 is sent once more."
     )
 
 
