@@ -160,13 +160,6 @@ def _reviewers(config: Config) -> tuple[Reviewer, ...]:
     )
 
 
-def _reviewers(config: Config) -> tuple[Reviewer, ...]:
-    return tuple(
-        Reviewer(login=one.login, name=one.name, organization=one.organization)
-        for one in config.interpretation.reviewers
-    )
-
-
 def _reference_file(config: Config) -> Path | None:
     """Return the site's own curve, read once so that a mistake in it stops the start, not a study."""
     path = config.interpretation.reference_file

@@ -173,7 +173,7 @@ def _accepted(config: Config) -> str:
 def _commitment_scp() -> str:
     return (
         "\n\nStorage Commitment (PS3.4 annex J): N-ACTION is answered Success after the request is on\n"
-        "durable storage. An instance is committed if its file is in the archive, of the size that was stored;\n"
+        "durable storage. An instance is committed if its file is in the archive, of the size stored;\n"
         "otherwise its Failure Reason is 0x0112 (not here), 0x0119 (another SOP class) or 0x0110 (damaged).\n"
         "The report goes to the caller's configured port on an association that this node opens in the SCP\n"
         "role, retried as deliveries are; without a port, once on the association of the request. Requests\n"
