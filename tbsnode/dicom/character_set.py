@@ -27,15 +27,17 @@ _DELIMITERS = "\\^="
 _NAME_GROUP = 64  # characters (PS3.5 6.2)
 
 
-def holding(header: Header, words: Iterable[str]) -> Header:
-    """Return a header in a character set that can also hold some words.
+def holding(header: Header, words: Iterable[str], names: Iterable[str] = ()) -> Header:
+    r"""Return a header in a character set that can also hold some words.
 
     Parameters
     ----------
     header : Header
         Of the source.
     words : iterable of str
-        What people wrote, names and texts alike.
+        What people wrote.
+    names : iterable of str
+        Values of attributes in which ``\``, ``^`` and ``=`` are delimiters.
 
     Returns
     -------
@@ -43,32 +45,39 @@ def holding(header: Header, words: Iterable[str]) -> Header:
         The same where its character set holds all of them, else in ISO_IR 192. `encodings` says in what
         the words are to be encoded.
     """
-    if all(holds(each, header.encodings) for each in words):
+    codecs = header.encodings
+    if all(holds(each, codecs) for each in words) and all(holds(each, codecs, name=True) for each in names):
         return header
     made = _in_utf_8(header)
     return replace(made, values={_CHARACTER_SET: _UTF_8, **made.values})
 
 
-def holds(text: str, encodings: tuple[str, ...]) -> bool:
+def holds(text: str, encodings: tuple[str, ...], *, name: bool = False) -> bool:
     """Tell if a text comes back from a character set as it went in.
+
+    In JIS X 0208 half of a letter may look like a delimiter (the second byte of U+672C is 5CH). The
+    standard allows it, and readers that know no code extensions cut a name there, or refuse the document;
+    as UTF-8 everybody reads it.
 
     Examples
     --------
-    >>> holds("Müller", ("latin_1",)), holds("Müller", ("iso8859",)), holds("山田", ("iso8859", "iso2022_jp"))
-    (True, False, True)
+    >>> holds("Müller", ("latin_1",)), holds("Müller", ("iso8859",))
+    (True, False)
+    >>> kanji = ("iso8859", "iso2022_jp")
+    >>> holds("日本", kanji), holds("山田", kanji, name=True), holds("山本", kanji, name=True)
+    (True, True, False)
     """
     text = _printable(text)
     if text.isascii():
         return True
     if _DEFAULT in encodings and any("\x80" <= letter <= "\xff" for letter in text):
         return False  # pydicom would write them, and nobody else would read them
-    return all(_comes_back(line, encodings) for line in text.splitlines())
+    return all(_comes_back(line, encodings, _DELIMITERS if name else "") for line in text.splitlines())
 
 
-def _comes_back(line: str, encodings: tuple[str, ...]) -> bool:
+def _comes_back(line: str, encodings: tuple[str, ...], delimiters: str) -> bool:
     made = encode_text(line, encodings)
-    # half of a letter that looks like a delimiter is one to readers that know no code extensions
-    seen = all(made.count(sign.encode("ascii")) == line.count(sign) for sign in _DELIMITERS)
+    seen = all(made.count(sign.encode("ascii")) == line.count(sign) for sign in delimiters)
     return seen and decoded(made, encodings, name=False) == line
 
 

@@ -6,7 +6,7 @@ own (TID 1501), because a hip's T-score is no observation of the lumbar spine.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from tbsnode.dicom import codes, content, sop_classes, uids
 from tbsnode.dicom import codes_clinical as clinical
@@ -31,15 +31,15 @@ def of_site(analysis: Analysis, site: str) -> SourcedSite | None:
     return next((each for each in analysis.bone_densities if each.result.site == site), None)
 
 
-def apart(report: Report) -> Iterator[Item]:
+def apart(report: Report, encodings: Sequence[str]) -> Iterator[Item]:
     """Yield a group for every region that has no group of its own yet."""
     measured = {vertebra.label for vertebra in report.analysis.vertebrae}
     for each in report.analysis.bone_densities:
         if each.result.site != SPINE and each.result.site not in measured:
-            yield content.container(codes.MEASUREMENT_GROUP, _group(report, each), template="1501")
+            yield content.container(codes.MEASUREMENT_GROUP, _group(report, each, encodings), template="1501")
 
 
-def _group(report: Report, each: SourcedSite) -> Iterator[Item]:
+def _group(report: Report, each: SourcedSite, encodings: Sequence[str]) -> Iterator[Item]:
     result = each.result
     name = " ".join(filter(None, ("BMD", result.side, result.site.replace("_", " "))))
     study = report.source.study_instance_uid
@@ -50,7 +50,7 @@ def _group(report: Report, each: SourcedSite) -> Iterator[Item]:
     modifier = [content.code(codes.LATERALITY, side, CONCEPT_MODIFIER)] if side else []
     place, concepts = _site(result.site)
     yield content.code(codes.FINDING_SITE, place, CONCEPT_MODIFIER, children=modifier)
-    yield from items(report, each, concepts)
+    yield from items(report, each, concepts, encodings)
     if result.site in clinical.BMD_REGIONS:
         yield content.code(clinical.BMD_REGION, clinical.BMD_REGIONS[result.site])
     if len(levels := _levels(result.site)) > 1:
@@ -75,7 +75,7 @@ def _levels(site: str) -> tuple[str, ...]:
     return names[names.index(first) : names.index(last or first) + 1]
 
 
-def items(report: Report, each: SourcedSite, concepts: Density) -> Iterator[Item]:
+def items(report: Report, each: SourcedSite, concepts: Density, encodings: Sequence[str]) -> Iterator[Item]:
     """Yield the numbers of a region and where they come from.
 
     Parameters
@@ -86,10 +86,13 @@ def items(report: Report, each: SourcedSite, concepts: Density) -> Iterator[Item
         The region's result.
     concepts : Density
         What density and scores are called.
+    encodings : sequence of str
+        Of the document; a reference population is named in the scanner's language.
     """
     result, results = each.result, each.results
     reference = results.reference if results is not None else ""
-    population = [content.text(codes.POPULATION, reference, PROPERTIES)] if reference else []
+    named = content.words(codes.POPULATION, reference, encodings, PROPERTIES)
+    population = [named] if reference else []
     for concept, value, units, children in (
         (concepts.bmd, result.bmd_g_cm2, codes.GRAMS_PER_SQUARE_CENTIMETER, []),
         (concepts.t_score, result.t_score, codes.NO_UNITS, population),
@@ -135,6 +138,13 @@ def references(report: Report) -> tuple[Reference, ...]:
     sets: Iterable[ScannerResults | None] = (each.results for each in report.analysis.bone_densities)
     found = (reference_of(report, results) for results in sets if results is not None)
     return tuple(dict.fromkeys(reference for reference in found if reference is not None))
+
+
+def written(analysis: Analysis) -> Iterator[str]:
+    """Yield every word that is not ours, for the choice of a character set."""
+    for each in analysis.bone_densities:
+        if each.results is not None:
+            yield each.results.reference
 
 
 def diagnosis(analysis: Analysis) -> Iterator[Item]:

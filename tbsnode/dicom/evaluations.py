@@ -26,7 +26,7 @@ def container(report: Report, encodings: Sequence[str]) -> Item:
         *_review(report, encodings),
         *_conclusion(report, encodings),
         *risk.sources(report.analysis.clinical, encodings),
-        *_calibration(report),
+        *_calibration(report, encodings),
         *(content.text(codes.COMMENT, sentence) for sentence in _comments(report)),
     ]
     return content.container(codes.QUALITATIVE_EVALUATIONS, items)
@@ -74,12 +74,12 @@ def _conclusion(report: Report, encodings: Sequence[str]) -> Iterator[Item]:
         yield content.words(codes.CONCLUSION, readable(report.interpretation), encodings)
 
 
-def _calibration(report: Report) -> Iterator[Item]:
+def _calibration(report: Report, encodings: Sequence[str]) -> Iterator[Item]:
     analysis = report.analysis
     if analysis.calibration is not None:
-        yield content.text(codes.CALIBRATION, analysis.calibration)
+        yield content.words(codes.CALIBRATION, analysis.calibration, encodings)
     if analysis.tbs is not None and analysis.threshold_set:
-        yield content.text(codes.CUT_OFFS, analysis.threshold_set)
+        yield content.words(codes.CUT_OFFS, analysis.threshold_set, encodings)
 
 
 def _comments(report: Report) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tbsnode import text
 from tbsnode.dicom import codes, content, course, density_groups, risk, uids
@@ -15,12 +15,12 @@ from tbsnode.reasons import Code, Finding
 SUMMARY_LABEL = "L1-L4"
 
 
-def groups(report: Report) -> Iterator[Item]:
+def groups(report: Report, encodings: Sequence[str]) -> Iterator[Item]:
     """Yield every group: levels, summary, regions of other bones, fracture risk, earlier examinations."""
     for vertebra in report.analysis.vertebrae:
-        yield _level(report, vertebra)
-    yield _summary(report)
-    yield from density_groups.apart(report)
+        yield _level(report, vertebra, encodings)
+    yield _summary(report, encodings)
+    yield from density_groups.apart(report, encodings)
     yield from risk.groups(report)
     yield from course.groups(report)
 
@@ -46,12 +46,12 @@ def frame_of(analysis: Analysis) -> int | None:
     return analysis.frame if frames > 1 else None
 
 
-def _level(report: Report, vertebra: Vertebra) -> Item:
+def _level(report: Report, vertebra: Vertebra, encodings: Sequence[str]) -> Item:
     """Return the group of one vertebra: TID 1410 with its outline, TID 1501 without one."""
     items = [*_head(report, vertebra.label, codes.VERTEBRAE[vertebra.label]), *_level_numbers(vertebra)]
     density = density_groups.of_site(report.analysis, vertebra.label)
     if density is not None:
-        items += density_groups.items(report, density, clinical.REGION_DENSITY)
+        items += density_groups.items(report, density, clinical.REGION_DENSITY, encodings)
     if vertebra.region:
         outline = content.closed_polyline(
             codes.IMAGE_REGION,
@@ -83,18 +83,18 @@ def _level_numbers(vertebra: Vertebra) -> Iterator[Item]:
         yield content.number(codes.AREA, vertebra.area_mm2 / 100, codes.SQUARE_CENTIMETERS)
 
 
-def _summary(report: Report) -> Item:
+def _summary(report: Report, encodings: Sequence[str]) -> Item:
     """Return the group of the mean (TID 1501), or of the refusal."""
     analysis = report.analysis
     items = [
         *_head(report, SUMMARY_LABEL, codes.LUMBAR_SPINE),
         content.image(report.source, frame_of(analysis), concept=codes.SOURCE_OF_MEASUREMENT),
-        *_summary_numbers(analysis),
+        *_summary_numbers(analysis, encodings),
         *course.limits(analysis),
     ]
     density = density_groups.of_site(analysis, density_groups.SPINE)
     if density is not None:
-        items += density_groups.items(report, density, clinical.SPINE_DENSITY)
+        items += density_groups.items(report, density, clinical.SPINE_DENSITY, encodings)
     items += _evaluations(report)
     return content.container(codes.MEASUREMENT_GROUP, items, template="1501")
 
@@ -112,7 +112,7 @@ def _head(report: Report, label: str, site: codes.Concept) -> Iterator[Item]:
     yield content.text(codes.ALGORITHM_PARAMETERS, stated, CONCEPT_MODIFIER)
 
 
-def _summary_numbers(analysis: Analysis) -> Iterator[Item]:
+def _summary_numbers(analysis: Analysis, encodings: Sequence[str]) -> Iterator[Item]:
     mean = [content.code(codes.DERIVATION, codes.MEAN, CONCEPT_MODIFIER)]
     if analysis.status is AnalysisStatus.SCORED and analysis.score is not None:
         yield content.number(codes.TEXTURE_SLOPE, analysis.score, codes.NO_UNITS, mean)
@@ -123,9 +123,8 @@ def _summary_numbers(analysis: Analysis) -> Iterator[Item]:
         yield content.no_number(codes.TBS, codes.NOT_ATTEMPTED)
     else:
         yield content.number(codes.TBS, analysis.tbs, codes.NO_UNITS, mean)
-    population = (
-        [content.text(codes.POPULATION, analysis.reference, PROPERTIES)] if analysis.reference else []
-    )
+    curve = content.words(codes.POPULATION, analysis.reference, encodings, PROPERTIES)
+    population = [curve] if analysis.reference else []
     own_adults = [content.text(codes.POPULATION, text.phrase("own_adults"), PROPERTIES)]
     for concept, value, units, properties in (
         (codes.TEXTURE_SLOPE_ERROR, analysis.standard_error, codes.NO_UNITS, []),

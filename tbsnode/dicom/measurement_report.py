@@ -57,7 +57,8 @@ def build(
     InstanceError
         If the source cannot be read.
     """
-    header = character_set.holding(part10.read_header(source), _written(report))
+    names = () if report.review is None else observers.names(report.review, report.provenance)
+    header = character_set.holding(part10.read_header(source), _written(report), names)
     called = context.named(report, predecessor)
     uid = sop_classes.SR_CLASSES[sr_class]
     ds = context.new_instance(header, DerivedKind.SR, uid, called, report.provenance)
@@ -70,10 +71,13 @@ def build(
 
 def _written(report: Report) -> Iterator[str]:
     """Yield the words of people that the document repeats; they decide its character set."""
+    analysis = report.analysis
     yield context.readable(report.interpretation)
-    yield from risk.written(report.analysis.clinical)
+    yield from (analysis.reference, analysis.threshold_set, analysis.calibration or "")
+    yield from density_groups.written(analysis)
+    yield from risk.written(analysis.clinical)
     if report.review is not None:
-        yield from observers.written(report.review, report.provenance)
+        yield from observers.written(report.review)
 
 
 def _document(ds: Dataset, report: Report, header: Header) -> None:
@@ -100,7 +104,7 @@ def _root_items(report: Report, header: Header) -> Iterator[Item]:
         yield from observers.person(report.review, report.provenance, header.encodings)
     yield content.code(codes.PROCEDURE_REPORTED, codes.ABSORPTIOMETRY, CONCEPT_MODIFIER)
     yield _library(report, header)
-    yield content.container(codes.IMAGING_MEASUREMENTS, groups(report))
+    yield content.container(codes.IMAGING_MEASUREMENTS, groups(report, header.encodings))
     yield evaluations.container(report, header.encodings)
 
 

@@ -52,10 +52,14 @@ def organization(review: Review, made: Provenance) -> str:
     return review.reviewer.organization or made.institution or text.phrase("not_stated")
 
 
-def written(review: Review, made: Provenance) -> Iterator[str]:
-    """Yield every word of a review that a person chose, for the choice of a character set."""
-    who = review.reviewer
-    yield from (who.name, who.login, organization(review, made), review.host, review.comment)
+def names(review: Review, made: Provenance) -> tuple[str, str]:
+    """Return the reviewer's name and organization, for the choice of a character set."""
+    return review.reviewer.name, organization(review, made)
+
+
+def written(review: Review) -> Iterator[str]:
+    """Yield every further word of a review that a person chose."""
+    yield from (review.reviewer.login, review.host, review.comment)
     for change in review.changes:
         yield from (change.what, context.readable(change.before), context.readable(change.after))
 

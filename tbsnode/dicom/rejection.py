@@ -59,8 +59,8 @@ def build(
     """
     if not references or review.rejection is None:
         raise ValueError("a rejection names what is withdrawn, and why")
-    words = observers.written(review, provenance)
-    header = character_set.holding(part10.read_header(source), words)
+    words, names = observers.written(review), observers.names(review, provenance)
+    header = character_set.holding(part10.read_header(source), words, names)
     study = references[0].study_instance_uid
     called = Named(study_instance_uid=study, digest=digest, instance_number=review.version)
     kind = DerivedKind.REJECTION

@@ -60,7 +60,9 @@ def names(ds: Dataset) -> tuple[str, str]:
         ("ISO_IR 100", "Müller^Jürgen", JAPANESE, "ISO_IR 192"),
         ("ISO_IR 100", "Müller^Jürgen", CYRILLIC, "ISO_IR 192"),
         (KANJI, JAPANESE, "Müller^Jürgen", "ISO_IR 192"),
-        (KANJI, JAPANESE, CYRILLIC, "ISO_IR 192"),  # in JIS X 0208 a letter of it has a byte 5CH
+        # in JIS X 0208 a letter has a byte 5CH
+        (KANJI, JAPANESE, CYRILLIC, "ISO_IR 192"),
+        (KANJI, JAPANESE, "Yamamoto^Ken=山本^健", "ISO_IR 192"),
         (KANJI, JAPANESE, "Kim^Minsu=金^民秀=김^민수", "ISO_IR 192"),
         ("ISO_IR 144", CYRILLIC, "Müller^Jürgen", "ISO_IR 192"),
         (None, "Doe^John", "Müller^Jürgen", "ISO_IR 192"),
@@ -116,6 +118,26 @@ def test_declared_words_count_too(tmp_path: Path) -> None:
     made = measurement_report.build(report, source).part10
     assert dcmread(BytesIO(made)).SpecificCharacterSet == "ISO_IR 192"
     assert "анкета".encode() in made
+
+
+@pytest.mark.parametrize("keyword", ["reference", "calibration", "threshold_set"])
+def test_names_that_a_site_gave_count_too(tmp_path: Path, keyword: str) -> None:
+    source = source_of(tmp_path, "ISO_IR 100", "Müller^Jürgen")
+    made = measurement_report.build(
+        reported.report(reported.maximal(source, **{keyword: "Взрослые"})), source
+    ).part10
+    assert dcmread(BytesIO(made)).SpecificCharacterSet == "ISO_IR 192"
+    assert "Взрослые".encode() in made
+
+
+def test_a_reference_population_is_named_as_the_scanner_does(tmp_path: Path) -> None:
+    source = source_of(tmp_path, KANJI, JAPANESE)
+    spine = reported.replace(reported.SPINE_RESULTS, reference="日本人")
+    made = measurement_report.build(reported.report(reported.scored(source, densitometry=spine)), source)
+    ds = dcmread(BytesIO(made.part10))
+    assert list(ds.SpecificCharacterSet) == KANJI
+    ds.decode()
+    assert "日本人" in str(ds)
 
 
 def test_our_own_typography_does_not_change_the_character_set(tmp_path: Path) -> None:
