@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydicom import dcmread
+from pydicom import Dataset, dcmread
 
 from tbsnode import text
-from tbsnode.dicom import acquisition, measurement_report
+from tbsnode.dicom import acquisition, codes, measurement_report, sop_classes
 from tbsnode.model import (
     Analysis,
     Corrections,
@@ -139,7 +139,7 @@ def house(tmp_path: Path) -> Iterator[House]:
         yield House(made.site, tmp_path)
 
 
-def codes(found: FollowUp | None) -> list[Code]:
+def coded(found: FollowUp | None) -> list[Code]:
     assert found is not None
     return [finding.code for finding in found.findings]
 
@@ -222,7 +222,7 @@ def test_one_patient_id_of_two_people(house: House, changes: dict[str, str], att
     found = house.ask()
     assert found is not None
     assert found.priors == ()
-    assert codes(found) == [Code.PRIOR_IDENTITY]
+    assert coded(found) == [Code.PRIOR_IDENTITY]
     assert attribute in told(found)
     for value in (*changes.values(), issuer, "19500102", "Doe", "P-1"):
         assert not value or value not in told(found)
@@ -258,7 +258,7 @@ def test_a_number_alone_holds_nobody_together(house: House) -> None:
     house.earlier(birth_date="")
     found = house.ask(patient=unborn)
     assert found is not None
-    assert (found.priors, codes(found)) == ((), [Code.PRIOR_IDENTITY])
+    assert (found.priors, coded(found)) == ((), [Code.PRIOR_IDENTITY])
 
 
 def test_another_name_is_the_same_patient(house: House) -> None:
@@ -274,7 +274,7 @@ def test_one_stranger_does_not_hide_the_patient(house: House) -> None:
     found = house.ask()
     assert found is not None
     assert [each.study_instance_uid for each in found.priors] == [own]
-    assert codes(found) == [Code.PRIOR_IDENTITY]
+    assert coded(found) == [Code.PRIOR_IDENTITY]
 
 
 def test_the_header_decides_and_not_the_catalogue(house: House) -> None:
@@ -411,7 +411,7 @@ def test_what_a_reviewer_corrected_stands(house: House) -> None:
     (prior,) = found.priors
     assert (prior.levels, prior.comparable, prior.difference) == (("L1", "L2", "L4"), False, None)
     assert prior.score != analyzed(8, THEN).score
-    assert codes(found) == [Code.PRIOR_NOT_COMPARABLE]
+    assert coded(found) == [Code.PRIOR_NOT_COMPARABLE]
     assert "levels" in told(found)
 
 
@@ -441,7 +441,7 @@ def test_another_scanner_software_or_mode_is_stated_and_not_compared(
     (prior,) = found.priors
     assert (prior.comparable, prior.difference) == (False, None)
     assert prior.score == analyzed(8, THEN).score
-    assert codes(found) == [code]
+    assert coded(found) == [code]
     assert words in told(found)
     assert found.last_comparable is None
 
@@ -545,7 +545,7 @@ def test_where_no_image_is_left_our_report_is_told_and_not_compared(house: House
     assert (prior.study_instance_uid, prior.origin, prior.score) == (uid, "own report", 1.25)
     assert (prior.comparable, prior.difference, prior.tbs, prior.levels) == (False, None, None, ALL)
     assert prior.examined_on == THEN
-    assert codes(found) == [Code.PRIOR_NOT_COMPARABLE]
+    assert coded(found) == [Code.PRIOR_NOT_COMPARABLE]
 
 
 def test_beside_its_image_a_report_counts_for_nothing(house: House) -> None:
@@ -560,7 +560,31 @@ def test_a_report_of_another_patient_is_not_told(house: House) -> None:
     house.keep(own_report(house, 1.25, birth_date="19710707"))
     found = house.ask()
     assert found is not None
-    assert (found.priors, codes(found)) == ((), [Code.PRIOR_IDENTITY])
+    assert (found.priors, coded(found)) == ((), [Code.PRIOR_IDENTITY])
+
+
+def test_a_report_that_was_withdrawn_is_not_told(house: House) -> None:
+    made = own_report(house, 1.25)
+    house.keep(made)
+    ds = dcmread(BytesIO(made))
+    assert len(house.ask().priors) == 1  # type: ignore[union-attr]
+    rejected = Dataset()
+    rejected.ReferencedSOPClassUID, rejected.ReferencedSOPInstanceUID = ds.SOPClassUID, ds.SOPInstanceUID
+    series, study = Dataset(), Dataset()
+    series.SeriesInstanceUID, series.ReferencedSOPSequence = ds.SeriesInstanceUID, [rejected]
+    study.StudyInstanceUID, study.ReferencedSeriesSequence = ds.StudyInstanceUID, [series]
+    title = codes.item(codes.Concept("113001", "DCM", "Rejected for Quality Reasons"))
+    ds.CurrentRequestedProcedureEvidenceSequence = [study]
+    ds.ConceptNameCodeSequence, ds.ContentSequence = [title], []
+    ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = sop_classes.STORAGE[
+        "Key Object Selection Document Storage"
+    ]
+    ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = "1.2.9.9"
+    ds.SeriesInstanceUID, ds.Modality = "1.2.9", "KO"
+    buffer = BytesIO()
+    ds.save_as(buffer)
+    house.keep(buffer.getvalue())
+    assert house.ask() is None
 
 
 # ---- what was fetched --------------------------------------------------------------------------------
@@ -645,7 +669,7 @@ def test_a_pacs_that_is_down_is_said_and_stops_nothing(house: House, free_port: 
     found = house.ask()
     assert found is not None
     assert len(found.priors) == 1
-    assert codes(found) == [Code.PRIORS_NOT_FETCHED]
+    assert coded(found) == [Code.PRIORS_NOT_FETCHED]
     assert "The PACS cannot be reached." in told(found)
     assert peers.LOOPBACK not in told(found)
     assert house.ask() == found, "the same words each time: a rerun makes the same report"
