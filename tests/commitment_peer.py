@@ -55,7 +55,7 @@ def report_of(request: Dataset, failed: dict[str, int] | None = None) -> tuple[D
 
 
 class Pacs:
-    """A PACS; `statuses` answer its N-ACTIONs in turn, then 0x0000.
+    """A PACS; `statuses` answer requests and reports in turn, then 0x0000.
 
     Attributes
     ----------
@@ -65,6 +65,8 @@ class Pacs:
         Each N-ACTION's information.
     answers : list of int
         What was answered to its reports.
+    heard : list of (int, Dataset)
+        Event Type ID and information of each report that came to it.
     reports_on_the_spot : bool
         Whether it reports on the association of the request, at once.
     hold : threading.Event or None
@@ -78,6 +80,7 @@ class Pacs:
         self.sent: list[str] = []
         self.requests: list[Dataset] = []
         self.answers: list[int] = []
+        self.heard: list[tuple[int, Dataset]] = []
         self.statuses: list[int] = []
         self.failed: dict[str, int] = {}
         self.reports_on_the_spot = False
@@ -95,13 +98,16 @@ class Pacs:
             (evt.EVT_C_STORE, self._store),
             (evt.EVT_N_ACTION, self._action),
             (evt.EVT_C_FIND, self._find),
+            (evt.EVT_N_EVENT_REPORT, self._heard),
         ]
         self._server: Any = None
 
     def start(self) -> None:
         """Listen."""
         address = (peers.LOOPBACK, self.port)
-        self._server = self.ae.start_server(address, block=False, evt_handlers=self.handlers)  # type: ignore[arg-type]
+        self._server = self.ae.make_server(address, evt_handlers=self.handlers)  # type: ignore[arg-type]
+        self.ae._servers.append(self._server)
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def stop(self) -> None:
         """Stop listening."""
@@ -129,6 +135,10 @@ class Pacs:
         if status == 0 and self.reports_on_the_spot:
             threading.Thread(target=self._report_there, args=(event.assoc, self.requests[-1])).start()
         return status, None
+
+    def _heard(self, event: Any) -> tuple[int, None]:
+        self.heard.append((event.request.EventTypeID, event.event_information))
+        return self.statuses.pop(0) if self.statuses else 0x0000, None
 
     def _report_there(self, assoc: Any, request: Dataset) -> None:
         # after the answer has gone out: the association's own thread sends it

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from tbsnode.store.database import Transaction
 
+_KEPT = ("current", "superseded", "conflict", "own")
 _AT_ONCE = 500  # values in one IN list
 
 
@@ -157,6 +158,8 @@ def kept_files(tx: Transaction, sop_instance_uids: Iterable[str]) -> dict[str, l
                 .join(study, study.c.id == table.c.study_ref)
                 .where(table.c.sop_instance_uid.in_(wanted[begin : begin + _AT_ONCE]))
             )
+            if table is instance:
+                query = query.where(instance.c.state.in_(_KEPT))
             for row in tx.all(query):
                 found.setdefault(row.sop_instance_uid, []).append(Kept(**row._mapping))
     return found

@@ -246,12 +246,13 @@ def revive(tx: Transaction, kind: str, row_id: int, *, horizon_s: float) -> str 
     """
     table = _TABLES[kind]
     values: dict[str, Any] = {"state": "queued", "next_try_at": tx.now, "tries": 0}
-    ended = table.c.state.in_(_RETRIABLE[kind])
+    ended: sa.ColumnElement[bool] = table.c.state.in_(_RETRIABLE[kind])
     if kind == "commitment":
         row = tx.one(sa.select(commitment.c.delivery_ref).where(commitment.c.id == row_id, ended, _is_last()))
         if row is not None:
             commitments.add_commitment(tx, row.delivery_ref, horizon_s=horizon_s)
             return _uid(tx, kind, row_id)
+        ended = sa.false()  # its transaction UID is dead
     helps = sa.and_(sa.or_(ended, _waiting(table)), _is_newest() if kind == "delivery" else sa.true())
     if kind in ("study", "delivery"):
         values["reason"] = ""
