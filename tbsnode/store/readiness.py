@@ -24,10 +24,16 @@ if TYPE_CHECKING:
 AT_WORK = (StudyState.QUEUED.value, StudyState.RUNNING.value)
 
 
-def arm(tx: Transaction, study_id: int, *, ready_at: float) -> None:
-    """Make a study due at `ready_at`; a study at work keeps its state and is taken again later."""
+def arm(tx: Transaction, study_id: int, *, ready_at: float, shadow: bool = False) -> None:
+    """Make a study due at `ready_at`; a study at work keeps its state and is taken again later.
+
+    With `shadow`, the generation is compared and never sent; whatever arms the study otherwise before it
+    is taken makes it an ordinary one.
+    """
     tx.connection.execute(
-        update(study).where(study.c.id == study_id).values(ready_at=ready_at, updated_at=tx.now)
+        update(study)
+        .where(study.c.id == study_id)
+        .values(ready_at=ready_at, ready_shadow=shadow, updated_at=tx.now)
     )
     tx.connection.execute(
         update(study)
@@ -39,7 +45,9 @@ def arm(tx: Transaction, study_id: int, *, ready_at: float) -> None:
 def settle(tx: Transaction, study_id: int, *, ready_at: float) -> None:
     """Make a study due at `ready_at` that keeps its result, and the state it has, until then."""
     tx.connection.execute(
-        update(study).where(study.c.id == study_id).values(ready_at=ready_at, updated_at=tx.now)
+        update(study)
+        .where(study.c.id == study_id)
+        .values(ready_at=ready_at, ready_shadow=False, updated_at=tx.now)
     )
 
 

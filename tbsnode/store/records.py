@@ -52,7 +52,10 @@ class PatientRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyRow:
-    """A study and where the work on it stands; see `store.work` for the transitions."""
+    """A study and where the work on it stands; see `store.work` for the transitions.
+
+    `shadow` is true for a generation that is compared and never sent.
+    """
 
     id: int
     study_instance_uid: str
@@ -72,6 +75,7 @@ class StudyRow:
     tries: int
     last_error: str
     review_state: ReviewState
+    shadow: bool
     created_at: float
     updated_at: float
 
@@ -80,8 +84,8 @@ class StudyRow:
 class InstanceRow:
     """One version of a received instance.
 
-    `state` is ``"current"``, ``"superseded"``, ``"conflict"`` or ``"own"``; `path` is relative to
-    the archive; `fetched` is true for what a PACS moved here on our request.
+    `state` is ``"current"``, ``"superseded"``, ``"conflict"``, ``"own"`` or ``"purged"``; `path` is
+    relative to the archive; `fetched` is true for what a PACS moved here on our request.
     """
 
     id: int

@@ -38,6 +38,8 @@ class AnalysisContext:
         The time committed with the generation.
     result : dict
         The whole result, as ``analyze --json`` prints it.
+    shadow : bool
+        Whether it is kept for comparison only, of a generation that is never sent.
     """
 
     generation: int
@@ -48,6 +50,7 @@ class AnalysisContext:
     result_digest: str
     content_at: float | None
     result: dict[str, Any]
+    shadow: bool = False
 
 
 def add_analysis(tx: Transaction, study_id: int, analysis: Analysis, context: AnalysisContext) -> int:
@@ -59,6 +62,7 @@ def add_analysis(tx: Transaction, study_id: int, analysis: Analysis, context: An
         "frame": analysis.frame,
         "reported": context.reported,
         "published": context.published,
+        "shadow": context.shadow,
         "status": analysis.status.value,
         "reason": analysis.reason.code.value if analysis.reason else "",
         "score": analysis.score,
@@ -150,6 +154,8 @@ def add_derived(
     if row_id is None:
         known = derived_by_uid(tx, derived.sop_instance_uid)
         assert known is not None
+        again = sa.update(derived_instance).where(derived_instance.c.id == known.id)
+        tx.execute(again.values(purged=False))  # its file has just been written again
         return known.id
     return row_id
 

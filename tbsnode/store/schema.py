@@ -74,6 +74,9 @@ study = Table(
     Column(
         "review_state", String(20), nullable=False, default="none", server_default="none"
     ),  # model.ReviewState
+    # the generation at work is compared and never sent; the next one will be
+    Column("shadow", Boolean, nullable=False, default=False, server_default=false()),
+    Column("ready_shadow", Boolean, nullable=False, default=False, server_default=false()),
     Column("created_at", Double, nullable=False),
     Column("updated_at", Double, nullable=False),
     Index(None, "ready_at"),
@@ -106,6 +109,7 @@ instance = Table(
     Column("series_ref", _Id, ForeignKey("tbs_series.id"), nullable=False),
     Column("study_ref", _Id, ForeignKey("tbs_study.id"), nullable=False),
     # current | superseded (corrected header arrived) | conflict (other pixels) | own (our result)
+    # | purged (its file was deleted by retention)
     Column("state", String(16), nullable=False),
     Column("path", Text, nullable=False),  # relative to the archive
     Column("size_bytes", BigInteger, nullable=False),
@@ -145,6 +149,8 @@ analysis = Table(
     Column("frame", Integer, nullable=False, default=0),
     Column("reported", Boolean, nullable=False, default=False),  # the one of its generation
     Column("published", Boolean, nullable=False, default=False),  # result set made from it
+    # neither of both: what its generation would have reported, kept for comparison
+    Column("shadow", Boolean, nullable=False, default=False, server_default=false()),
     Column("status", String(16), nullable=False),
     Column("reason", String(40), nullable=False, default=""),
     Column("score", Double),
@@ -192,6 +198,7 @@ derived_instance = Table(
     Column("path", Text, nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
     Column("sha256", String(64), nullable=False),
+    Column("purged", Boolean, nullable=False, default=False, server_default=false()),  # no file any more
     Column("created_at", Double, nullable=False),
     Index(None, "analysis_ref"),
     Index(None, "study_ref"),
@@ -373,4 +380,46 @@ clinical = Table(
     Column("created_at", Double, nullable=False),
     Column("updated_at", Double, nullable=False),
     Index(None, "patient_id", "accession_number"),
+)
+
+# several studies analyzed again in one act
+bulk_run = Table(
+    "tbs_bulk_run",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("shadow", Boolean, nullable=False),  # compared and never sent
+    Column("created_at", Double, nullable=False),
+    Column("updated_at", Double, nullable=False),
+)
+
+bulk_study = Table(
+    "tbs_bulk_study",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("run_ref", _Id, ForeignKey("tbs_bulk_run.id"), nullable=False),
+    Column("study_ref", _Id, ForeignKey("tbs_study.id"), nullable=False),
+    Column("state", String(16), nullable=False),  # store.bulk.ItemState
+    Column("generation", Integer),  # the one that this run asked for
+    Column("before_ref", _Id, ForeignKey("tbs_analysis.id")),  # what stood then
+    Column("state_before", String(16), nullable=False, default=""),
+    Column("reason_before", String(40), nullable=False, default=""),
+    Column("last_error", Text, nullable=False, default=""),
+    Column("updated_at", Double, nullable=False),
+    UniqueConstraint("run_ref", "study_ref"),
+    Index(None, "study_ref", "generation"),
+)
+
+# what a webhook is told: one row for each cause, as long as it lasts
+notice = Table(
+    "tbs_notice",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("kind", String(40), nullable=False),  # pipeline.notify.Kind
+    Column("subject", String(120), nullable=False),  # a destination, a row; never a patient
+    Column("data", JSON, nullable=False),  # codes and counts
+    Column("created_at", Double, nullable=False),
+    Column("seen_at", Double, nullable=False),
+    Column("ended_at", Double),  # the cause is gone
+    Column("sent_at", Double),  # the webhook took it
+    Index(None, "kind", "subject"),
 )

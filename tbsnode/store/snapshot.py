@@ -50,10 +50,10 @@ class KeptFile:
 def kept_files(tx: Transaction) -> Iterator[KeptFile]:
     """Yield every file that a row vouches for: received instances, then what was made."""
     received = sa.select(instance.c.path, instance.c.size_bytes, instance.c.data_set_sha256)
-    for row in tx.all(received.order_by(instance.c.id)):
+    for row in tx.all(received.where(instance.c.state != "purged").order_by(instance.c.id)):
         yield KeptFile(row.path, row.size_bytes, data_set_sha256=row.data_set_sha256)
     made = sa.select(derived_instance.c.path, derived_instance.c.size_bytes, derived_instance.c.sha256)
-    for row in tx.all(made.order_by(derived_instance.c.id)):
+    for row in tx.all(made.where(~derived_instance.c.purged).order_by(derived_instance.c.id)):
         yield KeptFile(row.path, row.size_bytes, sha256=row.sha256)
 
 

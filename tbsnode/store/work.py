@@ -111,6 +111,8 @@ def _take_studies(tx: Transaction, limit: int) -> list[Ticket]:
         limit,
         ready_at=None,
         next_try_at=None,
+        shadow=study.c.ready_shadow,
+        ready_shadow=False,
         generation=study.c.generation + 1,
         content_at=tx.now,
         tries=1,
