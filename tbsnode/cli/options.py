@@ -28,6 +28,7 @@ ConfigFile = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on standard output.")]
+AsCsv = Annotated[bool, typer.Option("--csv", help="Print CSV, every field, on standard output.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
 
 _AGO = re.compile(r"(\d+)([smhdw])")

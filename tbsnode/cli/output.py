@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, fields, is_dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,6 +75,29 @@ def rows(records: Sequence[Any], *, json_wanted: bool, empty: str, columns: Sequ
     else:
         names = columns or [field.name for field in fields(records[0])]
         table(names, ([getattr(record, name) for name in names] for record in records))
+
+
+def csv(record: type, records: Sequence[Any]) -> None:
+    """Print frozen records of one kind as CSV (RFC 4180), a header line first; times in ISO 8601, UTC."""
+    import csv as standard
+    import io
+
+    names = [field.name for field in fields(record)]
+    written = io.StringIO()
+    writer = standard.writer(written)
+    writer.writerow(names)
+    for one in records:
+        writer.writerow([_csv_cell(name, getattr(one, name)) for name in names])
+    typer.echo(written.getvalue(), nl=False)
+
+
+def _csv_cell(name: str, value: object) -> object:
+    """Return what a spreadsheet reads; a text is never taken for a formula."""
+    if is_time(name) and isinstance(value, int | float):
+        return datetime.fromtimestamp(value, UTC).isoformat(timespec="seconds")
+    if isinstance(value, str) and value[:1] in tuple("=+-@\t\r"):
+        return f"'{value}"
+    return value.value if isinstance(value, Enum) else value
 
 
 def table(columns: Sequence[str], lines: Iterable[Sequence[object]]) -> None:

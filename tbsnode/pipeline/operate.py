@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tbsnode.errors import ConfigError, InvalidInstance, NotFound, ReviewRefused
@@ -12,7 +13,7 @@ from tbsnode.store import audit, catalogue, deliveries, listing, readiness, resu
 from tbsnode.store import queue as work_queue
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from tbsnode.pipeline.site import Site
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from tbsnode.store.records import StudyRow
 
 IMPORTER = "IMPORT"
+EVERYTHING = work_queue.QueueFilter()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -289,19 +291,24 @@ def trace(site: Site, uid: str) -> tuple[str, ...]:
 # ---- queues -------------------------------------------------------------------------------------
 
 
-def queue_list(
-    site: Site, *, state: str | None = None, queue: str | None = None
+def queue_list(site: Site, wanted: work_queue.QueueFilter = EVERYTHING) -> tuple[work_queue.QueueRow, ...]:
+    """Return the work that has not ended well, or that of one state, as far as it is wanted."""
+    with site.database.read() as tx:
+        return tuple(row for row in work_queue.rows(tx, state=wanted.state or None) if wanted.matches(row))
+
+
+def queue_retriable(
+    site: Site, wanted: work_queue.QueueFilter = EVERYTHING
 ) -> tuple[work_queue.QueueRow, ...]:
-    """Return the work that has not ended well, or that of one state or queue."""
+    """Return the work that a retry would make due, as far as it is wanted."""
     with site.database.read() as tx:
-        return work_queue.rows(tx, state=state, queue=queue)
-
-
-def queue_retriable(site: Site) -> tuple[work_queue.QueueRow, ...]:
-    """Return the work that a retry would make due."""
-    with site.database.read() as tx:
-        rows = work_queue.rows(tx, retriable=True)
+        rows = [row for row in work_queue.rows(tx, retriable=True) if wanted.matches(row)]
         return tuple(row for row in rows if _bar(site, tx, *_parsed(row.id)) is None)
+
+
+def queue_cancellable(site: Site, wanted: work_queue.QueueFilter) -> tuple[work_queue.QueueRow, ...]:
+    """Return the work that could be given up, as far as it is wanted."""
+    return tuple(row for row in queue_list(site, wanted) if work_queue.is_cancellable(row))
 
 
 def _bar(site: Site, tx: Transaction, kind: str, row_id: int) -> release.Bar | None:
@@ -368,23 +375,23 @@ def _parsed(work_id: str) -> tuple[str, int]:
     return kind, int(number)
 
 
-def queue_pause(site: Site, queue: str) -> None:
-    """Take nothing more from a queue until it is resumed."""
-    _known(site, queue)
+def queue_pause(site: Site, queues: Iterable[str], *, dry_run: bool = False) -> None:
+    """Take nothing more from queues until they are resumed."""
+    _each_queue(site, queues, "paused", None if dry_run else partial(work.pause, by="administrator"))
+
+
+def queue_resume(site: Site, queues: Iterable[str], *, dry_run: bool = False) -> None:
+    """Take from queues again."""
+    _each_queue(site, queues, "resumed", None if dry_run else work.resume)
+
+
+def _each_queue(site: Site, queues: Iterable[str], what: str, act: Callable[..., None] | None) -> None:
+    known = [work.ANALYZE_QUEUE, work.REPORT_QUEUE, *(work.deliver_queue(peer.name) for peer in site.peers)]
+    wanted = tuple(queues)
+    for name in wanted:
+        if name not in known:
+            raise NotFound(f"There is no queue {name}.", remedy=f"There are: {', '.join(known)}.")
     with site.database.transaction() as tx:
-        work.pause(tx, queue, by="administrator")
-        audit.add_event(tx, "queue.paused", f"an administrator paused {queue}")
-
-
-def queue_resume(site: Site, queue: str) -> None:
-    """Take from a queue again."""
-    _known(site, queue)
-    with site.database.transaction() as tx:
-        work.resume(tx, queue)
-        audit.add_event(tx, "queue.resumed", f"an administrator resumed {queue}")
-
-
-def _known(site: Site, name: str) -> None:
-    names = [work.ANALYZE_QUEUE, work.REPORT_QUEUE, *(work.deliver_queue(peer.name) for peer in site.peers)]
-    if name not in names:
-        raise NotFound(f"There is no queue {name}.", remedy=f"There are: {', '.join(names)}.")
+        for name in wanted if act is not None else ():
+            act(tx, name)
+            audit.add_event(tx, f"queue.{what}", f"an administrator {what} {name}")

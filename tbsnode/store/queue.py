@@ -59,6 +59,7 @@ _CANCELLABLE = (
     *("queued", "running", "held", "failed", "refused", "partial"),
     *(CommitmentState.WAITING.value, CommitmentState.UNCONFIRMED.value),
 )
+_CANCELLABLE_STUDIES = ("receiving", "queued", "failed")
 _TABLES = {"study": study, "delivery": delivery, "commitment": commitment, "report": commitment_request}
 
 
@@ -83,6 +84,10 @@ class QueueRow:
         Code, and what went wrong last.
     study_instance_uid : str
         The study it is about.
+    scanner : str
+        Whose study.
+    created_at : float
+        Since when it is there [seconds since the epoch].
     """
 
     id: str
@@ -93,6 +98,54 @@ class QueueRow:
     reason: str
     last_error: str
     study_instance_uid: str
+    scanner: str
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueFilter:
+    """Which work; what is empty or None does not restrict.
+
+    Attributes
+    ----------
+    state, queue : str
+        As `QueueRow` has them.
+    destination : str
+        Name in the configuration.
+    since, until : float or None
+        Work that is there since this time or later, since before this time [seconds since the epoch].
+    scanner : str
+        Part of the scanner's name; letter case is ignored.
+    study : str
+        Study Instance UID.
+    """
+
+    state: str = ""
+    queue: str = ""
+    destination: str = ""
+    since: float | None = None
+    until: float | None = None
+    scanner: str = ""
+    study: str = ""
+
+    def matches(self, row: QueueRow) -> bool:
+        """Tell whether a piece of work is meant."""
+        return (
+            self.state in ("", row.state)
+            and self.queue in ("", row.queue)
+            and (not self.destination or row.queue == deliver_queue(self.destination))
+            and (self.since is None or row.created_at >= self.since)
+            and (self.until is None or row.created_at < self.until)
+            and self.scanner.casefold() in row.scanner.casefold()
+            and self.study in ("", row.study_instance_uid)
+        )
+
+
+def is_cancellable(row: QueueRow) -> bool:
+    """Tell whether `cancel` would give it up: what is being analyzed just now is finished."""
+    if row.id.startswith("study/"):
+        return row.state in _CANCELLABLE_STUDIES
+    return row.state in _CANCELLABLE
 
 
 def rows(
@@ -133,6 +186,8 @@ def _studies(tx: Transaction, state: str | None, among: tuple[str, ...] | None) 
             reason=row.reason,
             last_error=row.last_error,
             study_instance_uid=row.study_instance_uid,
+            scanner=row.scanner,
+            created_at=row.created_at,
         )
         for row in tx.all(query)
     ]
@@ -142,7 +197,7 @@ def _deliveries(
     tx: Transaction, state: str | None, among: tuple[str, ...] | None, *, newest: bool
 ) -> list[QueueRow]:
     query = (
-        sa.select(delivery, study.c.study_instance_uid)
+        sa.select(delivery, study.c.study_instance_uid, study.c.scanner)
         .join(study, study.c.id == delivery.c.study_ref)
         .where(_restricted(delivery, "delivery", state, among))
         .where(_is_newest() if newest else sa.true())
@@ -158,6 +213,8 @@ def _deliveries(
             reason=row.reason,
             last_error=row.last_error,
             study_instance_uid=row.study_instance_uid,
+            scanner=row.scanner,
+            created_at=row.created_at,
         )
         for row in tx.all(query)
     ]
@@ -165,7 +222,7 @@ def _deliveries(
 
 def _commitments(tx: Transaction, state: str | None, among: tuple[str, ...] | None) -> list[QueueRow]:
     query = (
-        sa.select(commitment, delivery.c.destination, study.c.study_instance_uid)
+        sa.select(commitment, delivery.c.destination, study.c.study_instance_uid, study.c.scanner)
         .join(delivery, delivery.c.id == commitment.c.delivery_ref)
         .join(study, study.c.id == delivery.c.study_ref)
         .where(_restricted(commitment, "commitment", state, among))
@@ -173,7 +230,7 @@ def _commitments(tx: Transaction, state: str | None, among: tuple[str, ...] | No
         .order_by(commitment.c.id)
     )
     return [
-        _row("commitment", row, deliver_queue(row.destination), row.study_instance_uid)
+        _row("commitment", row, deliver_queue(row.destination), (row.study_instance_uid, row.scanner))
         for row in tx.all(query)
     ]
 
@@ -181,10 +238,10 @@ def _commitments(tx: Transaction, state: str | None, among: tuple[str, ...] | No
 def _reports(tx: Transaction, state: str | None, among: tuple[str, ...] | None) -> list[QueueRow]:
     query = sa.select(commitment_request).where(_restricted(commitment_request, "report", state, among))
     rows = tx.all(query.order_by(commitment_request.c.id))
-    return [_row("report", row, REPORT_QUEUE, "") for row in rows]
+    return [_row("report", row, REPORT_QUEUE, ("", "")) for row in rows]
 
 
-def _row(kind: str, row: sa.Row[Any], queue: str, study_instance_uid: str) -> QueueRow:
+def _row(kind: str, row: sa.Row[Any], queue: str, about: tuple[str, str]) -> QueueRow:
     return QueueRow(
         id=f"{kind}/{row.id}",
         queue=queue,
@@ -193,7 +250,9 @@ def _row(kind: str, row: sa.Row[Any], queue: str, study_instance_uid: str) -> Qu
         next_try_at=row.next_try_at,
         reason="",
         last_error=row.last_error,
-        study_instance_uid=study_instance_uid,
+        study_instance_uid=about[0],
+        scanner=about[1],
+        created_at=row.created_at,
     )
 
 
@@ -275,7 +334,7 @@ def cancel(tx: Transaction, kind: str, row_id: int) -> str | None:
     waiting = table.c.state.in_(_CANCELLABLE)
     if kind == "study":
         values = {"state": StudyState.HELD.value, "ready_at": None}
-        waiting = table.c.state.in_(("receiving", "queued", "failed"))
+        waiting = table.c.state.in_(_CANCELLABLE_STUDIES)
     changed = tx.execute(
         sa.update(table)
         .where(table.c.id == row_id, waiting)

@@ -1,0 +1,158 @@
+"""queue: IDs or filters, several at once, a dry run that does nothing, CSV; never silently all."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tbsnode import config as configuration
+from tbsnode import node
+from tbsnode.cli import output
+from tbsnode.model import DeliveryState
+from tbsnode.store import catalogue, deliveries, results
+from tbsnode.store.queue import QueueFilter, QueueRow
+from tests import desk_results
+
+
+@pytest.fixture
+def waiting(run: Any, run_json: Any, site_config: Path, instances: Path) -> tuple[Path, list[str]]:
+    """Return a node with two studies that arrive, and a failed and a refused delivery of the spine."""
+    run("study", "import", instances, "--config", site_config)
+    listed = run_json("study", "list", "--patient", "CLI-1", "--config", site_config)
+    uid = listed[0]["study_instance_uid"]
+    with node.open_site(configuration.load(site_config)) as site, site.database.transaction() as tx:
+        study = catalogue.study_by_uid(tx, uid)
+        assert study is not None
+        result = desk_results.add(tx, study.id)
+        made = [
+            deliveries.add_delivery(
+                tx,
+                deliveries.NewDelivery(
+                    study_id=study.id, analysis_id=result, destination=name, state=DeliveryState.HELD
+                ),
+            )
+            for name in ("pacs", "other")
+        ]
+        assert results.analysis_by_id(tx, result) is not None
+    return site_config, [f"delivery/{number}" for number in made]
+
+
+def ids(listed: list[dict[str, Any]]) -> list[str]:
+    return [row["id"] for row in listed]
+
+
+def test_filters_restrict_and_several_combine(run_json: Any, waiting: tuple[Path, list[str]]) -> None:
+    config, (pacs, other) = waiting
+
+    def found(*filters: str) -> list[str]:
+        return ids(run_json("queue", "list", *filters, "--config", config))
+
+    assert set(found()) == {"study/1", "study/2", pacs, other}
+    assert found("--destination", "pacs") == [pacs]
+    assert found("--state", "held", "--destination", "other") == [other]
+    assert found("--state", "receiving", "--destination", "other") == []
+    assert len(found("--since", "1h")) == 4
+    assert found("--until", "1h") == []
+    assert found("--scanner", "no such scanner") == []
+    uid = run_json("queue", "list", "--destination", "pacs", "--config", config)[0]["study_instance_uid"]
+    assert len(found("--study", uid)) == 3, "the study itself and its deliveries"
+
+
+def test_csv_has_a_header_and_every_field(run: Any, waiting: tuple[Path, list[str]]) -> None:
+    config, (pacs, _) = waiting
+    said = run("queue", "list", "--csv", "--destination", "pacs", "--config", config).stdout
+    (row,) = csv.DictReader(io.StringIO(said))
+    assert row["id"] == pacs
+    assert row["state"] == "held"
+    assert row["created_at"].endswith("+00:00")
+    assert run("queue", "list", "--csv", "--destination", "none", "--config", config).stdout.startswith("id,")
+
+
+def test_a_text_is_no_formula(capsys: pytest.CaptureFixture[str]) -> None:
+    row = QueueRow(
+        id="study/1",
+        queue="analyze",
+        state="failed",
+        tries=-1,
+        next_try_at=None,
+        reason="",
+        last_error="=1+1",
+        study_instance_uid="1.2",
+        scanner="",
+        created_at=0.0,
+    )
+    output.csv(QueueRow, [row])
+    assert capsys.readouterr().out.splitlines()[1] == (
+        "study/1,analyze,failed,-1,,,'=1+1,1.2,,1970-01-01T00:00:00+00:00"
+    )
+
+
+def test_retry_by_filter_and_nothing_in_a_dry_run(run_json: Any, waiting: tuple[Path, list[str]]) -> None:
+    config, (pacs, other) = waiting
+    dry = run_json("queue", "retry", "--destination", "pacs", "--dry-run", "--config", config)
+    assert dry == {"ids": [pacs]}
+    assert len(run_json("queue", "list", "--state", "held", "--config", config)) == 2
+    assert run_json("queue", "retry", "--destination", "pacs", "--config", config) == {"ids": [pacs]}
+    assert ids(run_json("queue", "list", "--state", "held", "--config", config)) == [other]
+    assert ids(run_json("queue", "list", "--state", "queued", "--config", config)) == [pacs]
+
+
+def test_cancel_by_filter_leaves_the_rest(run_json: Any, waiting: tuple[Path, list[str]]) -> None:
+    config, (pacs, other) = waiting
+    dry = run_json("queue", "cancel", "--state", "held", "--dry-run", "--config", config)
+    assert dry == {"ids": [pacs, other]}
+    assert run_json("queue", "cancel", "--destination", "other", "--config", config) == {"ids": [other]}
+    assert set(ids(run_json("queue", "list", "--config", config))) == {"study/1", "study/2", pacs}
+
+
+@pytest.mark.parametrize("verb", ["retry", "cancel"])
+def test_without_ids_and_filters_nothing_is_done(
+    run: Any, run_json: Any, waiting: tuple[Path, list[str]], verb: str
+) -> None:
+    config, (pacs, _) = waiting
+    before = run_json("queue", "list", "--config", config)
+    for arguments in ((), (pacs, "--state", "held")):
+        result = run("queue", verb, *arguments, "--config", config)
+        assert result.exit_code == 2
+        assert "Say which work is meant." in result.stderr
+    assert run_json("queue", "list", "--config", config) == before
+
+
+def test_pause_takes_several_and_a_dry_run_pauses_nothing(run: Any, waiting: tuple[Path, list[str]]) -> None:
+    config, _ = waiting
+    run("queue", "pause", "analyze", "deliver:pacs", "--dry-run", "--config", config)
+    with node.open_site(configuration.load(config)) as site, site.database.read() as tx:
+        from tbsnode.store import work
+
+        assert work.paused_queues(tx) == ()
+    assert run("queue", "pause", "analyze", "nosuch", "--config", config).exit_code == 2
+    run("queue", "pause", "analyze", "deliver:pacs", "--config", config)
+    with node.open_site(configuration.load(config)) as site, site.database.read() as tx:
+        assert work.paused_queues(tx) == ("analyze", "deliver:pacs")
+    run("queue", "resume", "analyze", "deliver:pacs", "--config", config)
+    with node.open_site(configuration.load(config)) as site, site.database.read() as tx:
+        assert work.paused_queues(tx) == ()
+
+
+def test_an_empty_filter_matches_all_and_a_part_of_a_name_its_scanner() -> None:
+    row = QueueRow(
+        id="delivery/1",
+        queue="deliver:pacs",
+        state="held",
+        tries=0,
+        next_try_at=None,
+        reason="",
+        last_error="",
+        study_instance_uid="1.2",
+        scanner="Example Model 1 77",
+        created_at=100.0,
+    )
+    assert QueueFilter().matches(row)
+    assert QueueFilter(scanner="MODEL").matches(row)
+    assert QueueFilter(since=100.0, until=100.5).matches(row)
+    assert not QueueFilter(until=100.0).matches(row)
+    assert not QueueFilter(destination="pac").matches(row)
