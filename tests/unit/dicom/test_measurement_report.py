@@ -2,44 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
-from tbsnode.dicom import measurement_report, self_check, sop_classes, uids
+from tbsnode.dicom import measurement_report, sop_classes, uids
 from tbsnode.model import DerivedKind, Reference
 from tbsnode.reasons import Code, Finding
 from tests import reported, sources
+from tests.reading import child, children, coded, document, texts, walk
 
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
     return sources.write(tmp_path / "source.dcm", sources.spine())
-
-
-def document(report: Any, source: Path, **options: Any) -> Dataset:
-    derived = measurement_report.build(report, source, **options)
-    assert self_check.check(derived) == ()
-    return dcmread(BytesIO(derived.part10))
-
-
-def children(item: Dataset, concept: str) -> list[Dataset]:
-    return [
-        child
-        for child in item.get("ContentSequence", [])
-        if "ConceptNameCodeSequence" in child and child.ConceptNameCodeSequence[0].CodeValue == concept
-    ]
-
-
-def child(item: Dataset, concept: str) -> Dataset:
-    (only,) = children(item, concept)
-    return only
 
 
 def groups(ds: Dataset) -> list[Dataset]:
@@ -61,23 +41,8 @@ def values(group: Dataset) -> dict[str, float | str]:
     return found
 
 
-def coded(group: Dataset, concept: str) -> list[str]:
-    return [item.ConceptCodeSequence[0].CodeValue for item in children(group, concept)]
-
-
-def texts(ds: Dataset, concept: str) -> list[str]:
-    """What the qualitative evaluations of the whole report say under a concept."""
-    return [item.TextValue for item in children(child(ds, "C0034375"), concept)]
-
-
 def comments(ds: Dataset) -> list[str]:
     return texts(ds, "121106")
-
-
-def walk(ds: Dataset) -> Iterator[Dataset]:
-    yield ds
-    for item in ds.get("ContentSequence", []):
-        yield from walk(item)
 
 
 def test_head(source: Path) -> None:
