@@ -106,10 +106,10 @@ retry_first_s = 0.5
 retry_cap_s = 2
 [engine]
 lease_s = 3
-[selection]
-max_study_age_days = {self.max_study_age_days}
 [http]
 port = {self.http_port}
+[selection]
+max_study_age_days = {self.max_study_age_days}
 {self.settings}
 {destinations}
 """

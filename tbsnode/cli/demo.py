@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tbsnode.cli import output, simulated_pacs
+from tbsnode.cli import demo_reading, output, simulated_pacs
+from tbsnode.cli.demo_cases import CASES, Case, Outcome, report
 from tbsnode.errors import ConfigError, ResourceError, TbsNodeError
 
 if TYPE_CHECKING:
@@ -64,75 +65,7 @@ host = "{host}"
 port = {pacs_port}
 [http]
 port = {http_port}
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One study of the demonstration, and how it has to end.
-
-    Attributes
-    ----------
-    kind, title : str
-        What its files are called, and what people read.
-    status, reason : str
-        How the analysis ends; an empty reason: whatever it is.
-    reported : bool
-        Whether PDF and SR reach the PACS.
-    calibrated : bool
-        Whether the result has a TBS; it has none unless its scanner got the simulated calibration.
-    made_as : str
-        What `dicom.acquisition` calls it, where that is not `kind`.
-    attributes : tuple of (keyword, value) pairs
-        What its header says besides.
-    """
-
-    kind: str
-    title: str
-    status: str
-    reason: str = ""
-    reported: bool = True
-    calibrated: bool = False
-    made_as: str = ""
-    attributes: tuple[tuple[str, str], ...] = ()
-
-
-CASES = (
-    Case("raw", "AP spine, 16-bit image, calibrated scanner", "scored", calibrated=True),
-    Case("display", "AP spine, 8-bit display copy, another scanner", "scored"),
-    Case("hip", "hip", "not_applicable", reported=False),
-    Case("page", "report page (RGB), its picture cut out", "scored"),
-    Case(
-        "lossy",
-        "AP spine, compressed with loss",
-        "refused",
-        "LOSSY_COMPRESSION",
-        made_as="raw",
-        attributes=(("LossyImageCompression", "01"),),
-    ),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of one study."""
-
-    case: Case
-    status: str
-    reason: str
-    score: float | None
-    tbs: float | None
-    category: str
-    pdf: Path | None
-    sr: Path | None
-
-    @property
-    def as_expected(self) -> bool:
-        """Whether it ended as it has to."""
-        case = self.case
-        ended = self.status == case.status and self.reason == (case.reason or self.reason)
-        valued = (self.tbs is not None) == case.calibrated
-        return ended and valued and all((path is not None) == case.reported for path in (self.pdf, self.sr))
+{reviewers}"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +73,7 @@ class Acquired:
     """One study as the simulated scanner stored it."""
 
     case: Case
+    patient_id: str
     study_instance_uid: str
     items: tuple[Outgoing, ...]
 
@@ -173,8 +107,9 @@ def demo(*, keep: Keep = None) -> None:
             calibration = _calibrate(site, acquired)
             _send(node_port, acquired, shown)
             _wait(site, folder, acquired, shown)
+            signed = _read(site, folder, acquired, shown)
             outcomes = _outcomes(site, acquired, pacs)
-    _report(outcomes, calibration, folder, time.monotonic() - started)
+    report(outcomes, calibration, signed, folder, time.monotonic() - started)
     raise typer.Exit(0 if all(outcome.as_expected for outcome in outcomes) else 1)
 
 
@@ -203,6 +138,7 @@ def _node(folder: Path, pacs_port: int) -> Iterator[int]:
     config = folder / "tbsnode.toml"
     ports = {"receiver_port": port, "pacs_port": pacs_port, "http_port": _free_port()}
     names = {"node": _NODE, "scanner": _SCANNER, "pacs": _PACS, "host": _LOOPBACK}
+    names["reviewers"] = demo_reading.configuration()
     config.write_text(_CONFIGURATION.format(**names, **ports), encoding="utf-8")
     typer.echo(f"Folder of the demonstration: {folder}", err=True)
     if _start(config, "db", "upgrade").wait() != 0:
@@ -271,7 +207,8 @@ def _acquire(folder: Path, shown: Progress) -> list[Acquired]:
     from tbsnode.model import Outgoing
 
     acquired = []
-    today = date.today().strftime("%Y%m%d")  # noqa: DTZ011  a scanner writes local dates
+    now = date.today()  # noqa: DTZ011  a scanner writes local dates
+    today = now.strftime("%Y%m%d")
     for number, case in enumerate(shown.track(CASES, description="Scanning"), start=1):
         patient = acquisition.PatientTags(patient_id=f"DEMO-{number}", name=f"Demo^{case.kind.title()}")
         items, uid = [], ""
@@ -279,6 +216,8 @@ def _acquire(folder: Path, shown: Progress) -> list[Acquired]:
         instances = acquisition.study(
             case.made_as or case.kind, patient=patient, seed=number, study_date=today, options=options
         )
+        if case.calibrated:  # its patient was here before: what is older is kept and not reported
+            instances = (demo_reading.earlier(patient, now, seed=number, options=options), *instances)
         for index, part10 in enumerate(instances):
             path = folder / "scanner" / f"{case.kind}-{index}.dcm"
             path.parent.mkdir(exist_ok=True)
@@ -293,7 +232,8 @@ def _acquire(folder: Path, shown: Progress) -> list[Acquired]:
                     transfer_syntax_uid=header.transfer_syntax_uid,
                 )
             )
-        acquired.append(Acquired(case=case, study_instance_uid=uid, items=tuple(items)))
+        made = Acquired(case=case, patient_id=patient.patient_id, study_instance_uid=uid, items=tuple(items))
+        acquired.append(made)
     return acquired
 
 
@@ -301,7 +241,7 @@ def _calibrate(site: Site, acquired: list[Acquired]) -> Calibration:
     """Calibrate the scanner of the one case that says it is calibrated."""
     from tbsnode.cli import simulated_calibration
 
-    (path,) = (item.path for each in acquired if each.case.calibrated for item in each.items)
+    (path,) = (each.items[-1].path for each in acquired if each.case.calibrated)
     return simulated_calibration.install(site, path)
 
 
@@ -329,6 +269,16 @@ def _wait(site: Site, folder: Path, acquired: list[Acquired], shown: Progress) -
         return wanted <= ended
 
     _await(all_ended, _RESULTS_S, "Not all results came", folder)
+
+
+def _read(site: Site, folder: Path, acquired: list[Acquired], shown: Progress) -> str:
+    """Let a referral come in for the calibrated study, and a reader sign; return who signed."""
+    (read,) = (each for each in acquired if each.case.calibrated)
+    demo_reading.declare(site, folder, read.patient_id)
+    _wait(site, folder, acquired, shown)
+    signed = demo_reading.sign(site, read.study_instance_uid)
+    _wait(site, folder, acquired, shown)
+    return signed
 
 
 def _ended(site: Site) -> Iterator[ListedStudy]:
@@ -361,36 +311,4 @@ def _outcome(listed: ListedStudy, case: Case, pacs: simulated_pacs.Pacs) -> Outc
         category=result.category if result is not None else "",
         pdf=pacs.find(uid, "pdf"),
         sr=pacs.find(uid, "sr"),
-    )
-
-
-def came_back(outcome: Outcome, see: float) -> str:
-    """Say what a study gave, in a few words; `see` is the calibration's standard error of estimate."""
-    from tbsnode import text
-
-    if outcome.tbs is not None:
-        value = text.phrase("tbs_value_see", tbs=f"{outcome.tbs:.3f}", see=f"{see:.3f}")
-        known = text.phrase(f"class_{outcome.category}") if outcome.category else "no single texture class"
-        return f"SIMULATED {value}, {known}"
-    if outcome.score is not None:
-        return f"texture slope {outcome.score:.3f}; {text.phrase('tbs_unavailable')}"
-    return f"{outcome.status.replace('_', ' ')}: {outcome.reason}"
-
-
-def _report(outcomes: list[Outcome], calibration: Calibration, folder: Path, seconds: float) -> None:
-    def place(path: Path | None) -> str:
-        return "nothing sent" if path is None else str(path)
-
-    for outcome in outcomes:
-        mark = "" if outcome.as_expected else "   NOT AS EXPECTED"
-        typer.echo(f"{outcome.case.title}: {came_back(outcome, calibration.see)}{mark}")
-        typer.echo(f"    PDF  {place(outcome.pdf)}\n    SR   {place(outcome.sr)}")
-    typer.echo(
-        f"Calibration {calibration.calibration_id}: {calibration.pairs} SIMULATED pairs, no patient and no "
-        "licensed software behind them."
-    )
-    good = sum(outcome.as_expected for outcome in outcomes)
-    typer.echo(
-        f"{good} of {len(outcomes)} studies ended as they have to, in {seconds:.0f} s. "
-        f"Everything lies in {folder}; delete it when you have seen it."
     )

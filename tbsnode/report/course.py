@@ -9,6 +9,7 @@ from tbsnode.reasons import Code
 from tbsnode.report import facts
 from tbsnode.report.fine_print import fine, fine_grid
 from tbsnode.report.layout import RULE, SHADE, Sheet, paragraph
+from tbsnode.report.narrative_words import signed
 
 MOST_ROWS = 10  # the newest; older ones are counted
 SHARES = (0.16, 0.12, 0.18, 0.14, 0.4)
@@ -75,7 +76,7 @@ def _change(sheet: Sheet, follow_up: FollowUp, prior: PriorExamination) -> str:
     lsc = follow_up.tbs_lsc if calibrated else follow_up.lsc
     if difference is None or not prior.comparable:
         return "-"
-    written = f"{difference:+.3f}"
+    written = signed(difference, 3)
     if lsc is None:
         return written
     key = "course_exceeds" if abs(difference) > lsc else "course_within"

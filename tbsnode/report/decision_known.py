@@ -5,7 +5,7 @@ from __future__ import annotations
 from tbsnode import text
 from tbsnode.model import Analysis, ClinicalContext, Factor, Report, SourcedSite
 from tbsnode.report import facts
-from tbsnode.report.narrative_words import percent
+from tbsnode.report.narrative_words import percent, signed
 from tbsnode.tbs.bone_density import OSTEOPOROSIS_AT, Diagnosis
 from tbsnode.tbs.result import LABELS
 
@@ -69,7 +69,7 @@ def diagnosis(analysis: Analysis, *, language: str = "en") -> str:
         return words
     key = "diagnosis_with_z" if found.uses_z_score else "diagnosis_with_t"
     site = text.phrase(f"site_{found.site}", language=language)
-    return text.phrase(key, language=language, diagnosis=words, score=f"{found.score:+.1f}", site=site)
+    return text.phrase(key, language=language, diagnosis=words, score=signed(found.score, 1), site=site)
 
 
 def diagnosis_sentence(analysis: Analysis, *, language: str = "en") -> str:
@@ -91,7 +91,7 @@ def row(sourced: SourcedSite, *, language: str = "en") -> tuple[str, ...]:
     return (
         site_name(sourced, language=language),
         "-" if result.bmd_g_cm2 is None else f"{result.bmd_g_cm2:.3f}",
-        *("-" if score is None else f"{score:+.1f}" for score in scores),
+        *("-" if score is None else signed(score, 1) for score in scores),
         source_name(sourced.source, language=language),
     )
 
@@ -121,7 +121,7 @@ def overrides(analysis: Analysis, *, language: str = "en") -> list[str]:
     score = found.result.t_score if found is not None and not with_z else None
     if found is not None and score is not None and score <= OSTEOPOROSIS_AT:
         site = site_name(found, language=language)
-        said.append(text.phrase("override_t_score", language=language, score=f"{score:+.1f}", site=site))
+        said.append(text.phrase("override_t_score", language=language, score=signed(score, 1), site=site))
     return said
 
 

@@ -8,6 +8,7 @@ from tbsnode import text
 from tbsnode.model import Analysis, AnalysisStatus, Report
 from tbsnode.report import facts
 from tbsnode.report.decision_known import diagnosis
+from tbsnode.report.narrative_words import signed
 from tbsnode.tbs.bone_density import Diagnosis
 from tbsnode.tbs.result import LABELS
 
@@ -114,7 +115,7 @@ def course(analysis: Analysis, *, language: str = "en") -> str:
         said = text.phrase(
             "moved_tbs",
             language=language,
-            difference=f"{moved.difference:+.3f}",
+            difference=signed(moved.difference, 3),
             date=moved.since,
             tbs=f"{moved.then:.3f}",
             verdict=verdict,

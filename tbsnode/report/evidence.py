@@ -28,6 +28,7 @@ from tbsnode.report.layout import (
     shortened,
 )
 from tbsnode.report.lettering import width_of
+from tbsnode.report.narrative_words import signed
 from tbsnode.report.what_ran import what_ran
 from tbsnode.tbs.result import LABELS, Vertebra
 
@@ -131,7 +132,7 @@ def _density_cells(site: SourcedSite | None, keys: tuple[str, ...]) -> list[str]
         return []
     result = site.result if site else SiteResult(site="")
     score = result.z_score if "level_z_score" in keys else result.t_score
-    return [_number(result.bmd_g_cm2, 3), "-" if score is None else f"{score:+.1f}"]
+    return [_number(result.bmd_g_cm2, 3), "-" if score is None else signed(score, 1)]
 
 
 def _level_row(

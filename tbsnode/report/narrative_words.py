@@ -54,6 +54,18 @@ def fixed(value: float, decimals: int) -> str:
     return shown.lstrip("-") if float(shown) == 0 else shown
 
 
+def signed(value: float, decimals: int) -> str:
+    """Write a number with its sign and so many decimals; what rounds to zero has none.
+
+    Examples
+    --------
+    >>> signed(-0.72, 1), signed(1.0, 1), signed(-0.04, 1)
+    ('-0.7', '+1.0', '0.0')
+    """
+    shown = f"{value:+.{decimals}f}"
+    return shown.lstrip("+-") if float(shown) == 0 else shown
+
+
 def percent(value: float) -> str:
     """Write a percentage in tenths, rounded by way of its hundredths, halves up.
 

@@ -10,6 +10,7 @@ from tbsnode.report import facts
 from tbsnode.report.decision_known import may_be_colored
 from tbsnode.report.decision_words import levels
 from tbsnode.report.layout import Sheet, boxed, grid, paragraph, statement
+from tbsnode.report.narrative_words import signed
 from tbsnode.report.texture_scale import NAMES, TextureScale
 from tbsnode.tbs.reference import threshold_set
 
@@ -52,7 +53,7 @@ def _percentile(sheet: Sheet, name: str) -> list[Any]:
     analysis = sheet.report.analysis
     if analysis.site_percentile is None or analysis.site_z is None:
         return []
-    percentile, z = f"{analysis.site_percentile:.0f}", f"{analysis.site_z:+.1f}"
+    percentile, z = f"{analysis.site_percentile:.0f}", signed(analysis.site_z, 1)
     return [statement(sheet.say("site_percentile", percentile=percentile, z=z), name)]
 
 
@@ -114,7 +115,7 @@ def _value(sheet: Sheet) -> list[Any]:
     if analysis.category is not None or analysis.borderline:
         details = [sheet.say("class_is_not_risk"), sheet.say("class_cut_offs", set=analysis.threshold_set)]
     if analysis.z_score is not None:
-        z = f"{analysis.z_score:+.1f}"
+        z = signed(analysis.z_score, 1)
         details.append(sheet.say("tbs_z_score", z=z, reference=analysis.reference))
     calibration = analysis.calibration or sheet.say("not_stated")
     named = levels(analysis.included, language=sheet.language)

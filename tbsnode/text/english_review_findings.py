@@ -25,8 +25,8 @@ REVIEW_ENTRIES: dict[Code, Entry] = {
         ("{detail}.",),
     ),
     Code.PRIOR_IDENTITY: Entry(
-        "An earlier examination has the same patient ID and another issuer, birth date or sex. No trend is "
-        "given.",
+        "An earlier examination has the same patient ID and another issuer, birth date or sex, or none that "
+        "proves it is the same patient. It is left out of the trend.",
         "Administrator: find out whose it is, and correct the records.",
         ("Differs in: {detail}.",),
     ),

@@ -45,18 +45,24 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 def study_of(played: tuple[Path, str], kind: str) -> Path:
     """Folder of the PACS with the results of a case."""
     folder, _ = played
-    header = dcmread(folder / "scanner" / f"{kind}-0.dcm", stop_before_pixels=True)
+    newest = sorted((folder / "scanner").glob(f"{kind}-*.dcm"))[-1]
+    header = dcmread(newest, stop_before_pixels=True)
     return folder / "pacs" / str(header.StudyInstanceUID)
 
 
+def last(study: Path, pattern: str) -> Path:
+    """The file that the PACS got last."""
+    return max(study.glob(pattern), key=lambda path: path.stat().st_mtime_ns)
+
+
 def pages(study: Path) -> list[str]:
-    (path,) = study.glob("*.pdf")
+    path = last(study, "*.pdf")
     return [page.extract_text() for page in PdfReader(path).pages]
 
 
 def numbers(study: Path, code: str) -> list[Dataset]:
     """NUM content items of a concept in the SR of a study."""
-    (path,) = study.glob("sr-*.dcm")
+    path = last(study, "sr-*.dcm")
     found: list[Dataset] = []
 
     def walk(item: Dataset) -> None:
@@ -73,9 +79,10 @@ def numbers(study: Path, code: str) -> list[Dataset]:
 def test_demo_ends_as_it_has_to_and_leaves_nothing_running(played: tuple[Path, str]) -> None:
     folder, said = played
     reported = sum(case.reported for case in CASES)
+    successors = 2  # of the calibrated study: after the referral, and signed
     assert f"{len(CASES)} of {len(CASES)} studies ended as they have to" in said
-    assert len(list(folder.glob("pacs/*/*.pdf"))) == reported
-    assert len(list(folder.glob("pacs/*/sr-*.dcm"))) == reported
+    assert len(list(folder.glob("pacs/*/*.pdf"))) == reported + successors
+    assert len(list(folder.glob("pacs/*/sr-*.dcm"))) == reported + successors
     assert "Demo^" not in (folder / "node.log").read_text(encoding="utf-8")
     assert processes_of(folder) == []
 
@@ -89,10 +96,31 @@ def test_the_calibrated_scanner_gets_a_tbs_marked_simulated(played: tuple[Path, 
     assert "TBS from a SIMULATED calibration: not for care" in pages(study)[0]
     (value,) = numbers(study, "TBS")
     assert float(value.MeasuredValueSequence[0].NumericValue) == pytest.approx(float(said[2]), abs=5e-4)
-    (path,) = study.glob("sr-*.dcm")
+    path = last(study, "sr-*.dcm")
     coded = dcmread(path).to_json()
     assert "SIMULATED - demonstration data, no patient" in coded
     assert "This image comes from a simulated scanner." in coded
+
+
+@pytest.mark.slow
+def test_a_referral_comes_in_and_whoever_runs_it_signs(played: tuple[Path, str]) -> None:
+    study = study_of(played, "raw")
+    assert re.search(r"; signed by \S+, version 1\n", played[1])
+    page = pages(study)[0]
+    assert "SIGNED, version 1" in page
+    assert "Reader, Simulated" in page
+    assert "hip 2.5 %" in page  # as the referral says
+    assert re.search(r"TBS [+-]0\.0\d\d since \d{4}-\d\d-\d\d", page)  # the earlier scan, measured again
+    signed = dcmread(last(study, "sr-*.dcm"))
+    assert (signed.VerificationFlag, signed.PreliminaryFlag) == ("VERIFIED", "FINAL")
+    before = {str(dcmread(path).SOPInstanceUID) for path in study.glob("sr-*.dcm")} - {signed.SOPInstanceUID}
+    assert len(before) == 2
+    (predecessor,) = signed.PredecessorDocumentsSequence
+    named = predecessor.ReferencedSeriesSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID
+    assert named in before
+    # the earlier scan is kept and not reported
+    earlier = dcmread(sorted((played[0] / "scanner").glob("raw-*.dcm"))[0], stop_before_pixels=True)
+    assert not (played[0] / "pacs" / str(earlier.StudyInstanceUID)).exists()
 
 
 @pytest.mark.slow
@@ -108,7 +136,8 @@ def test_the_display_copy_of_another_scanner_stays_uncalibrated(played: tuple[Pa
 
 @pytest.mark.slow
 def test_every_page_says_simulated(played: tuple[Path, str]) -> None:
-    shown = [page for pdf in played[0].glob("pacs/*/*.pdf") for page in pages(pdf.parent)]
+    files = played[0].glob("pacs/*/*.pdf")
+    shown = [page.extract_text() for path in files for page in PdfReader(path).pages]
     assert len(shown) >= sum(case.reported for case in CASES)
     assert all("SIMULATED - demonstration data, no patient" in page for page in shown)
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tbsnode.cli import demo, options, simulated_calibration
+from tbsnode.cli import demo_cases as demo
+from tbsnode.cli import options, simulated_calibration
 from tbsnode.dicom import acquisition
 from tbsnode.errors import CalibrationError
 from tbsnode.model import Analysis
