@@ -164,3 +164,16 @@ def test_documents_without_pixels(tmp_path: Path) -> None:
         compare(a, sources.write(tmp_path / "b.dcm", document(b"%PDF-1 "), ImplicitVRLittleEndian)) == "equal"
     )
     assert compare(a, sources.write(tmp_path / "c.dcm", document(b"%PDF-2 "))) == "pixels"
+
+
+def test_an_element_of_the_wrong_size_beside_pixels_is_no_crash(tmp_path: Path) -> None:
+    """Samples per Pixel with two bytes, said to be a number of four: whether pixels agree is for a person."""
+    plain, packed = sources.spine(), sources.spine()
+    sources.encoded(packed)
+    packed.compress(RLELossless)
+    paths = []
+    for name, ds, syntax in (("a", plain, ExplicitVRLittleEndian), ("b", packed, RLELossless)):
+        part10 = sources.encoded(ds, syntax).replace(b"\x28\0\2\0US", b"\x28\0\2\0FL")
+        paths.append(tmp_path / name)
+        paths[-1].write_bytes(part10)
+    assert compare(*paths) == "pixels"
