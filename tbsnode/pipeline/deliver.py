@@ -17,7 +17,7 @@ from tbsnode.errors import AssociationRejected, PeerError, PeerUnreachable
 from tbsnode.model import DeliveryState, DerivedKind, SendOutcome
 from tbsnode.net import scu
 from tbsnode.pipeline import commitments, identity_check, release
-from tbsnode.pipeline.outgoing import STORED, Item, Job, items, prepare, unsent
+from tbsnode.pipeline.outgoing import STORED, Item, Job, items, prepare, require_intact, unsent
 from tbsnode.reasons import Code
 from tbsnode.store import audit, catalogue, deliveries, results, work
 
@@ -46,6 +46,8 @@ def deliver(site: Site, ticket: work.Ticket) -> None:
 
     Raises
     ------
+    InvalidResult
+        A file is not what was archived: nothing is sent.
     ResourceError
         Archive or database failed; the engine tries again later.
     """
@@ -56,7 +58,9 @@ def deliver(site: Site, ticket: work.Ticket) -> None:
     try:
         if _is_held(site, job):
             return
-        _send_all(site, job, [unsent(job, each) for each in items(site, job)], answers)
+        wanted = [unsent(job, each) for each in items(site, job)]
+        require_intact(wanted)
+        _send_all(site, job, wanted, answers)
     except (PeerUnreachable, AssociationRejected) as error:
         _record(site, job, answers)
         _unreachable(site, job, error)

@@ -6,10 +6,12 @@ what *that* destination received before. Of a rejected result only the rejection
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from tbsnode.dicom import sop_classes, uids, variant
+from tbsnode.dicom import part10, sop_classes, uids, variant
+from tbsnode.errors import InvalidInstance, InvalidResult
 from tbsnode.model import DerivedKind, Outgoing, Reference
 from tbsnode.pipeline import publish
 from tbsnode.pipeline.release import rejected
@@ -44,7 +46,8 @@ class Job:
 class Item:
     """One instance to send, and what it is registered as.
 
-    A variant of `base` is named here and made by `prepare` when its turn comes: most never are.
+    A variant of `base` is named here and made by `prepare` when its turn comes: most never are. The
+    digests are those of the file as it was written: of all its bytes, or of its data set.
     """
 
     kind: str
@@ -53,6 +56,8 @@ class Item:
     instance_id: int | None = None
     base: DerivedRow | None = None
     predecessor: Reference | None = None
+    sha256: str = ""
+    data_set_sha256: str = ""
 
 
 def items(site: Site, job: Job) -> list[list[Item]]:
@@ -89,7 +94,7 @@ def _source(site: Site, row: InstanceRow) -> Item:
         sop_instance_uid=row.sop_instance_uid,
         transfer_syntax_uid=row.transfer_syntax_uid,
     )
-    return Item(kind="source", outgoing=outgoing, instance_id=row.id)
+    return Item(kind="source", outgoing=outgoing, instance_id=row.id, data_set_sha256=row.data_set_sha256)
 
 
 def _as_made(site: Site, row: DerivedRow) -> Item:
@@ -99,7 +104,7 @@ def _as_made(site: Site, row: DerivedRow) -> Item:
         sop_instance_uid=row.sop_instance_uid,
         transfer_syntax_uid=sop_classes.EXPLICIT_VR_LITTLE_ENDIAN,
     )
-    return Item(kind=row.kind, outgoing=outgoing, derived_id=row.id)
+    return Item(kind=row.kind, outgoing=outgoing, derived_id=row.id, sha256=row.sha256)
 
 
 def _variant(site: Site, job: Job, base: DerivedRow, sop_class_uid: str) -> Item:
@@ -117,7 +122,7 @@ def _variant(site: Site, job: Job, base: DerivedRow, sop_class_uid: str) -> Item
         ),
         transfer_syntax_uid=sop_classes.EXPLICIT_VR_LITTLE_ENDIAN,
     )
-    return Item(kind=kind.value, outgoing=outgoing, base=base, predecessor=before)
+    return Item(kind=kind.value, outgoing=outgoing, base=base, predecessor=before, sha256=base.sha256)
 
 
 def _uid(reference: Reference | None) -> str:
@@ -159,3 +164,35 @@ def unsent(job: Job, alternatives: list[Item]) -> list[Item]:
         if answer is not None and answer.outcome in STORED:
             return []
     return alternatives
+
+
+def require_intact(wanted: list[list[Item]]) -> None:
+    """Hold every file that is to be sent against the digest of its row, before anything is sent.
+
+    Raises
+    ------
+    InvalidResult
+        If a file is missing or has changed since it was written.
+    """
+    for item in {item.outgoing.path: item for alternatives in wanted for item in alternatives}.values():
+        what = _fault(item)
+        if what:
+            raise InvalidResult(
+                f"The archived {item.kind.upper()} {what}; nothing was sent.",
+                remedy="`tbsnode db verify` names every such file: restore it, then `tbsnode queue retry`.",
+            )
+
+
+def _fault(item: Item) -> str:
+    path = item.outgoing.path
+    try:
+        if item.sha256:
+            with path.open("rb") as stream:
+                intact = hashlib.file_digest(stream, "sha256").hexdigest() == item.sha256
+        else:
+            intact = part10.data_set_digest(path) == item.data_set_sha256
+    except FileNotFoundError:
+        return "is missing"
+    except InvalidInstance:
+        return "is no DICOM file any more"
+    return "" if intact else "is not what was written (its digest differs)"
