@@ -25,6 +25,7 @@ from tbsnode.text import remedy, sentence
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 FILES = ROOT / "docs" / "files.md"
+REASONS = ROOT / "docs" / "reasons.md"
 PACKAGE = ROOT / "tbsnode"
 LONGEST = 600
 EFFECT = {
@@ -92,7 +93,7 @@ def reason_table() -> str:
 
 
 def _is_raised(code: Code) -> bool:
-    apart = ("reasons.py", "text/english_findings.py")
+    apart = ("reasons.py", "text/english_findings.py", "text/english_review_findings.py")
     modules = (path for path in PACKAGE.rglob("*.py") if path.relative_to(PACKAGE).as_posix() not in apart)
     return any(re.search(rf"\bCode\.{code.name}\b", path.read_text(encoding="utf-8")) for path in modules)
 
@@ -111,7 +112,7 @@ def file_list() -> str:
 
 GENERATED = {
     "commands": (README, command_table),
-    "reasons": (README, reason_table),
+    "reasons": (REASONS, reason_table),
     "files": (FILES, file_list),
 }
 
