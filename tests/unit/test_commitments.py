@@ -128,9 +128,17 @@ class Bench:
         return dict(row._mapping)
 
 
+BOTH = pytest.mark.parametrize(
+    "bench", ["sqlite", pytest.param("postgresql", marks=pytest.mark.peer)], indirect=True
+)
+
+
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    database = Database(schemas.fill_sqlite(tmp_path / "tbsnode.db"))
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    if getattr(request, "param", "sqlite") == "postgresql":
+        database = Database(schemas.fresh_postgresql(request.getfixturevalue("postgres")))
+    else:
+        database = Database(schemas.fill_sqlite(tmp_path / "tbsnode.db"))
     archive = Archive(tmp_path / "archive")
     archive.prepare()
     policy = SimpleNamespace(
@@ -269,6 +277,7 @@ def test_a_report_on_the_spot_commits(
     assert bench.told()[-1] == "commitment.committed: pacs keeps all 2 instances"
 
 
+@BOTH
 def test_a_report_that_overtakes_the_answer_stands(bench: Bench, pacs: commitment_peer.Pacs) -> None:
     """It comes on another association while the answer to the request is still on its way."""
     bench.deliver()
@@ -311,6 +320,7 @@ def test_a_stranger_cannot_report(bench: Bench, pacs: commitment_peer.Pacs) -> N
     ]
 
 
+@BOTH
 def test_what_is_not_there_is_sent_again_once(bench: Bench, pacs: commitment_peer.Pacs) -> None:
     bench.deliver()
     row = bench.ask()
@@ -368,6 +378,7 @@ def test_a_transaction_uid_in_use_is_replaced(bench: Bench, pacs: commitment_pee
     assert bench.delivery() == "committed"
 
 
+@BOTH
 def test_without_a_report_it_is_asked_three_times_then_looked_for(
     bench: Bench, pacs: commitment_peer.Pacs
 ) -> None:
@@ -515,6 +526,7 @@ def listed(bench: Bench, **chosen: Any) -> list[tuple[str, str]]:
     return [(row.id, row.state) for row in found if not row.id.startswith(("study", "delivery"))]
 
 
+@BOTH
 def test_the_queue_shows_the_newest_and_asks_again(bench: Bench, pacs: commitment_peer.Pacs) -> None:
     bench.deliver()
     first = bench.ask()
@@ -546,6 +558,7 @@ def test_a_paused_destination_is_not_asked(bench: Bench, pacs: commitment_peer.P
     assert len(bench.take()) == 1
 
 
+@BOTH
 def test_the_reconciler_finds_what_is_lost(bench: Bench, pacs: commitment_peer.Pacs) -> None:
     bench.deliver()
     (ticket,) = bench.take()
@@ -597,6 +610,7 @@ def tell(bench: Bench) -> dict[str, Any]:
     return bench.request()
 
 
+@BOTH
 def test_a_caller_with_a_port_is_told_there(bench: Bench, scanner: commitment_peer.Pacs) -> None:
     desk = commitment_requests.Commitments(bench.site)
     assert not desk.requested(asked(IMAGE, ONE))
@@ -662,6 +676,7 @@ def test_an_archive_that_is_not_mounted_is_no_answer(bench: Bench, scanner: comm
     assert scanner.heard == []
 
 
+@BOTH
 def test_a_scanner_that_is_away_is_told_when_it_is_back(bench: Bench, scanner: commitment_peer.Pacs) -> None:
     desk = commitment_requests.Commitments(bench.site)
     desk.requested(asked())
@@ -707,6 +722,7 @@ def test_what_the_caller_answers_decides(
     assert f"0x{status:04X}" in row["last_error"]
 
 
+@BOTH
 def test_the_same_request_again_is_reported_again(bench: Bench, scanner: commitment_peer.Pacs) -> None:
     """Its first answer was lost; another request under its transaction UID is refused."""
     desk = commitment_requests.Commitments(bench.site)
@@ -721,6 +737,7 @@ def test_the_same_request_again_is_reported_again(bench: Bench, scanner: commitm
     assert bench.request()["state"] == "reported"
 
 
+@BOTH
 def test_without_a_port_it_is_told_on_the_spot_or_never(bench: Bench) -> None:
     lay(bench, 1000)
     desk = commitment_requests.Commitments(bench.site)
