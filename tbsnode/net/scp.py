@@ -24,7 +24,7 @@ from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
-from tbsnode.errors import ConfigError, TbsNodeError
+from tbsnode.errors import ConfigError, TbsNodeError, UnsupportedInstance
 from tbsnode.model import ReceivedInstance, TlsFiles
 from tbsnode.net import status, tls, upper_layer
 from tbsnode.net.acceptor import Acceptor, AcceptorServer
@@ -301,6 +301,8 @@ class StorageScp:
         try:
             if request.error is not None:
                 raise request.error
+            if str(request.AffectedSOPClassUID) not in self._settings.storage_classes:
+                raise UnsupportedInstance  # in the context of another service
             assert request.path is not None
             self._on_store(
                 ReceivedInstance(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydicom.dataset import Dataset
+from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, evt
 
@@ -59,6 +59,7 @@ class Receiver:
     def __init__(self, folder: Path, desk: Desk | None) -> None:
         self.desk = desk or Desk()
         self.refused: list[str] = []
+        self.stored: list[Any] = []
         settings = ScpSettings(
             ae_title="TBSNODE",
             bind=peers.LOOPBACK,
@@ -69,7 +70,7 @@ class Receiver:
             storage_classes=frozenset({SC}),
             transfer_syntaxes=(ExplicitVRLittleEndian, ImplicitVRLittleEndian),
         )
-        self.scp = StorageScp(settings, lambda _: None, self._note, desk)
+        self.scp = StorageScp(settings, self.stored.append, self._note, desk)
 
     def _note(self, event: Any) -> None:
         if event.kind == "rejected" or event.text:
@@ -285,6 +286,17 @@ def test_a_destination_that_is_no_caller_may_report_and_nothing_else(receiver: R
     assert receiver.desk.requests == []
     assert commitment_peer.report(receiver.port, *report_of(request_of("1.2.9", [ONE])), calling="X") == -1
     assert "not a known caller" in receiver.refused[-1]
+
+
+@pytest.mark.parametrize("calling", ["SCANNER", "PACS"])
+def test_nothing_is_stored_in_the_context_of_commitment(receiver: Receiver, calling: str) -> None:
+    sneaked = Dataset()
+    sneaked.SOPClassUID, sneaked.SOPInstanceUID = PUSH_MODEL, "1.2.3.4"
+    sneaked.file_meta = FileMetaDataset()
+    sneaked.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+    with Asking(receiver.port, calling=calling) as caller:
+        assert caller.assoc.send_c_store(sneaked).Status == 0x0122
+    assert receiver.stored == []
 
 
 # ---- we ask --------------------------------------------------------------------------------------
