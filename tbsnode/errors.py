@@ -126,7 +126,7 @@ class SchemaOutdated(ConfigError):
 
 
 class NotAReviewer(ConfigError):
-    """This login may not sign."""
+    """The login may not sign results here."""
 
 
 class InstanceError(TbsNodeError):

@@ -96,7 +96,8 @@ def _overview() -> str:
 def _sent_classes() -> frozenset[str]:
     from tbsnode.dicom import sop_classes
 
-    return frozenset((*sop_classes.SR_CLASSES.values(), sop_classes.PDF, sop_classes.SECONDARY_CAPTURE))
+    made = (sop_classes.PDF, sop_classes.SECONDARY_CAPTURE, sop_classes.KEY_OBJECT_SELECTION)
+    return frozenset((*sop_classes.SR_CLASSES.values(), *made))
 
 
 def _introduction() -> str:

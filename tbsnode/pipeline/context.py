@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tbsnode.model import AnalysisStatus
+from tbsnode.model import AnalysisStatus, FollowUp
 from tbsnode.pipeline import bone_results, priors
 from tbsnode.tbs import bone_density, frax
 
@@ -59,7 +59,8 @@ def in_context(
         return made
     if site.policy.frax_adjustment:
         made = replace(made, frax=adjustment_of(made))
-    return replace(made, follow_up=priors.follow_up(site, study, made, settings))
+    # looked for in any case: an empty course says that no earlier examination is known
+    return replace(made, follow_up=priors.follow_up(site, study, made, settings) or FollowUp())
 
 
 def diagnosis_of(analysis: Analysis) -> BmdDiagnosis | None:
