@@ -82,6 +82,7 @@ def peers(config: Config) -> tuple[Peer, ...]:
             release=destination.release,
             commitment=destination.commitment,
             tls=_tls_of(destination),
+            wait_for_study_s=destination.wait_for_study_s,
         )
         for destination in config.destinations
     )

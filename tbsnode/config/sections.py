@@ -262,7 +262,7 @@ class Destination(Section):
         "enhanced",
     )
     tls: DestinationTls | None = None
-    wait_for_study_s: Annotated[Seconds, _not_available(0)] = 0.0
+    wait_for_study_s: Seconds = 0.0
 
 
 class Delivery(Section):

@@ -50,6 +50,8 @@ class Peer:
         Whether it is asked for storage commitment of what it stored.
     tls : TlsFiles or None
         None: clear text.
+    wait_for_study_s : float
+        How long the first sending of a study waits until the peer shows the study [s]; 0: not at all.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Peer:
     release: str = "preliminary"
     commitment: bool = False
     tls: TlsFiles | None = None
+    wait_for_study_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

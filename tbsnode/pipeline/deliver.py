@@ -16,7 +16,7 @@ from tbsnode.dicom import part10, sop_classes
 from tbsnode.errors import AssociationRejected, PeerError, PeerUnreachable
 from tbsnode.model import DeliveryState, DerivedKind, SendOutcome
 from tbsnode.net import scu
-from tbsnode.pipeline import commitments, identity_check, release
+from tbsnode.pipeline import commitments, identity_check, release, wait_for_study
 from tbsnode.pipeline.outgoing import STORED, Item, Job, items, prepare, require_intact, unsent
 from tbsnode.reasons import Code
 from tbsnode.store import audit, catalogue, deliveries, results, work
@@ -56,7 +56,7 @@ def deliver(site: Site, ticket: work.Ticket) -> None:
         return
     answers: list[tuple[Item, SendOutcome]] = []
     try:
-        if _is_held(site, job):
+        if wait_for_study.waits(site, job) or _is_held(site, job):
             return
         wanted = [unsent(job, each) for each in items(site, job)]
         require_intact(wanted)

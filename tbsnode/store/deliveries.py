@@ -223,6 +223,16 @@ def recipients(tx: Transaction, study_id: int) -> tuple[str, ...]:
     return tuple(tx.connection.execute(query.distinct().order_by(delivery.c.destination)).scalars())
 
 
+def takers(tx: Transaction, study_id: int) -> frozenset[str]:
+    """Return the destinations that have taken something of a study from us."""
+    query = (
+        select(delivery.c.destination)
+        .join(delivery_item, delivery_item.c.delivery_ref == delivery.c.id)
+        .where(delivery.c.study_ref == study_id, delivery_item.c.outcome.in_(_TAKEN))
+    )
+    return frozenset(tx.connection.execute(query.distinct()).scalars())
+
+
 def supersede_waiting(tx: Transaction, study_id: int) -> None:
     """End what of a study waits for any destination: what it would bring has been withdrawn."""
     tx.connection.execute(
