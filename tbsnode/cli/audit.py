@@ -82,8 +82,7 @@ def verify(
         typer.echo(
             f"{'Intact' if found.intact else 'BROKEN'}: {sealed} sealed, {found.waiting} not sealed yet."
         )
-        typer.echo(
-            f"Head {found.head}. Note it elsewhere: `tbsnode audit verify --expect HEAD` proves it later."
-        )
+        typer.echo(f"Head {found.head}")
+        typer.echo("Note it elsewhere: `tbsnode audit verify --expect HEAD` proves later that it still holds.")
     if not found.intact:
         raise typer.Exit(1)

@@ -157,7 +157,9 @@ def _say(done: Outcome, *, as_json: bool) -> None:
         typer.echo("It is never sent again, never an earlier examination, never a calibration pair.")
         return
     names = dict.fromkeys([*now, *before])  # each once, in the order in which they are told
-    lines = ([_title(name), before.get(name, ""), now.get(name, "")] for name in names)
+    # what was declared is long: it is shown only where it differs
+    same = [name for name in names if name == "clinical" and before.get(name) == now.get(name)]
+    lines = ([_title(name), before.get(name, ""), now.get(name, "")] for name in names if name not in same)
     output.table(("", "before", "now"), lines)
     remarks = sorted({f["code"] for f in done.result["findings"] if f["severity"] != "info"})
     typer.echo(f"findings: {', '.join(remarks) or 'none'}")
