@@ -83,6 +83,6 @@ def verify(
             f"{'Intact' if found.intact else 'BROKEN'}: {sealed} sealed, {found.waiting} not sealed yet."
         )
         typer.echo(f"Head {found.head}")
-        typer.echo("Note it elsewhere: `tbsnode audit verify --expect HEAD` proves later that it still holds.")
+        typer.echo("Note it elsewhere: `tbsnode audit verify --expect HEAD` proves it later.")
     if not found.intact:
         raise typer.Exit(1)
