@@ -35,6 +35,7 @@ _AFTER_ANSWER_S = 0.2  # a report should not overtake the answer to its request
 _LAST_RESORT_S = 60.0  # where the process that should have reported on the spot is gone
 _NO_PORT = "add its port to receiver.callers and reports go there"
 _MOST_STUDIES = 100
+_MOST_NAMED = 3
 
 
 def work_on(site: Site, ticket: work.Ticket) -> None:
@@ -56,7 +57,7 @@ class Commitments:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._claimed: dict[tuple[str, str], work.Ticket] = {}
+        self._claimed: dict[tuple[str, str], tuple[work.Ticket, CommitmentReport]] = {}
 
     def requested(self, request: CommitmentRequest) -> bool:
         """Store a request; True where it is to be reported on its association."""
@@ -82,19 +83,23 @@ class Commitments:
             ticket = commitment_requests.claim_request(tx, request)
         if ticket is None:
             return None
-        self._claimed[request.calling_ae_title, request.transaction_uid] = ticket
-        return examine(self._site, request.transaction_uid, request.instances)
+        told = examine(self._site, request.transaction_uid, request.instances)
+        self._claimed[request.calling_ae_title, request.transaction_uid] = ticket, told
+        return told
 
     def reported(self, request: CommitmentRequest, answer: int | None) -> None:
         """Take note of the caller's answer to a report on the association of its request."""
-        ticket = self._claimed.pop((request.calling_ae_title, request.transaction_uid))
+        claimed = self._claimed.pop((request.calling_ae_title, request.transaction_uid), None)
+        if claimed is None:
+            return  # it was asked for twice at once: the other association has it
+        ticket, told = claimed
         with self._site.database.transaction() as tx:
             row = commitment_requests.request_by_id(tx, ticket.row_id)
             assert row is not None
             if answer is None:
                 _end(tx, ticket, row, f"{_who(request)} left before our report: {_NO_PORT}")
             else:
-                _answered(tx, ticket, row, answer)
+                _answered(tx, ticket, row, told, answer)
 
     def heard(self, report: CommitmentReport) -> bool:
         """Store what a destination reported to us."""
@@ -142,7 +147,7 @@ def report(site: Site, ticket: work.Ticket) -> None:
             _unreachable(site, ticket, row, PeerUnreachable(busy, peer=peer.name))
             return
         with site.database.transaction() as tx:
-            _answered(tx, ticket, row, answer)
+            _answered(tx, ticket, row, told, answer)
 
 
 def examine(site: Site, transaction_uid: str, instances: Sequence[SopReference]) -> CommitmentReport:
@@ -197,22 +202,29 @@ def _unreachable(site: Site, ticket: work.Ticket, row: RequestRow, error: PeerEr
             commitment_requests.put_off_others(tx, row, delay_s=delay)
 
 
-def _answered(tx: Transaction, ticket: work.Ticket, row: RequestRow, answer: int) -> None:
+def _answered(
+    tx: Transaction, ticket: work.Ticket, row: RequestRow, told: CommitmentReport, answer: int
+) -> None:
     if answer != status.SUCCESS and status.category(answer) != "warning":
         _end(tx, ticket, row, f"{_who(row)} refused our report: {status.describe(answer)}")
-    else:
-        _end(tx, ticket, row, "")
+        return
+    kept, failed = len(told.committed), told.failed
+    named = ", ".join(
+        f"{each.sop_instance_uid} ({status.describe(why)})" for each, why in failed[:_MOST_NAMED]
+    )
+    more = f" and {len(failed) - _MOST_NAMED} more" if len(failed) > _MOST_NAMED else ""
+    text = f"{_who(row)} was told that we keep {kept} of {kept + len(failed)} instances"
+    _end(tx, ticket, row, "", f"{text}, not {named}{more}" if failed else text)
 
 
-def _end(tx: Transaction, ticket: work.Ticket, row: RequestRow, error: str) -> None:
+def _end(tx: Transaction, ticket: work.Ticket, row: RequestRow, error: str, success: str = "") -> None:
     """End a request, and tell it in the story of each study that it is about."""
     state = CommitmentState.FAILED if error else CommitmentState.REPORTED
     if not work.finish(tx, ticket, state, last_error=error):
         return
     files = commitment_requests.kept_files(tx, [each.sop_instance_uid for each in row.instances])
     studies = {file.study_instance_uid for found in files.values() for file in found}
-    known = len(files)
-    text = error or f"{_who(row)} was told what we keep: we know {known} of {len(row.instances)} instances"
+    text = error or success
     action = "commitment.unreported" if error else "commitment.reported"
     log.info("%s", text, extra={"action": action})
     for uid in sorted(studies)[:_MOST_STUDIES] or [""]:

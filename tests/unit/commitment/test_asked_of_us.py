@@ -77,6 +77,10 @@ def test_a_caller_with_a_port_is_told_there(bench: Bench, scanner: commitment_pe
     with bench.database.read() as tx:
         story = audit.events_of_study(tx, IDENTITY.study_instance_uid)
     assert [event.action for event in story] == ["commitment.reported"]
+    assert story[0].text == (
+        "LUNAR at 127.0.0.1 was told that we keep 1 of 2 instances, "
+        "not 1.2.3.11 (0x0112 No such SOP instance)"
+    )
 
 
 @pytest.mark.parametrize(
@@ -203,6 +207,17 @@ def test_without_a_port_it_is_told_on_the_spot_or_never(bench: Bench) -> None:
     assert "add its port to receiver.callers" in bench.told()[-1]
     desk.requested(asked())
     desk.report_now(asked())
+    desk.reported(asked(), 0x0000)
+    assert bench.request()["state"] == "reported"
+
+
+def test_the_same_request_on_two_associations_at_once(bench: Bench) -> None:
+    lay(bench, 1000)
+    desk = commitment_requests.Commitments(bench.site)
+    for _ in range(2):
+        desk.requested(asked())
+        assert desk.report_now(asked()) is not None
+    desk.reported(asked(), 0x0000)
     desk.reported(asked(), 0x0000)
     assert bench.request()["state"] == "reported"
 
