@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tbsnode.cli import inputs, options, output, review
-from tbsnode.errors import InstanceError, NotFound
+from tbsnode.cli import inputs, options, output, retention, review
+from tbsnode.cli import reprocess as bulk_reprocess
+from tbsnode.errors import InstanceError
 
 if TYPE_CHECKING:
     from tbsnode.pipeline.site import Site
 
-app = typer.Typer(help="Bring in, show and repeat studies.", no_args_is_help=True, rich_markup_mode=None)
+app: typer.Typer = typer.Typer(
+    help="Bring in, show and repeat studies.", no_args_is_help=True, rich_markup_mode=None
+)
 
 Uid = Annotated[str, typer.Argument(metavar="UID", help="Study Instance UID.")]
-Uids = Annotated[list[str] | None, typer.Argument(metavar="[UID]...", help="Study Instance UIDs.")]
 
 
 # what `study list` and `study show` print for people; JSON has every field
@@ -188,32 +190,7 @@ def ready(uid: Uid, *, config: options.ConfigFile = None) -> None:
     typer.echo("Ready: it is analyzed as soon as a worker is free.")
 
 
-@app.command()
-@options.unfold
-def reprocess(
-    uids: Uids = None,
-    *,
-    filters: options.Filters,
-    dry_run: options.DryRun = False,
-    as_json: options.AsJson = False,
-    config: options.ConfigFile = None,
-) -> None:
-    """Analyze studies again; a changed result replaces what was sent, or waits where that was signed."""
-    from tbsnode.pipeline import operate
-
-    if bool(uids) == filters.given:
-        raise NotFound("Say which studies are meant.", remedy="Name UIDs, or filter: --since 7d.")
-    with options.site(config) as site:
-        wanted = uids or [s.study_instance_uid for s in operate.study_list(site, filters.study_filter())]
-        if not dry_run:
-            operate.reprocess(site, wanted)
-    if as_json:
-        output.as_json({"study_instance_uids": wanted, "dry_run": dry_run})
-        return
-    for uid in wanted:
-        typer.echo(uid)
-    number = output.counted(len(wanted), "study", "studies")
-    typer.echo(f"{'Would analyze' if dry_run else 'Analyzing'} {number} again.")
+app.command()(bulk_reprocess.reprocess)
 
 
 @app.command()
@@ -251,3 +228,4 @@ def resolve(
 
 
 review.register(app)
+app.command("delete")(retention.delete)

@@ -22,7 +22,7 @@ from tbsnode.model import (
     ReviewState,
     StudyState,
 )
-from tbsnode.pipeline import coding
+from tbsnode.pipeline import coding, shadow
 from tbsnode.pipeline.making import Material, checked, content_digest, make, make_report
 from tbsnode.pipeline.review import ReviewEvent, next_state
 from tbsnode.reasons import Code
@@ -64,6 +64,9 @@ def publish(site: Site, ticket: work.Ticket, study: StudyRow, selection: Selecti
     bool
         False where the ticket was void: another worker has taken over.
     """
+    if study.shadow:
+        would_state = stated(site, study, selection) if selection.reported is not None else None
+        return shadow.keep(site, ticket, study, selection, would_state)
     if selection.reported is None:
         with site.database.transaction() as tx:
             return _conclude(tx, ticket, _without_result(study, selection), "nothing to report")

@@ -155,7 +155,7 @@ class AnalysisRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DerivedRow:
-    """One archived instance that we made."""
+    """One archived instance that we made; of a `purged` one the file was deleted."""
 
     id: int
     analysis_ref: int
@@ -168,6 +168,7 @@ class DerivedRow:
     path: str
     size_bytes: int
     sha256: str
+    purged: bool
     created_at: float
 
 

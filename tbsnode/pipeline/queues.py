@@ -1,0 +1,135 @@
+"""What an administrator does to queues; every act is in the audit trail."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from tbsnode.errors import ConfigError, NotFound, ReviewRefused
+from tbsnode.pipeline import release
+from tbsnode.store import audit, deliveries, work
+from tbsnode.store import queue as work_queue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from tbsnode.pipeline.site import Site
+    from tbsnode.store.database import Transaction
+
+EVERYTHING = work_queue.QueueFilter()
+
+
+def require_live(site: Site) -> None:
+    """Refuse to send in shadow mode."""
+    if site.policy.shadow:
+        raise ConfigError(
+            "The node is in shadow mode: nothing leaves.", remedy='Set [node] mode = "live" first.'
+        )
+
+
+def queue_list(site: Site, wanted: work_queue.QueueFilter = EVERYTHING) -> tuple[work_queue.QueueRow, ...]:
+    """Return the work that has not ended well, or that of one state, as far as it is wanted."""
+    with site.database.read() as tx:
+        return tuple(row for row in work_queue.rows(tx, state=wanted.state or None) if wanted.matches(row))
+
+
+def queue_retriable(
+    site: Site, wanted: work_queue.QueueFilter = EVERYTHING
+) -> tuple[work_queue.QueueRow, ...]:
+    """Return the work that a retry would make due, as far as it is wanted."""
+    with site.database.read() as tx:
+        rows = [row for row in work_queue.rows(tx, retriable=True) if wanted.matches(row)]
+        return tuple(row for row in rows if _bar(site, tx, *_parsed(row.id)) is None)
+
+
+def queue_cancellable(site: Site, wanted: work_queue.QueueFilter) -> tuple[work_queue.QueueRow, ...]:
+    """Return the work that could be given up, as far as it is wanted."""
+    return tuple(row for row in queue_list(site, wanted) if work_queue.is_cancellable(row))
+
+
+def _bar(site: Site, tx: Transaction, kind: str, row_id: int) -> release.Bar | None:
+    """Say why a delivery may not be tried again, if so."""
+    if kind != "delivery" or (row := deliveries.find_delivery(tx, row_id)) is None:
+        return None
+    return release.barred(tx, site.peer(row["destination"]), row)
+
+
+def queue_count(site: Site) -> dict[str, dict[str, int]]:
+    """Return how many rows of each state each queue has."""
+    with site.database.read() as tx:
+        return work_queue.counts(tx)
+
+
+def queue_retry(site: Site, ids: Iterable[str]) -> tuple[str, ...]:
+    """Make work due now; return the IDs for which that was possible.
+
+    Raises
+    ------
+    ReviewRefused
+        If one is the delivery of a rejected result, or of one that waits for a signature; none is
+        tried then.
+    """
+    ids = tuple(ids)
+    with site.database.read() as tx:
+        for bar in (_bar(site, tx, *_parsed(work_id)) for work_id in ids):
+            if bar is not None:
+                raise ReviewRefused(bar.why, remedy=bar.remedy)
+    done = []
+    for work_id in ids:
+        kind, row_id = _parsed(work_id)
+        if kind in ("delivery", "commitment"):
+            require_live(site)
+        with site.database.transaction() as tx:
+            uid = work_queue.revive(tx, kind, row_id, horizon_s=site.policy.retry_horizon_s)
+            if uid is not None:
+                audit.add_event(
+                    tx, f"{kind}.retry", f"an administrator retries {work_id}", study_instance_uid=uid
+                )
+                done.append(work_id)
+    return tuple(done)
+
+
+def queue_cancel(site: Site, ids: Iterable[str]) -> tuple[str, ...]:
+    """Give up waiting work; return the IDs for which that was possible."""
+    done = []
+    for work_id in ids:
+        kind, row_id = _parsed(work_id)
+        with site.database.transaction() as tx:
+            uid = work_queue.cancel(tx, kind, row_id)
+            if uid is not None:
+                audit.add_event(
+                    tx, f"{kind}.cancelled", f"an administrator cancelled {work_id}", study_instance_uid=uid
+                )
+                done.append(work_id)
+    return tuple(done)
+
+
+def _parsed(work_id: str) -> tuple[str, int]:
+    kind, _, number = work_id.partition("/")
+    if kind not in ("study", "delivery", "commitment", "report") or not number.isdigit():
+        raise NotFound(f"{work_id} is no work.", remedy="IDs look like study/12 or delivery/34.")
+    return kind, int(number)
+
+
+def queue_pause(site: Site, queues: Iterable[str], *, dry_run: bool = False) -> None:
+    """Take nothing more from queues until they are resumed."""
+    _each_queue(site, queues, "paused", None if dry_run else partial(work.pause, by="administrator"))
+
+
+def queue_resume(site: Site, queues: Iterable[str], *, dry_run: bool = False) -> None:
+    """Take from queues again."""
+    _each_queue(site, queues, "resumed", None if dry_run else work.resume)
+
+
+def _each_queue(site: Site, queues: Iterable[str], what: str, act: Callable[..., None] | None) -> None:
+    known = [work.ANALYZE_QUEUE, work.REPORT_QUEUE, *(work.deliver_queue(peer.name) for peer in site.peers)]
+    wanted = tuple(queues)
+    for name in wanted:
+        if name not in known:
+            raise NotFound(f"There is no queue {name}.", remedy=f"There are: {', '.join(known)}.")
+    if act is None:
+        return
+    with site.database.transaction() as tx:
+        for name in wanted:
+            act(tx, name)
+            audit.add_event(tx, f"queue.{what}", f"an administrator {what} {name}")
