@@ -17,7 +17,7 @@ from tbsnode.dicom import sop_classes, uids
 from tbsnode.dicom.hints import ScannerHints
 from tbsnode.errors import ConfigError
 from tbsnode.model import Peer, Reviewer, TlsFiles
-from tbsnode.pipeline.site import CallerTiming, HintRule, Policy, Site
+from tbsnode.pipeline.site import CallerTiming, HintRule, Notify, Policy, Site
 from tbsnode.store import work
 from tbsnode.store.archive import Archive
 from tbsnode.store.database import Database
@@ -123,6 +123,8 @@ def policy(config: Config) -> Policy:
         version=__version__,
         shadow=config.node.mode == "shadow",
         report_refusals=config.analysis.report_refusals,
+        refusal_pause_after=config.analysis.refusal_pause_after,
+        workers=config.analysis.workers,
         timing=CallerTiming(
             quiet_s=config.completion.quiet_s, after_release_s=config.completion.after_release_s
         ),
@@ -151,6 +153,29 @@ def policy(config: Config) -> Policy:
         institution=config.site.name,
         clearance=config.site.clearance,
         coding=config.coding.enabled,
+        retention_days=config.retention.days,
+        keep_priors_years=config.retention.keep_priors_years,
+        notify=_notify(config),
+    )
+
+
+def _notify(config: Config) -> Notify | None:
+    told = config.notify
+    if not told.webhook:
+        return None
+    own = config.receiver.tls
+    certificates = [("receiver", own.certificate)] if own is not None else []
+    certificates += [
+        (destination.name, destination.tls.certificate)
+        for destination in config.destinations
+        if destination.tls is not None
+    ]
+    return Notify(
+        webhook=told.webhook,
+        token_file=told.token_file,
+        interval_s=told.interval_s,
+        unsent_after_s=told.unsent_minutes * 60,
+        certificates=tuple(certificates),
     )
 
 

@@ -29,10 +29,13 @@ from tbsnode.cli import (
     conformance,
     db,
     demo,
+    identity,
     init,
+    patient,
     peer,
     precision,
     queue,
+    retention,
     serve,
     study,
     wording,
@@ -101,6 +104,7 @@ def _options(
 for command in (init.init, check.check, serve.serve, demo.demo, analyze.analyze):
     app.command()(command)
 study.app.command("text")(wording.study_text)
+identity.register(study.app)
 app.add_typer(study.app, name="study")
 app.add_typer(queue.app, name="queue")
 app.add_typer(peer.app, name="peer")
@@ -108,8 +112,10 @@ app.add_typer(calibration.app, name="calibration")
 app.add_typer(precision.app, name="precision")
 app.add_typer(coding.app, name="coding")
 app.add_typer(clinical.app, name="clinical")
+app.add_typer(patient.app, name="patient")
 app.add_typer(db.app, name="db")
 app.add_typer(audit.app, name="audit")
+app.add_typer(retention.app, name="retention")
 app.command()(conformance.conformance)
 
 

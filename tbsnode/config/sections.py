@@ -2,7 +2,7 @@
 
 Every value is frozen and every unknown key an error. A rule that concerns one value stands here; one
 that compares several (two destinations of one name) stands in `mistakes`, so that it is reported
-together with all others. Keys whose work does not exist in this version are refused, not ignored.
+together with all others.
 """
 
 from __future__ import annotations
@@ -99,18 +99,6 @@ def _database_url(value: str, info: ValidationInfo) -> str:
     folder = (info.context or {}).get("folder")
     path = Path(rest[1:])
     return f"sqlite:///{(folder / path).absolute()}" if folder is not None else value
-
-
-def _not_available(instead: object) -> AfterValidator:
-    """Refuse a value whose work is not built yet, rather than accept and ignore it."""
-
-    def check(value: object) -> object:
-        if value != instead:
-            written = str(instead).lower() if isinstance(instead, bool) else instead
-            raise wrong("this is not available in this version.", f"Set it to {written} or leave it out.")
-        return value
-
-    return AfterValidator(check)
 
 
 AeTitle = Annotated[str, AfterValidator(_ae_title)]
@@ -238,6 +226,7 @@ class Analysis(Section):
 
     workers: Annotated[int, Field(ge=1, le=64)] = 2
     report_refusals: bool = True
+    refusal_pause_after: Annotated[int, Field(ge=0)] = 20
     exclusion_policy: Literal["automatic", "none"] = "automatic"
 
 
@@ -326,6 +315,22 @@ class Coding(Section):
     enabled: bool = False
 
 
+class Retention(Section):
+    """``[retention]``: after how many days files that everybody has are deleted; 0: never."""
+
+    days: Annotated[int, Field(ge=0)] = 0
+    keep_priors_years: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 10.0
+
+
+class Notify(Section):
+    """``[notify]``: which webhook is told when somebody must act; blank: none."""
+
+    webhook: Annotated[str, Field(pattern=r"^(https?://[^\s@]+)?$")] = ""
+    token_file: RelativePath | None = None
+    interval_s: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 900.0
+    unsent_minutes: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 60.0
+
+
 class Http(Section):
     """``[http]``: where /health and /metrics answer; port 0: nowhere."""
 
@@ -380,4 +385,6 @@ class Config(Section):
     coding: Coding = Coding()
     engine: Engine = Engine()
     http: Http = Http()
+    retention: Retention = Retention()
+    notify: Notify = Notify()
     site: Site = Site()

@@ -58,6 +58,31 @@ class HintRule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Notify:
+    """Who is told when somebody must act.
+
+    Attributes
+    ----------
+    webhook : str
+        Address (http or https) that gets JSON by POST; blank: nobody is told.
+    token_file : Path or None
+        Holds a token that is sent as ``Authorization: Bearer``.
+    interval_s : float
+        Between two messages of one kind [s].
+    unsent_after_s : float
+        A destination that gets nothing for so long while results wait is told of [s].
+    certificates : tuple of (str, Path)
+        What each certificate is for, and its PEM file.
+    """
+
+    webhook: str
+    token_file: Path | None = None
+    interval_s: float = 900.0
+    unsent_after_s: float = 3600.0
+    certificates: tuple[tuple[str, Path], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """What the site decided.
 
@@ -69,6 +94,10 @@ class Policy:
         Everything runs, nothing leaves.
     report_refusals : bool
         Whether a refusal is published.
+    refusal_pause_after : int
+        After how many refusals for one reason in a row those of a scanner are no more; 0: never.
+    workers : int
+        Analyses at once on this machine.
     timing : CallerTiming
         For callers without their own.
     timing_of : dict of str to CallerTiming
@@ -107,6 +136,11 @@ class Policy:
     identity_check_after_s : float
         From this age of the newest instance on, a destination is asked if the study still is whose
         it was.
+    retention_days, keep_priors_years
+        After how many days files that everybody has are deleted (0: never), and how many years those that
+        may be needed as earlier examinations stay.
+    notify : Notify or None
+        Which webhook is told when somebody must act.
     """
 
     ae_title: str
@@ -115,6 +149,8 @@ class Policy:
     version: str
     shadow: bool
     report_refusals: bool = True
+    refusal_pause_after: int = 20
+    workers: int = 1
     timing: CallerTiming
     timing_of: dict[str, CallerTiming] = field(default_factory=dict)
     settle_s: float = 900.0
@@ -142,6 +178,9 @@ class Policy:
     institution: str = ""
     clearance: str = ""
     coding: bool = False
+    retention_days: int = 0
+    keep_priors_years: float = 10.0
+    notify: Notify | None = None
 
     def timing_for(self, calling_ae_title: str) -> CallerTiming:
         """Return how long to wait after instances of a caller."""

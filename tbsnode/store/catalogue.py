@@ -79,12 +79,13 @@ def find_instances(tx: Transaction, sop_instance_uid: str) -> tuple[InstanceRow,
     """Return all versions kept under a SOP Instance UID, oldest first.
 
     In a write transaction nobody else can add one under this UID until the transaction ends: what
-    was found is still true when `add_instance` follows.
+    was found is still true when `add_instance` follows. What retention deleted is not kept: if it
+    comes again, it is new.
     """
     _lock_uid(tx, sop_instance_uid)
     rows = tx.all(
         sa.select(instance)
-        .where(instance.c.sop_instance_uid == sop_instance_uid)
+        .where(instance.c.sop_instance_uid == sop_instance_uid, instance.c.state != "purged")
         .order_by(instance.c.version)
     )
     return tuple(read_row(InstanceRow, row) for row in rows)

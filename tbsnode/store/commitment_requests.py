@@ -158,8 +158,9 @@ def kept_files(tx: Transaction, sop_instance_uids: Iterable[str]) -> dict[str, l
                 .join(study, study.c.id == table.c.study_ref)
                 .where(table.c.sop_instance_uid.in_(wanted[begin : begin + _AT_ONCE]))
             )
-            if table is instance:
-                query = query.where(instance.c.state.in_(_KEPT))
+            query = query.where(
+                instance.c.state.in_(_KEPT) if table is instance else ~derived_instance.c.purged
+            )
             for row in tx.all(query):
                 found.setdefault(row.sop_instance_uid, []).append(Kept(**row._mapping))
     return found

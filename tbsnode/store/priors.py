@@ -81,6 +81,6 @@ def instances_of_series(tx: Transaction, series_instance_uid: str) -> int:
     query = (
         sa.select(sa.func.count(instance.c.sop_instance_uid.distinct()))
         .join(series, instance.c.series_ref == series.c.id)
-        .where(series.c.series_instance_uid == series_instance_uid)
+        .where(series.c.series_instance_uid == series_instance_uid, instance.c.state != "purged")
     )
     return int(tx.scalar(query) or 0)
