@@ -65,6 +65,8 @@ class Code(StrEnum):
     SHADOW_MODE = "SHADOW_MODE"
     AWAITING_SIGNATURE = "AWAITING_SIGNATURE"
     NEEDS_RE_REVIEW = "NEEDS_RE_REVIEW"
+    QUARANTINED = "QUARANTINED"
+    REFUSALS_PAUSED = "REFUSALS_PAUSED"
     # one vertebra left out
     REGION_TOO_SMALL = "REGION_TOO_SMALL"
     LEVEL_CUT = "LEVEL_CUT"
@@ -189,6 +191,8 @@ TABLE: dict[Code, Row] = {
         Code.INSTANCE_CONFLICT,
         Code.STUDY_TOO_OLD,
         Code.SHADOW_MODE,
+        Code.QUARANTINED,
+        Code.REFUSALS_PAUSED,
     ),
     **_rows(Severity.HOLD, Actor.PHYSICIAN, Code.AWAITING_SIGNATURE, Code.NEEDS_RE_REVIEW),
     **_rows(

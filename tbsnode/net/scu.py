@@ -61,6 +61,8 @@ class FoundStudy:
     name: str = ""
     birth_date: str = ""
     accession_number: str = ""
+    issuer: str = ""
+    sex: str = ""
 
 
 def send(peer: Peer, items: Sequence[Outgoing]) -> tuple[SendOutcome, ...]:
@@ -211,6 +213,8 @@ def find_study(peer: Peer, study_instance_uid: str) -> FoundStudy | None:
     identifier.StudyInstanceUID = study_instance_uid
     for keyword in ("PatientID", "PatientName", "PatientBirthDate", "AccessionNumber"):
         setattr(identifier, keyword, "")
+    for keyword in ("IssuerOfPatientID", "PatientSex"):  # many archives do not answer these
+        setattr(identifier, keyword, "")
     model = StudyRootQueryRetrieveInformationModelFind
     with association(peer, [(model, IMPLICIT_VR_LITTLE_ENDIAN)]) as assoc:
         if not assoc.accepted_contexts:
@@ -238,4 +242,6 @@ def _found(match: Dataset) -> FoundStudy:
         name=value("PatientName"),
         birth_date=value("PatientBirthDate"),
         accession_number=value("AccessionNumber"),
+        issuer=value("IssuerOfPatientID"),
+        sex=value("PatientSex").upper(),
     )

@@ -16,7 +16,7 @@ from tbsnode.dicom import part10, sop_classes
 from tbsnode.errors import AssociationRejected, PeerError, PeerUnreachable
 from tbsnode.model import DeliveryState, DerivedKind, SendOutcome
 from tbsnode.net import scu
-from tbsnode.pipeline import commitments, identity_check, release, wait_for_study
+from tbsnode.pipeline import commitments, identity_check, quarantine, release, wait_for_study
 from tbsnode.pipeline.outgoing import STORED, Item, Job, items, prepare, require_intact, unsent
 from tbsnode.reasons import Code
 from tbsnode.store import audit, catalogue, deliveries, results, work
@@ -86,6 +86,8 @@ def _begin(site: Site, ticket: work.Ticket) -> Job | None:
             return None
         if deliveries.replaced_by_newer(tx, ticket.row_id):
             _superseded(tx, study, ticket, peer.name)
+            return None
+        if quarantine.ends(tx, ticket, study):
             return None
         if deliveries.another_at_work(tx, ticket, study.id, peer.name):
             work.postpone(tx, ticket, delay_s=_WAIT_FOR_OLDER_S, error="an older result is being sent")

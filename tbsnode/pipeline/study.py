@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from tbsnode.pipeline import quarantine, refusal_pause, study_identity
 from tbsnode.pipeline.assemble import assemble
 from tbsnode.pipeline.publish import publish
 from tbsnode.store import catalogue, work
@@ -38,8 +39,11 @@ def process(site: Site, ticket: work.Ticket) -> None:
             return
         study = catalogue.study_by_id(tx, ticket.row_id)
         instances = catalogue.instances_of_study(tx, ticket.row_id)
-    assert study is not None, "a started ticket has its row"
-    selection = assemble(site, study, instances)
+        assert study is not None, "a started ticket has its row"
+        if quarantine.ends(tx, ticket, study):
+            return
+    instances = study_identity.as_stated(site, study, instances)
+    selection = refusal_pause.judged(site, study, assemble(site, study, instances))
     if publish(site, ticket, study, selection):
         log.info(
             "study %s generation %d: %s",

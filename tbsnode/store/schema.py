@@ -423,3 +423,37 @@ notice = Table(
     Column("sent_at", Double),  # the webhook took it
     Index(None, "kind", "subject"),
 )
+
+# whose a study is by now; the newest row counts, and received files stay as they are
+identity_change = Table(
+    "tbs_identity_change",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("study_ref", _Id, ForeignKey("tbs_study.id"), nullable=False),
+    Column("record", JSON, nullable=False),  # model.StatedIdentity
+    Column("source", String(64), nullable=False),  # "pacs:<destination>" or "merge"
+    Column("login", String(80), nullable=False),
+    Column("host", String(255), nullable=False),
+    Column("created_at", Double, nullable=False),
+    Index(None, "study_ref"),
+)
+
+# kept from all work and sending until an administrator releases it, whatever arrives meanwhile
+quarantine = Table(
+    "tbs_quarantine",
+    metadata,
+    Column("study_ref", _Id, ForeignKey("tbs_study.id"), primary_key=True, autoincrement=False),
+    Column("login", String(80), nullable=False),
+    Column("host", String(255), nullable=False),
+    Column("created_at", Double, nullable=False),
+)
+
+# scanners whose refusal reports are not sent for the time being: one row each
+refusal_pause = Table(
+    "tbs_refusal_pause",
+    metadata,
+    Column("scanner", String(200), primary_key=True),
+    Column("code", String(40), nullable=False),  # a reasons.Code
+    Column("count", Integer, nullable=False),  # how many in a row led to it
+    Column("paused_at", Double, nullable=False),
+)

@@ -178,6 +178,10 @@ _DOUBTS: dict[str, str] = {
     "interpret_doubt_DEGENERATIVE_STEP": "T-score step at {levels}",
 }
 
+_IDENTITY: dict[str, str] = {
+    "identity_withdrawn": "Made under an identity that is no longer valid; new documents replace it.",
+}
+
 # numbers alone, never what a code stands for: the words of the code book are not ours
 _CODING: dict[str, str] = {
     "coding_why_own": "Computed and signed at {site}.",
@@ -194,4 +198,4 @@ _CODING: dict[str, str] = {
     "coding_why_now": "Not on the signed report: worked out from the configuration of today.",
 }
 
-INTERPRETATION: dict[str, str] = {**_PARAGRAPH, **_DECLARED, **_DOUBTS, **_CODING}
+INTERPRETATION: dict[str, str] = {**_PARAGRAPH, **_DECLARED, **_DOUBTS, **_IDENTITY, **_CODING}

@@ -14,6 +14,16 @@ REVIEW_ENTRIES: dict[Code, Entry] = {
         "The result has changed since a physician signed or rejected it; nothing is sent by itself.",
         "Reading physician: look at it, then `tbsnode study accept`, `correct` or `reject`.",
     ),
+    Code.QUARANTINED: Entry(
+        "An administrator has put this study into quarantine: nothing is computed or sent.",
+        "Administrator: `tbsnode study release UID`, or `study purge UID`.",
+    ),
+    Code.REFUSALS_PAUSED: Entry(
+        "This scanner's studies were refused for the same reason many times in a row; its refusals are "
+        "stored and not reported until a study is scored.",
+        "Administrator: `tbsnode check` names the reason; mend it at the scanner, or "
+        "`tbsnode study refusals --resume SCANNER`.",
+    ),
     Code.EXCLUDED_BY_REVIEWER: Entry(
         "{level} is left out: the reviewing physician excluded it.",
         "Reading physician: `tbsnode study correct` decides otherwise.",
