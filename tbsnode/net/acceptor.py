@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _COLLECT_EVERY = 200
+_BEYOND_ARTIM_S = 1.0  # a request that came in time finds the association still waiting for it
 
 
 class Service(Protocol):
@@ -97,6 +98,8 @@ class Acceptor(Association):
         self._checkpoint = self._reactor_checkpoint = _Checkpoint()
         self.dimse = Receiver(self, self._service.incoming)
         attach(self, ring=self._checkpoint.ring)
+        if self._acse_timeout is not None:
+            self._acse_timeout += _BEYOND_ARTIM_S
         self._sock = PatientSocket(self, client_socket=client, transfer_timeout_s=server.transfer_timeout_s)
         self.set_socket(self._sock)
         self._introduce(server, address)

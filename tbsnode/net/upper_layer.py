@@ -25,6 +25,7 @@ from pynetdicom import _config
 from pynetdicom.association import Association
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.fsm import TRANSITION_TABLE
+from pynetdicom.timer import Timer
 from pynetdicom.transport import AddressInformation, AssociationSocket
 
 # Ours, as PS3.7 D.3.3.2 wants; the second is for people.
@@ -276,17 +277,45 @@ class PatientSocket(AssociationSocket):
             self._selector.close()
 
 
+class SteadyTimer(Timer):
+    """A timer that the wall clock does not move, and that is over once it is stopped.
+
+    pynetdicom's asks the wall clock, so a clock that is set back keeps a dead association open, and
+    one that is set forward ends a living one. One that is stopped late stays expired for ever.
+    """
+
+    @property
+    def remaining(self) -> float:
+        """Seconds until it expires; negative afterwards."""
+        if self.timeout is None:
+            return 1
+        if self._start_time is None:
+            return self.timeout
+        return self.timeout - (time.monotonic() - self._start_time)
+
+    def start(self) -> None:
+        """Run from now."""
+        self._start_time = time.monotonic()
+
+    def stop(self) -> None:
+        """Run no longer, and be not expired."""
+        self._start_time = None
+
+
 class Provider(DULServiceProvider):
     """The state machine's thread, which survives wrong PDUs and answers that come too late."""
 
     def __init__(self, assoc: Association) -> None:
         super().__init__(assoc)
-        self.artim_timer.timeout = assoc.acse_timeout
-        self._idle_timer.timeout = assoc.network_timeout
+        self.artim_timer = SteadyTimer(assoc.acse_timeout)
+        self._idle_timer = SteadyTimer(assoc.network_timeout)
         self._run_loop_delay = 0  # `PatientSocket.ready` waits instead
         self.daemon = True
 
     def _decode_pdu(self, bytestream: bytearray) -> tuple[Any, str]:
+        if self.state_machine.current_state == "Sta2" and self.artim_timer.expired:
+            # The association waits no longer: accepted now, the request would be answered by nobody.
+            raise TimeoutError("the association request took too long to arrive")
         pdu, event = super()._decode_pdu(bytestream)
         primitive = pdu.to_primitive()  # raises here, where it means "invalid PDU"
         pdu.to_primitive = lambda: primitive  # type: ignore[assignment, method-assign]

@@ -14,6 +14,7 @@ import ssl
 import struct
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -246,10 +247,25 @@ def _wrong(listening: Sequence[Ear]) -> str:
     return ""
 
 
+@contextlib.contextmanager
+def _watched(tally: Tally, kept: Path) -> Iterator[None]:
+    """Count a thread that dies of an exception as a crash."""
+
+    def died(unhandled: threading.ExceptHookArgs) -> None:
+        why = "".join(traceback.format_tb(unhandled.exc_traceback))
+        tally.broke("crash", f"a thread died of {unhandled.exc_value!r}: {why}", b"", kept)
+
+    before, threading.excepthook = threading.excepthook, died
+    try:
+        yield
+    finally:
+        threading.excepthook = before
+
+
 def run(folder: Path, *, seed: int, kept: Path, go_on: Callable[[int], bool], tally: Tally) -> None:
     """Play damaged recordings as long as `go_on` says so; at the end the next caller is served."""
     dice = Random(seed)
-    with ears(folder) as listening:
+    with _watched(tally, kept), ears(folder) as listening:
         count = 0
         while go_on(count):
             count += 1

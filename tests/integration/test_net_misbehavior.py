@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -115,6 +116,26 @@ def test_a_peer_that_stops_in_the_middle_of_a_pdu_is_given_up(
         while caller.receive()[0]:
             pass
     receiver.wait_for("opened", "aborted")
+
+
+def test_a_request_that_takes_too_long_to_arrive_is_aborted(
+    make_receiver: Callable[..., ReceivingNode], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rest comes after the time for a request is over, and within that for one PDU."""
+    died: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", died.append)
+    receiver = make_receiver(acse_timeout_s=0.2)
+    request = raw_peer.associate_request()
+    with RawCaller(receiver.port) as caller:
+        caller.send(request[:40])
+        time.sleep(0.4)
+        caller.send(request[40:])
+        assert caller.receive()[0] == ABORT
+        server = receiver.scp._server
+        assert server is not None
+        peers.wait_until(lambda: server.connected == [], "the association to end, while the caller stays")
+    assert died == receiver.log == []
+    still_works(receiver)
 
 
 def test_an_idle_association_is_aborted(make_receiver: Callable[..., ReceivingNode]) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import queue
 import sys
+import time
 
 import pytest
 from pynetdicom import _config
 
 from tbsnode.net import upper_layer
-from tbsnode.net.upper_layer import RingingQueue
+from tbsnode.net.upper_layer import RingingQueue, SteadyTimer
 
 
 @pytest.fixture
@@ -66,3 +67,26 @@ def test_a_full_queue_that_nobody_reads_drops_instead_of_blocking() -> None:
     assert ringing.get_nowait() == "a"
     with pytest.raises(queue.Empty):
         ringing.get_nowait()
+
+
+@pytest.mark.parametrize("jump_s", [-3600.0, 3600.0])
+def test_a_clock_that_is_set_moves_no_timer(monkeypatch: pytest.MonkeyPatch, jump_s: float) -> None:
+    timer = SteadyTimer(0.05)
+    timer.start()
+    wall = time.time
+    monkeypatch.setattr(time, "time", lambda: wall() + jump_s)
+    assert not timer.expired
+    time.sleep(0.06)
+    assert timer.expired
+
+
+def test_a_timer_that_is_stopped_late_is_not_expired_for_ever() -> None:
+    timer = SteadyTimer(0.01)
+    timer.start()
+    time.sleep(0.02)
+    assert timer.expired
+    timer.stop()
+    assert not timer.expired
+    timer.restart()
+    assert 0 < timer.remaining <= 0.01
+    assert not SteadyTimer(None).expired
