@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from tbsnode.cli import check_commitment, check_tls, options, output
+from tbsnode.cli import check_commitment, check_refusals, check_tls, options, output
 from tbsnode.cli.check_line import Line, failed
 from tbsnode.errors import ConfigError, InvalidConfiguration, PeerError, ResourceError
 
@@ -109,6 +109,7 @@ def _database(config: Config) -> Iterator[Line]:
             yield Line("database", f"{database.dialect}, revision {database.current_revision()}")
             with database.read() as tx:
                 yield _clock(tx.now)
+                yield from check_refusals.lines(tx)
         finally:
             database.dispose()
     except (ConfigError, ResourceError) as error:

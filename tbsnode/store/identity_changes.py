@@ -178,7 +178,9 @@ def resume_refusals(tx: Transaction, scanner: str) -> bool:
     return bool(done.rowcount)
 
 
-def latest_reasons(tx: Transaction, scanner: str, *, besides: int, limit: int) -> tuple[str, ...]:
+def latest_reasons(
+    tx: Transaction, scanner: str, *, besides: int, since: float, limit: int
+) -> tuple[str, ...]:
     """Return what the newest studies of a scanner came to: a code of refusal, or empty for a score.
 
     Parameters
@@ -189,6 +191,8 @@ def latest_reasons(tx: Transaction, scanner: str, *, besides: int, limit: int) -
         As the studies' rows have it.
     besides : int
         Row of the study at hand, which is left out.
+    since : float
+        Results before this time do not count [seconds since the epoch].
     limit : int
         At most so many studies, the newest result first.
     """
@@ -196,6 +200,7 @@ def latest_reasons(tx: Transaction, scanner: str, *, besides: int, limit: int) -
         sa.select(sa.func.max(analysis.c.id))
         .join(study, study.c.id == analysis.c.study_ref)
         .where(study.c.scanner == scanner, study.c.id != besides, analysis.c.reported)
+        .where(analysis.c.created_at > since)
         .group_by(study.c.id)
     )
     query = sa.select(analysis.c.reason).where(analysis.c.id.in_(newest))
