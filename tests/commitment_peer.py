@@ -167,6 +167,7 @@ def report(
     role = build_role(PUSH_MODEL, scu_role=False, scp_role=True)  # type: ignore[arg-type]
     assoc = ae.associate(peers.LOOPBACK, port, ae_title=called, ext_neg=[role])
     if not assoc.is_established or not assoc.accepted_contexts:
+        ae.shutdown()
         return -1
     assert assoc.accepted_contexts[0].as_scp, "our role as SCP is accepted"
     answer, _ = assoc.send_n_event_report(information, kind, PUSH_MODEL, instance)  # type: ignore[arg-type]

@@ -174,6 +174,7 @@ def test_a_node_that_is_killed_asks_again_and_knows_its_reports(house: House) ->
     three = house.send()
     peers.wait_until(lambda: len(house.pacs.requests) == 3, "the third request")
     house.node.kill_supervisor()
+    peers.wait_until(lambda: not peers.answers(house.node.port), "the end of its receiver")
     peers.wait_until(lambda: not nodes.processes_of(house.node.config), "the end of its children")
     house.pacs.hold.set()
     house.node.start()
