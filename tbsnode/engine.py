@@ -29,7 +29,7 @@ from dbos import Serializer as DbosSerializer
 
 from tbsnode.errors import DatabaseUnavailable, ResourceError, TbsNodeError
 from tbsnode.model import DeliveryState, StudyState
-from tbsnode.pipeline import commitment_requests, deliver, metrics, study
+from tbsnode.pipeline import commitment_requests, deliver, housekeeping, metrics, study
 from tbsnode.store import audit, audit_chain, work
 
 if TYPE_CHECKING:
@@ -228,6 +228,7 @@ class Engine:
         scanner = _Scanner(self.site, self.settings, self._client)
         self._spawn("scanner", scanner.scan, self.settings.scan_s)
         self._spawn("leases", _Leases(self.site, self.settings).renew, self.settings.lease_s / 3)
+        housekeeping.start(self.site, self._stop, holds=lambda: scanner.lock is not None)
 
     def stop(self, *, patience_s: int = 20) -> None:
         """Finish what runs, leave the rest to others."""

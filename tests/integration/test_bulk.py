@@ -1,4 +1,4 @@
-"""Many studies again: fed in portions, gone on with after a kill, nothing twice; comparisons change nothing."""
+"""Many studies again: fed in portions, resumed after a kill, nothing twice; comparisons change nothing."""
 
 from __future__ import annotations
 

@@ -271,7 +271,7 @@ def compare(model: type[BaseModel], table: dict[str, Any], text: str, trail: str
         key = field.alias or name
         section = section_of(field.annotation)
         written = table.get(key)
-        if key in ("password_file", "reference_file"):
+        if key in ("password_file", "reference_file", "token_file"):
             assert f"# {key} = " in text
             continue
         if key == "tls":  # two ways to write a table that is optional

@@ -1,0 +1,72 @@
+"""What a node does beside its work: tell who must act, delete what is old. Nobody waits for it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from tbsnode.errors import TbsNodeError
+from tbsnode.pipeline import notify, retention
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tbsnode.pipeline.site import Site
+
+log = logging.getLogger(__name__)
+
+_NOTIFY_S = 20.0
+_RETENTION_S = 600.0
+_STUDIES = 200  # deleted in one go, so that notices come in between
+
+
+def start(site: Site, stop: threading.Event, *, holds: Callable[[], bool]) -> threading.Thread:
+    """Keep house in a thread of its own until `stop`, while this process is the one that `holds` that.
+
+    Parameters
+    ----------
+    site : Site
+        The node.
+    stop : Event
+        Ends the thread.
+    holds : callable
+        Tells whether this process is the machine's scanner: one keeps house.
+    """
+    thread = threading.Thread(
+        target=_keep, args=(site, stop, holds), name="tbsnode-housekeeping", daemon=True
+    )
+    thread.start()
+    return thread
+
+
+def _keep(site: Site, stop: threading.Event, holds: Callable[[], bool]) -> None:
+    try:
+        _loop(site, stop, holds)
+    finally:
+        if not stop.is_set():  # the work goes on without; only a restart brings it back
+            log.critical("housekeeping ended", extra={"action": "housekeeping.died"})
+
+
+def _loop(site: Site, stop: threading.Event, holds: Callable[[], bool]) -> None:
+    delete_at = time.monotonic() + _NOTIFY_S
+    while not stop.wait(_NOTIFY_S if site.policy.notify is None else min(_NOTIFY_S, _wait_s(site))):
+        if not holds():
+            continue
+        _once("notify", lambda: notify.turn(site))
+        if time.monotonic() >= delete_at:
+            delete_at = time.monotonic() + _RETENTION_S
+            _once("retention", lambda: retention.run(site, most=_STUDIES))
+
+
+def _wait_s(site: Site) -> float:
+    assert site.policy.notify is not None
+    return max(0.2, site.policy.notify.interval_s)
+
+
+def _once(name: str, act: Callable[[], object]) -> None:
+    try:
+        act()
+    except (TbsNodeError, OSError) as error:
+        log.warning("%s: %s", name, error, extra={"action": f"{name}.postponed"})

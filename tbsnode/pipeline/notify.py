@@ -1,0 +1,168 @@
+"""Tell a webhook that somebody must act: JSON by POST, without a patient's data.
+
+What is wrong is a row as long as it lasts, so it is told once, also after a restart: at least once,
+with the same ID if it is told twice. Between two messages of one kind lies a minimum interval; what
+comes up meanwhile is told together.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from http.client import HTTPException
+from typing import TYPE_CHECKING, Any
+
+from tbsnode.errors import ConfigError, ResourceError
+from tbsnode.store import notices
+from tbsnode.store.notices import Cause, Notice
+
+if TYPE_CHECKING:
+    from email.message import Message
+    from typing import IO
+
+    from tbsnode.pipeline.site import Notify, Site
+
+log = logging.getLogger(__name__)
+
+KINDS = (
+    *("study_failed", "study_held", "delivery_refused"),
+    *("nothing_sent", "disk_low", "certificate_expiring"),
+)
+WARNED_DAYS = 30  # a hospital needs so long for a certificate
+_TIMEOUT_S = 10.0
+_MOST_SHOWN = 50
+_TEXTS = {
+    "study_failed": "Studies could not be analyzed. `tbsnode queue list --state failed` lists them.",
+    "study_held": "Studies wait for a person. `tbsnode queue list --state held` lists them.",
+    "delivery_refused": "Results were not delivered. `tbsnode queue list` says what was answered.",
+    "nothing_sent": "A destination gets nothing while results wait. `tbsnode peer echo` tries it.",
+    "disk_low": "The archive's disk is below its watermark: senders are answered 0xA700.",
+    "certificate_expiring": "A certificate expires soon or has expired: renew it.",
+}
+
+
+def turn(site: Site) -> int:
+    """Look what is wrong, and tell the webhook what it does not know; return how many messages it took.
+
+    Parameters
+    ----------
+    site : Site
+        With the webhook in its policy; without one nothing is done.
+    """
+    settings = site.policy.notify
+    if settings is None:
+        return 0
+    with site.database.transaction() as tx:
+        causes = [
+            *notices.unwell_studies(tx),
+            *notices.unwell_deliveries(tx),
+            *notices.unsent(tx, after_s=settings.unsent_after_s),
+            *_disk(site),
+            *_certificates(settings),
+        ]
+        notices.note(tx, causes, KINDS)
+        waiting = {kind: notices.due(tx, kind, interval_s=settings.interval_s) for kind in KINDS}
+    sent = 0
+    for kind, found in waiting.items():
+        if found and _post(settings, message(site, kind, found)):
+            with site.database.transaction() as tx:
+                notices.told(tx, found)
+            sent += 1
+    return sent
+
+
+def message(site: Site, kind: str, found: Sequence[Notice]) -> dict[str, Any]:
+    """Return what is posted about the causes of one kind.
+
+    Parameters
+    ----------
+    site : Site
+        The node.
+    kind : str
+        One of `KINDS`.
+    found : sequence of Notice
+        At least one; of very many the newest are shown.
+
+    Returns
+    -------
+    dict
+        `id` is the same if the same causes are told again; `causes` have IDs of their own.
+    """
+    shown = found[-_MOST_SHOWN:]
+    return {
+        "id": f"{site.policy.device_uid}/{kind}/{found[0].id}-{found[-1].id}",
+        "node": site.policy.ae_title,
+        "version": site.policy.version,
+        "kind": kind,
+        "text": _TEXTS[kind],
+        "count": len(found),
+        "causes": [
+            {
+                "id": one.id,
+                "subject": one.subject,
+                "since": datetime.fromtimestamp(one.created_at, UTC).isoformat(timespec="seconds"),
+                **one.data,
+            }
+            for one in shown
+        ],
+    }
+
+
+def _disk(site: Site) -> tuple[Cause, ...]:
+    try:
+        site.archive.require_space(site.policy.min_free_bytes, site.policy.min_free_fraction)
+    except ResourceError:
+        return (Cause(kind="disk_low", subject="archive"),)
+    return ()
+
+
+def _certificates(settings: Notify) -> tuple[Cause, ...]:
+    if not settings.certificates:
+        return ()
+    from tbsnode.net import tls  # the cryptography behind it is slow to load
+
+    found = []
+    for use, path in settings.certificates:
+        try:
+            left_s = tls.own_facts(path).expires_at.timestamp() - time.time()
+        except ConfigError:
+            found.append(Cause(kind="certificate_expiring", subject=use, data={"reason": "unreadable"}))
+            continue
+        if left_s < WARNED_DAYS * 86400:
+            days = float(int(left_s // 86400))
+            found.append(Cause(kind="certificate_expiring", subject=use, data={"days_left": days}))
+    return tuple(found)
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Take the first answer: a redirect would carry the token elsewhere."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Message, newurl: str
+    ) -> None:
+        """Follow nothing."""
+
+
+_OPENER = urllib.request.build_opener(_NoRedirect)
+
+
+def _post(settings: Notify, body: dict[str, Any]) -> bool:
+    """Post a message; False where it was not taken, and is told at the next turn."""
+    try:
+        headers = {"Content-Type": "application/json", "User-Agent": "tbsnode"}
+        if settings.token_file is not None:
+            headers["Authorization"] = f"Bearer {settings.token_file.read_text(encoding='ascii').strip()}"
+        request = urllib.request.Request(  # noqa: S310  the configuration allows http and https only
+            settings.webhook, data=json.dumps(body).encode(), headers=headers, method="POST"
+        )
+        with _OPENER.open(request, timeout=_TIMEOUT_S) as answer:
+            return bool(200 <= answer.status < 300)
+    except (OSError, ValueError, HTTPException) as error:  # URLError and timeouts are OSErrors
+        why = f"answered {error.code}" if isinstance(error, urllib.error.HTTPError) else type(error).__name__
+        log.warning("the webhook did not take a notice: %s", why, extra={"action": "notify.postponed"})
+        return False

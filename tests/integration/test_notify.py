@@ -1,0 +1,266 @@
+"""The webhook: told once, again until it takes it, never more often than the interval, never a patient."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tbsnode.dicom import acquisition
+from tbsnode.model import DeliveryState, StudyState
+from tbsnode.pipeline import housekeeping, notify
+from tbsnode.pipeline.site import Notify, Site
+from tbsnode.store import catalogue, deliveries
+from tests import certificates, desk, desk_results, nodes, peers
+
+SECRETS = ("canary", "zoe", "1951-02-03", "19510203", "notify-patient", "1.2.826", "2.25.")
+
+
+@dataclass
+class Hook:
+    """A webhook that remembers what it got, and answers what it is told to."""
+
+    url: str = ""
+    answer: int = 204
+    bodies: list[dict[str, Any]] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+    slow: threading.Event | None = None
+
+    def kinds(self) -> list[str]:
+        return [body["kind"] for body in self.bodies]
+
+
+@pytest.fixture
+def hook() -> Iterator[Hook]:
+    got = Hook()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            length = int(self.headers["Content-Length"])
+            got.bodies.append(json.loads(self.rfile.read(length)))
+            got.headers.append(dict(self.headers))
+            if got.slow is not None:
+                got.slow.wait(20)
+            self.send_response(got.answer)
+            if got.answer == 302:
+                self.send_header("Location", got.url + "/elsewhere")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    got.url = f"http://127.0.0.1:{server.server_port}/hook"
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield got
+    server.shutdown()
+    server.server_close()
+
+
+@contextmanager
+def opened(tmp_path: Path, hook: Hook, **more: Any) -> Iterator[tuple[Site, int]]:
+    """Open a node with one study that has a result; yield it and the study's row."""
+    node = nodes.Node(tmp_path / "node", peers.free_port(), [nodes.Destination("pacs", "PACS", 9)])
+    patient = acquisition.PatientTags(patient_id="NOTIFY-PATIENT", name="Canary^Zoe", birth_date="19510203")
+    made = acquisition.study("hip", patient=patient, seed=2, options=acquisition.Options(small=True))
+    with desk.desk(node) as at:
+        uid = at.take(nodes.write(tmp_path / "images", made))
+        told = Notify(webhook=hook.url, **({"interval_s": 0.0} | more))
+        site = replace(at.site, policy=replace(at.site.policy, notify=told))
+        yield site, int(at.ledger.study(uid)["id"])
+
+
+def fail(site: Site, study_id: int) -> None:
+    with site.database.transaction() as tx:
+        catalogue.update_study(
+            tx, study_id, state=StudyState.FAILED.value, last_error="Canary^Zoe went wrong, 19510203"
+        )
+
+
+def deliver(site: Site, study_id: int, state: DeliveryState, reason: str = "") -> int:
+    with site.database.transaction() as tx:
+        result = desk_results.add(tx, study_id)
+        new = deliveries.NewDelivery(
+            study_id=study_id, analysis_id=result, destination="pacs", state=state, reason=reason
+        )
+        return deliveries.add_delivery(tx, new)
+
+
+def test_all_well_nothing_is_told(tmp_path: Path, hook: Hook) -> None:
+    with opened(tmp_path, hook) as (site, _):
+        assert notify.turn(site) == 0
+    assert hook.bodies == []
+
+
+def test_a_failed_study_is_told_once_and_again_after_it_was_well(tmp_path: Path, hook: Hook) -> None:
+    with opened(tmp_path, hook) as (site, study_id):
+        fail(site, study_id)
+        assert [notify.turn(site) for _ in range(3)] == [1, 0, 0]
+        (body,) = hook.bodies
+        assert (body["kind"], body["count"], body["node"]) == ("study_failed", 1, "TBSNODE")
+        assert body["causes"][0]["subject"] == f"study/{study_id}"
+        with site.database.transaction() as tx:
+            catalogue.update_study(tx, study_id, state=StudyState.DONE.value)
+        assert notify.turn(site) == 0
+        fail(site, study_id)
+        assert notify.turn(site) == 1
+
+
+def test_told_again_until_it_is_taken_with_the_same_id(tmp_path: Path, hook: Hook) -> None:
+    with opened(tmp_path, hook) as (site, study_id):
+        fail(site, study_id)
+        hook.answer = 500
+        assert [notify.turn(site), notify.turn(site)] == [0, 0]
+        hook.answer = 200
+        assert [notify.turn(site), notify.turn(site)] == [1, 0]
+    assert hook.kinds() == ["study_failed"] * 3
+    assert len({body["id"] for body in hook.bodies}) == 1
+
+
+def test_nobody_listens(tmp_path: Path) -> None:
+    nobody = Hook(url=f"http://127.0.0.1:{peers.free_port()}/")
+    with opened(tmp_path, nobody) as (site, study_id):
+        fail(site, study_id)
+        assert notify.turn(site) == 0
+
+
+def test_within_the_interval_it_waits_and_is_told_together(tmp_path: Path, hook: Hook) -> None:
+    with opened(tmp_path, hook, interval_s=3600.0) as (site, study_id):
+        deliver(site, study_id, DeliveryState.REFUSED, "SOP_CLASS_REFUSED")
+        assert notify.turn(site) == 1
+        for _ in range(2):  # each takes the place of the one before
+            deliver(site, study_id, DeliveryState.REFUSED, "SOP_CLASS_REFUSED")
+            assert notify.turn(site) == 0
+        fail(site, study_id)
+        assert notify.turn(site) == 1, "another kind has an interval of its own"
+        eager = replace(site.policy, notify=Notify(webhook=hook.url, interval_s=0.0))
+        assert notify.turn(replace(site, policy=eager)) == 1
+    assert [(body["kind"], body["count"]) for body in hook.bodies] == [
+        ("delivery_refused", 1),
+        ("study_failed", 1),
+        ("delivery_refused", 2),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "kind"),
+    [
+        (DeliveryState.PARTIAL, "", "delivery_refused"),
+        (DeliveryState.FAILED, "", "delivery_refused"),
+        (DeliveryState.HELD, "IDENTITY_CHANGED", "study_held"),
+        (DeliveryState.HELD, "AWAITING_SIGNATURE", ""),
+        (DeliveryState.HELD, "SHADOW_MODE", ""),
+        (DeliveryState.SENT, "", ""),
+    ],
+)
+def test_what_is_told_of_deliveries(
+    tmp_path: Path, hook: Hook, state: DeliveryState, reason: str, kind: str
+) -> None:
+    with opened(tmp_path, hook) as (site, study_id):
+        deliver(site, study_id, state, reason)
+        notify.turn(site)
+    assert hook.kinds() == ([kind] if kind else [])
+
+
+def test_nothing_sent_for_a_while(tmp_path: Path, hook: Hook) -> None:
+    with opened(tmp_path, hook, unsent_after_s=3600.0) as (site, study_id):
+        deliver(site, study_id, DeliveryState.QUEUED)
+        assert notify.turn(site) == 0, "it waits since a moment"
+        hasty = replace(site.policy, notify=Notify(webhook=hook.url, interval_s=0.0, unsent_after_s=0.0))
+        assert notify.turn(replace(site, policy=hasty)) == 1
+    assert hook.bodies[0]["causes"][0]["subject"] == "pacs"
+
+
+def test_disk_and_certificates(tmp_path: Path, hook: Hook) -> None:
+    authority = certificates.authority(tmp_path / "ca")
+    soon, late = (
+        authority.issue(name, days=days).certificate for name, days in (("soon", 10), ("late", 300))
+    )
+    uses = (("receiver", soon), ("pacs", late), ("other", tmp_path / "missing.pem"))
+    with opened(tmp_path, hook, certificates=uses) as (site, _):
+        full = replace(site.policy, min_free_bytes=1 << 60)
+        assert notify.turn(replace(site, policy=full)) == 2
+    disk, expiring = hook.bodies
+    assert disk["kind"] == "disk_low"
+    told = {cause["subject"]: cause for cause in expiring["causes"]}
+    assert set(told) == {"receiver", "other"}
+    assert told["receiver"]["days_left"] in (9, 10)
+
+
+def test_the_token_is_sent_and_a_redirect_is_not_followed(tmp_path: Path, hook: Hook) -> None:
+    token = tmp_path / "token"
+    token.write_text("s3cret\n")
+    with opened(tmp_path, hook, token_file=token) as (site, study_id):
+        fail(site, study_id)
+        hook.answer = 302
+        assert notify.turn(site) == 0
+    assert len(hook.bodies) == 1
+    assert hook.headers[0]["Authorization"] == "Bearer s3cret"
+
+
+def test_no_patient_in_what_is_told(tmp_path: Path, hook: Hook) -> None:
+    """The canary is in the header, in the last error and in the order; it is in no message."""
+    with opened(tmp_path, hook, unsent_after_s=0.0) as (site, study_id):
+        fail(site, study_id)
+        with site.database.transaction() as tx:
+            delivery_id = deliveries.add_delivery(
+                tx,
+                deliveries.NewDelivery(
+                    study_id=study_id, analysis_id=desk_results.add(tx, study_id), destination="pacs"
+                ),
+            )
+        notify.turn(site)
+        deliver(site, study_id, DeliveryState.REFUSED)
+        full = replace(site.policy, min_free_bytes=1 << 60)
+        notify.turn(replace(site, policy=full))
+        assert delivery_id
+    assert set(hook.kinds()) == {"study_failed", "nothing_sent", "delivery_refused", "disk_low"}
+    for body in hook.bodies:
+        body.pop("id")  # begins with the node's own UID
+        said = json.dumps(body).lower()
+        assert [secret for secret in SECRETS if secret in said] == []
+
+
+def test_a_slow_webhook_keeps_nobody_waiting(
+    tmp_path: Path, hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it does not answer, no transaction is open: others write."""
+    monkeypatch.setattr(housekeeping, "_NOTIFY_S", 0.05)
+    hook.slow = threading.Event()
+    with opened(tmp_path, hook, interval_s=1.0) as (site, study_id):
+        fail(site, study_id)
+        stop = threading.Event()
+        thread = housekeeping.start(site, stop, holds=lambda: True)
+        for _ in range(400):
+            if hook.bodies:
+                break
+            stop.wait(0.05)
+        assert hook.kinds() == ["study_failed"]
+        with site.database.transaction() as tx:
+            catalogue.update_study(tx, study_id, state=StudyState.DONE.value)
+        stop.set()
+        hook.slow.set()
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+def test_only_the_one_that_holds_the_lock_tells(
+    tmp_path: Path, hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(housekeeping, "_NOTIFY_S", 0.02)
+    with opened(tmp_path, hook) as (site, study_id):
+        fail(site, study_id)
+        stop = threading.Event()
+        thread = housekeeping.start(site, stop, holds=lambda: False)
+        stop.wait(0.5)
+        stop.set()
+        thread.join(20)
+    assert hook.bodies == []
