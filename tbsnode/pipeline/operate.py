@@ -19,7 +19,17 @@ from tbsnode.pipeline.queues import (
     queue_retry,
     require_live,
 )
-from tbsnode.store import audit, bulk, catalogue, deliveries, listing, readiness, results, reviews
+from tbsnode.store import (
+    audit,
+    bulk,
+    catalogue,
+    commitments,
+    deliveries,
+    listing,
+    readiness,
+    results,
+    reviews,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -277,6 +287,7 @@ def study_show(site: Site, uid: str) -> dict[str, Any]:
         made = [one for analysis in analyses for one in results.derived_of_analysis(tx, analysis.id)]
         sent = deliveries.deliveries_of_study(tx, row.id)
         answers = [answer for one in sent for answer in deliveries.items_of(tx, one["id"])]
+        asked = commitments.commitments_of_study(tx, row.id)
         acts = reviews.reviews_of_study(tx, row.id)
         events = audit.events_of_study(tx, uid)
     study = asdict(row)
@@ -290,6 +301,7 @@ def study_show(site: Site, uid: str) -> dict[str, Any]:
         "reviews": [_act(act) for act in acts],
         "made": [asdict(one) for one in made],
         "deliveries": sent,
+        "commitments": [asdict(one) for one in asked],
         "answers": answers,
         "events": [asdict(event) for event in events],
     }

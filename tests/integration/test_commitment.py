@@ -131,6 +131,8 @@ def test_orthanc_commits_and_only_then_it_is_called_so(house: House, first: str)
     trace = house.node.cli("study", "trace", first).stdout
     assert "commitment.committed: orthanc keeps all 2 instances" in trace
     assert "commitment.asked: pacs was asked to keep 2 instances" in trace
+    shown = house.node.json("study", "show", first)["commitments"]
+    assert {row["destination"]: row["state"] for row in shown} == {"orthanc": "committed", "pacs": "waiting"}
     listed = house.node.json("queue", "list")
     assert [(row["state"], row["queue"]) for row in listed] == [("waiting", "deliver:pacs")]
 
