@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import socket
 import threading
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from tbsnode.engine import Engine
     from tbsnode.net.scp import Caller as NetCaller
     from tbsnode.pipeline.receive import Reception
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -358,5 +361,17 @@ def hold_slot(state: Path, role: str, slot: int) -> IO[bytes]:
             f"The state folder {state} cannot be written ({error.strerror}).",
             remedy="Give the account of the node write access to it, or set [node] state.",
         ) from error
-    fcntl.flock(held, fcntl.LOCK_EX)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        log.warning(
+            "%s-%d waits: another process of the same state folder is %s-%d. If that is no restart,"
+            " another `serve` uses this configuration: stop one of the two.",
+            role,
+            slot,
+            role,
+            slot,
+            extra={"action": f"{role}.waiting"},
+        )
+        fcntl.flock(held, fcntl.LOCK_EX)
     return held
