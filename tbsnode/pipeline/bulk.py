@@ -159,10 +159,10 @@ def feed(site: Site, run_id: int, *, at_once: int | None = None) -> bulk.Run:
         run = bulk.find(tx, run_id)
         assert run is not None, "a run is never deleted"
         most = AT_ONCE * site.policy.workers if at_once is None else at_once
-        if bulk.ask(tx, run, at_once=most):
-            run = bulk.find(tx, run_id)
-            assert run is not None
-    return run
+        bulk.ask(tx, run, at_once=most)
+        fed = bulk.find(tx, run_id)
+        assert fed is not None
+    return fed
 
 
 def follow(site: Site, run_id: int, *, told: Callable[[int, int], None]) -> bulk.Run:

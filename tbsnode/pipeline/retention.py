@@ -142,10 +142,14 @@ def _delete(site: Site, candidate: Candidate, *, dry_run: bool) -> str:
             return _obstacle(tx, site, candidate)
     with site.database.transaction() as tx:
         deliveries.lock_study(tx, candidate.id)  # until the commit nothing of it can become due
-        why = _obstacle(tx, site, candidate)
+        age_s = site.policy.retention_days * DAY_S
+        found = retention.candidates(tx, study_id=candidate.id, before=tx.now - age_s)
+        if not found:  # something arrived since we looked, or somebody else deleted it
+            return "touched just now"
+        why = _obstacle(tx, site, found[0])
         if why:
             return why
-        paths = _mark(tx, candidate, "retention deleted")
+        paths = _mark(tx, found[0], "retention deleted")
     _put_aside(site, paths)
     return ""
 
