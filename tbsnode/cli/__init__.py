@@ -35,6 +35,7 @@ from tbsnode.cli import (
     peer,
     precision,
     queue,
+    reconcile,
     retention,
     serve,
     study,
@@ -105,6 +106,7 @@ for command in (init.init, check.check, serve.serve, demo.demo, analyze.analyze)
     app.command()(command)
 study.app.command("text")(wording.study_text)
 identity.register(study.app)
+study.app.command("reconcile")(reconcile.reconcile)
 app.add_typer(study.app, name="study")
 app.add_typer(queue.app, name="queue")
 app.add_typer(peer.app, name="peer")

@@ -116,22 +116,15 @@ class Archive:
         keys = ("StudyInstanceUID", "PatientBirthDate", "PatientSex", "IssuerOfPatientID")
         more = ("StudyDate", "StudyTime", "StudyDescription", "ModalitiesInStudy")
         found = self._find("STUDY", {"PatientID": patient_id}, (*keys, *more))
-        studies = [
-            ArchivedStudy(
-                study_instance_uid=_text(match, "StudyInstanceUID"),
-                patient_id=_text(match, "PatientID"),
-                issuer=_text(match, "IssuerOfPatientID"),
-                birth_date=_text(match, "PatientBirthDate"),
-                sex=_text(match, "PatientSex").upper()[:1],
-                study_date=_text(match, "StudyDate"),
-                study_time=_text(match, "StudyTime"),
-                description=_text(match, "StudyDescription"),
-                modalities=_texts(match, "ModalitiesInStudy"),
-            )
-            for match in found
-        ]
+        studies = [_study(match) for match in found]
         # matching may ignore letter case or take characters of an ID for wildcards (PS3.4 C.2.2.2)
         return tuple(each for each in studies if each.patient_id == patient_id and each.study_instance_uid)
+
+    def studies_of(self, study_date: str) -> tuple[ArchivedStudy, ...]:
+        """Return the studies of a day, ``YYYYMMDD``, of whatever patient; raises as `studies` does."""
+        more = ("StudyInstanceUID", "StudyTime", "StudyDescription", "ModalitiesInStudy")
+        found = [_study(match) for match in self._find("STUDY", {"StudyDate": study_date}, more)]
+        return tuple(each for each in found if each.study_instance_uid and each.study_date == study_date)
 
     def series(self, study_instance_uid: str) -> tuple[ArchivedSeries, ...]:
         """Return the series of a study; raises as `studies` does."""
@@ -245,8 +238,17 @@ _MEANINGS: Final = {
 
 
 @contextlib.contextmanager
-def asking(peer: Peer, *, timeout_s: float) -> Iterator[Archive]:
+def asking(peer: Peer, *, timeout_s: float, retrieving: bool = True) -> Iterator[Archive]:
     """Open an association for queries and retrievals that has `timeout_s` for all that is asked.
+
+    Parameters
+    ----------
+    peer : Peer
+        Who is asked.
+    timeout_s : float
+        For all of it together [s].
+    retrieving : bool
+        Whether something will be moved; False for queries alone.
 
     Raises
     ------
@@ -256,10 +258,11 @@ def asking(peer: Peer, *, timeout_s: float) -> Iterator[Archive]:
         If there is no association, or it does not last.
     """
     deadline = time.monotonic() + timeout_s
-    proposed = [(uid, IMPLICIT_VR_LITTLE_ENDIAN) for uid in (_FIND, _MOVE)]
+    services = ((_FIND, "query"), (_MOVE, "retrieval")) if retrieving else ((_FIND, "query"),)
+    proposed = [(uid, IMPLICIT_VR_LITTLE_ENDIAN) for uid, _ in services]
     with association(peer, proposed, limit_s=timeout_s) as assoc:
         accepted = {str(each.abstract_syntax) for each in assoc.accepted_contexts}
-        for uid, what in ((_FIND, "query"), (_MOVE, "retrieval")):
+        for uid, what in services:
             if uid not in accepted:
                 raise QueryFailed(
                     f"{named(peer)} does not offer Study Root {what}.",
@@ -280,6 +283,20 @@ def _identifier(level: str, wanted: dict[str, str], asked: Sequence[str]) -> Dat
     for keyword, value in wanted.items():
         setattr(identifier, keyword, value)
     return identifier
+
+
+def _study(match: Dataset) -> ArchivedStudy:
+    return ArchivedStudy(
+        study_instance_uid=_text(match, "StudyInstanceUID"),
+        patient_id=_text(match, "PatientID"),
+        issuer=_text(match, "IssuerOfPatientID"),
+        birth_date=_text(match, "PatientBirthDate"),
+        sex=_text(match, "PatientSex").upper()[:1],
+        study_date=_text(match, "StudyDate"),
+        study_time=_text(match, "StudyTime"),
+        description=_text(match, "StudyDescription"),
+        modalities=_texts(match, "ModalitiesInStudy"),
+    )
 
 
 def _text(match: Dataset, keyword: str) -> str:
