@@ -118,6 +118,24 @@ def reported_callers(config: Config) -> tuple[Peer, ...]:
 
 def policy(config: Config) -> Policy:
     """Return what the site decided, as the pipeline takes it."""
+    return replace(
+        _policy_of_work(config),
+        threshold_set=config.interpretation.threshold_set,
+        reference_file=_reference_file(config),
+        frax_adjustment=config.interpretation.frax_adjustment,
+        reviewers=_reviewers(config),
+        page_size=config.report.page_size,
+        priors_from=config.priors.destination,
+        priors_most=config.priors.most,
+        priors_timeout_s=config.priors.timeout_s,
+        institution=config.site.name,
+        clearance=config.site.clearance,
+        coding=config.coding.enabled,
+    )
+
+
+def _policy_of_work(config: Config) -> Policy:
+    """Return the part that is about receiving, measuring, sending and keeping."""
     serial = config.site.serial_number or f"{config.node.ae_title}@{socket.gethostname()}"[:64]
     return Policy(
         ae_title=config.node.ae_title,
@@ -145,17 +163,6 @@ def policy(config: Config) -> Policy:
         commitment_timeout_s=config.delivery.commitment_timeout_hours * 3600,
         hint_rules=tuple(_hint_rule(hint) for hint in config.scanners),
         parameters=Parameters(exclusion_policy=config.analysis.exclusion_policy),
-        threshold_set=config.interpretation.threshold_set,
-        reference_file=_reference_file(config),
-        frax_adjustment=config.interpretation.frax_adjustment,
-        reviewers=_reviewers(config),
-        page_size=config.report.page_size,
-        priors_from=config.priors.destination,
-        priors_most=config.priors.most,
-        priors_timeout_s=config.priors.timeout_s,
-        institution=config.site.name,
-        clearance=config.site.clearance,
-        coding=config.coding.enabled,
         retention_days=config.retention.days,
         keep_priors_years=config.retention.keep_priors_years,
         notify=_notify(config),
