@@ -18,6 +18,7 @@ from tbsnode.dicom import identity as dicom_identity
 from tbsnode.dicom import part10
 from tbsnode.errors import MismatchedInstance
 from tbsnode.model import Claim, StudyState
+from tbsnode.pipeline import healing
 from tbsnode.reasons import Code
 from tbsnode.store import audit, catalogue, priors, readiness
 
@@ -112,6 +113,8 @@ def take(site: Site, received: ReceivedInstance, *, receiver: str = "") -> Intak
         # The same UID arrived elsewhere meanwhile: judge again, beside what is known now.
         known = newer
         outcome, equal = _judge(site, arrival, path, known)
+    if outcome == DUPLICATE and equal is not None:
+        healing.heal(site, equal, received.path, arrival.digest)
     received.path.unlink(missing_ok=True)
     _log(outcome, identity, received)
     return Intake(outcome, identity.study_instance_uid)

@@ -36,7 +36,7 @@ __all__ = [
     "AnalysisContext", "KeptFile", "Origin", "add_analysis", "add_derived", "add_instance",
     "analyses_of_study", "derived_by_uid", "derived_of_analysis", "find_instances",
     "follow_identity", "instances_of_study", "last_published", "patient_of_study",
-    "set_instance_state", "study_by_id", "study_by_uid", "update_study",
+    "set_instance_file", "set_instance_state", "study_by_id", "study_by_uid", "update_study",
 ]  # fmt: skip
 
 
@@ -145,6 +145,12 @@ def add_instance(tx: Transaction, identity: InstanceIdentity, kept: KeptFile, or
 def set_instance_state(tx: Transaction, instance_id: int, state: str) -> None:
     """Say what an instance counts as: ``"current"``, ``"superseded"``, ``"conflict"`` or ``"own"``."""
     tx.execute(sa.update(instance).where(instance.c.id == instance_id).values(state=state))
+
+
+def set_instance_file(tx: Transaction, instance_id: int, *, path: str, size_bytes: int) -> None:
+    """Say where the file of an instance lies, after it was put back."""
+    where = instance.c.id == instance_id
+    tx.execute(sa.update(instance).where(where).values(path=path, size_bytes=size_bytes))
 
 
 def instances_of_study(
