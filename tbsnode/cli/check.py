@@ -11,7 +11,7 @@ import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -29,7 +29,15 @@ _VERSION_MADE_AT = 1_767_225_600.0  # 2026-01-01 UTC
 _CLOCK_TOLERANCE_S = 60.0
 
 
-def check(*, as_json: options.AsJson = False, config: options.ConfigFile = None) -> None:
+GoLive = Annotated[
+    bool,
+    typer.Option("--go-live", help="Also list the last 20 studies and send documents of a test patient."),
+]
+
+
+def check(
+    *, go_live: GoLive = False, as_json: options.AsJson = False, config: options.ConfigFile = None
+) -> None:
     """Look at everything that `serve` needs, and say what to do about what is wrong.
 
     Configuration, database, archive, port, clock, and every destination: is it there, does it take
@@ -42,12 +50,32 @@ def check(*, as_json: options.AsJson = False, config: options.ConfigFile = None)
             typer.echo(f"{'OK  ' if line.ok else 'FAIL'}  {line.what}: {line.text}")
             if line.remedy:
                 typer.echo(f"      -> {line.remedy}")
+    told: dict[str, Any] = {"ok": all(line.ok for line in lines), "checks": [_told(line) for line in lines]}
+    exit_code = next((line.exit_code for line in lines if not line.ok), 0)
+    if go_live:
+        told["go_live"] = _go_live(config, checks_ok=told["ok"], silent=as_json)
+        exit_code = exit_code or (0 if told["go_live"] and told["go_live"]["ready"] else 1)
     if as_json:
-        found = [
-            {"what": one.what, "ok": one.ok, "text": one.text, "remedy": one.remedy or None} for one in lines
-        ]
-        output.as_json({"ok": all(line.ok for line in lines), "checks": found})
-    raise typer.Exit(next((line.exit_code for line in lines if not line.ok), 0))
+        output.as_json(told)
+    raise typer.Exit(exit_code)
+
+
+def _told(line: Line) -> dict[str, Any]:
+    return {"what": line.what, "ok": line.ok, "text": line.text, "remedy": line.remedy or None}
+
+
+def _go_live(config_file: Path | None, *, checks_ok: bool, silent: bool) -> dict[str, Any] | None:
+    """Take the last look before results leave; None where a check has said why that cannot be."""
+    from tbsnode.cli import go_live
+
+    try:
+        config = options.load(config_file)
+        found = go_live.look(config)
+    except (ConfigError, ResourceError):
+        return None
+    if not silent:
+        go_live.say(found, config, checks_ok=checks_ok)
+    return go_live.as_json(found, config, checks_ok=checks_ok)
 
 
 def _lines(config_file: Path | None) -> Iterator[Line]:
