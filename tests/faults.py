@@ -15,21 +15,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import psycopg
-from pydicom import dcmread
 
-from tbsnode.dicom import acquisition
 from tests import nodes, peers
-from tests.ledger import Ledger
-
-FAULTY = Path(__file__).parent / "faulty"
-SQLITE = "sqlite:///state/tbsnode.db"
-_PER_STUDY = 2  # an SR and a PDF
+from tests.fault_world import SQLITE, Counts, World, environment, world
 
 # Where a process kills itself with -9: the module and function, and on which side of it.
 BORDERS = {
@@ -48,152 +40,6 @@ BORDERS = {
 }
 
 
-@dataclass
-class Counts:
-    """What a row counted.
-
-    Attributes
-    ----------
-    sent, acknowledged : int
-        Studies that the scanner tried to send, and those answered with success.
-    results : int
-        Different SR and PDF instances at the PACS.
-    duplicates : int
-        Studies with more than one SR or PDF of different UIDs.
-    lost : int
-        Results of acknowledged studies that are not at the PACS.
-    note : str
-        What else was seen.
-    """
-
-    sent: int = 0
-    acknowledged: int = 0
-    results: int = 0
-    duplicates: int = 0
-    lost: int = 0
-    note: str = ""
-
-    @property
-    def survived(self) -> bool:
-        """Whether nothing was lost and nothing came twice."""
-        return self.acknowledged > 0 and self.lost == self.duplicates == 0
-
-
-@dataclass
-class World:
-    """A node, its scanner and its archive."""
-
-    folder: Path
-    node: nodes.Node
-    pacs_port: int
-    pacs_options: tuple[str, ...] = ("+xa", "+uf")
-    counts: Counts = field(default_factory=Counts)
-    uids: list[str] = field(default_factory=list)
-
-    @property
-    def ledger(self) -> Ledger:
-        """What the node has written down."""
-        return Ledger(self.node)
-
-    @contextlib.contextmanager
-    def pacs(self, *options: str) -> Iterator[peers.Storescp]:
-        """Run the archive; all runs write into one folder."""
-        with peers.storescp(self.folder, *self.pacs_options, *options, port=self.pacs_port) as peer:
-            yield peer
-
-    def send(self, number: int, *, until_acknowledged: bool = True) -> list[bool]:
-        """Let the scanner send so many new studies; return which were acknowledged."""
-        return [self._send_one(until_acknowledged) for _ in range(number)]
-
-    def _send_one(self, until_acknowledged: bool) -> bool:
-        seed = self.counts.sent
-        self.counts.sent += 1
-        patient = acquisition.PatientTags(patient_id=f"FAULT-{seed:03d}")
-        options = acquisition.Options(small=True, anatomy_seed=7)
-        made = acquisition.study(
-            "display", patient=patient, seed=seed, study_date="20261101", options=options
-        )
-        (path,) = nodes.write(self.folder / "sent", made, f"s{seed:03d}")
-        return self.send_file(path, until_acknowledged=until_acknowledged)
-
-    def send_file(self, path: Path, *, until_acknowledged: bool = True) -> bool:
-        """Send one file, again and again if wanted, as a scanner does."""
-        ends = time.monotonic() + 60.0
-        while True:
-            argv = ["storescu", "-aet", nodes.CALLER, "-aec", nodes.AE_TITLE, "-to", "5", "-ta", "10"]
-            argv += ["-td", "20", peers.LOOPBACK, str(self.node.port), str(path)]
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                done = peers.run([*argv[:1], "-R", *argv[1:]], timeout_s=30)
-                if done.returncode == 0:
-                    self.counts.acknowledged += 1
-                    self.uids.append(str(dcmread(path, stop_before_pixels=True).StudyInstanceUID))
-                    return True
-            if not until_acknowledged or time.monotonic() > ends:
-                return False
-            time.sleep(0.3)
-
-    def settle(self, timeout_s: float = 90.0) -> Counts:
-        """Wait until all that was acknowledged is done, then count what the archive has."""
-        self.ledger.settle_all(len(self.uids), timeout_s=timeout_s)
-        return self.count()
-
-    def count(self, *, wanted: int = _PER_STUDY) -> Counts:
-        """Count what the archive has of the acknowledged studies; `wanted` of each."""
-        found: dict[str, set[tuple[str, str]]] = {}
-        for path in (self.folder / f"storescp-{self.pacs_port}").iterdir():
-            ds = dcmread(path, stop_before_pixels=True)
-            found.setdefault(str(ds.StudyInstanceUID), set()).add(
-                (str(ds.SOPClassUID), str(ds.SOPInstanceUID))
-            )
-        kinds = {uid: Counter(kind for kind, _ in found.get(uid, set())) for uid in self.uids}
-        self.counts.results = sum(len(each) for each in found.values())
-        self.counts.duplicates = sum(max(each.values(), default=0) > 1 for each in kinds.values())
-        self.counts.lost = sum(max(0, wanted - len(each)) for each in kinds.values())
-        left = self.node.incoming()
-        assert left == [], f"left in incoming: {left}"
-        return self.counts
-
-    def child(self, role: str) -> int:
-        """Return the process ID of a role's process."""
-        return min(pid for pid, name in self.node.children().items() if name.startswith(role))
-
-
-@contextlib.contextmanager
-def world(folder: Path, database_url: str = SQLITE, **settings: object) -> Iterator[World]:
-    """Prepare a node that serves nobody yet; nothing of it is left afterwards."""
-    folder.mkdir(parents=True, exist_ok=True)
-    port = peers.free_port()
-    destination = nodes.Destination("pacs", "STORESCP", port)
-    node = nodes.Node(
-        folder / "node",
-        peers.free_port(),
-        [destination],
-        database_url=database_url,
-        **{"quiet_s": 0.5, **settings},  # type: ignore[arg-type]
-    )
-    node.prepare()
-    try:
-        yield World(folder, node, port)
-    finally:
-        if node.process is not None:
-            node.stop()
-        for pid in nodes.processes_of(node.config):
-            os.kill(pid, signal.SIGKILL)
-
-
-@contextlib.contextmanager
-def _environment(**values: str) -> Iterator[None]:
-    """Let the node's processes, and only they, load `tests/faulty`."""
-    path = os.pathsep.join(filter(None, [str(FAULTY), os.environ.get("PYTHONPATH", "")]))
-    before = dict(os.environ)
-    os.environ.update({"PYTHONPATH": path, **values})
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
-
-
 # ---- the rows -----------------------------------------------------------------------------------
 
 
@@ -201,7 +47,7 @@ def killed_at(border: str, folder: Path, url: str = SQLITE) -> Counts:
     """Kill -9 the process that gets to a border, once; the supervisor and the scanner do the rest."""
     marker = folder / "killed"
     with world(folder, url) as here, here.pacs():
-        with _environment(TBSNODE_FAULT=f"{BORDERS[border]}:{marker}"):
+        with environment(TBSNODE_FAULT=f"{BORDERS[border]}:{marker}"):
             here.node.start()
         here.send(3)
         counts = here.settle()
@@ -289,7 +135,7 @@ def _clock(folder: Path) -> Iterator[Callable[[float], None]]:
         new.write_text(str(offset_s))
         new.replace(file)
 
-    with _environment(TBSNODE_CLOCK=str(file)):
+    with environment(TBSNODE_CLOCK=str(file)):
         yield set_clock
 
 
@@ -469,6 +315,28 @@ DATABASE_ROW = "database stopped and started"
 NEEDS_ROOT = ("full disk (ENOSPC)", "archive read-only")
 
 
+def associations(folder: Path, number: int) -> Counts:
+    """Many associations to a serving node, every tenth aborted in the middle of a data set."""
+    from tests import crowd
+
+    with world(folder) as here, here.pacs():
+        here.node.start()
+        here.send(1)
+        here.settle()
+        receiver = here.child("receive")
+        crowd.call(here.node.port, 300)  # so that caches are warm
+        before = crowd.look(receiver)
+        crowd.call(here.node.port, number)
+        time.sleep(1.0)
+        after = crowd.look(receiver)
+        peers.wait_until(lambda: here.node.incoming() == [], "an empty incoming folder")
+        here.send(1)
+        counts = here.settle()
+        assert here.child("receive") == receiver, "the receiver has died"
+        counts.note = f"receiver {before} -> {after}; incoming empty"
+        return counts
+
+
 def main(argv: list[str]) -> int:
     """Run the rows and print the table; 1 where one did not survive."""
     import argparse
@@ -519,28 +387,6 @@ def _print_row(name: str, database: str, row: Callable[[], Counts]) -> int:
     numbers = f"{c.sent:4d} {c.acknowledged:4d} {c.results:7d} {c.duplicates:5d} {c.lost:4d}"
     print(f"{name:46s} {database:10s} {numbers} {time.monotonic() - began:8.0f}  {c.note}", flush=True)
     return 0 if c.survived else 1
-
-
-def associations(folder: Path, number: int) -> Counts:
-    """Many associations to a serving node, every tenth aborted in the middle of a data set."""
-    from tests import crowd
-
-    with world(folder) as here, here.pacs():
-        here.node.start()
-        here.send(1)
-        here.settle()
-        receiver = here.child("receive")
-        crowd.call(here.node.port, 300)  # so that caches are warm
-        before = crowd.look(receiver)
-        crowd.call(here.node.port, number)
-        time.sleep(1.0)
-        after = crowd.look(receiver)
-        peers.wait_until(lambda: here.node.incoming() == [], "an empty incoming folder")
-        here.send(1)
-        counts = here.settle()
-        assert here.child("receive") == receiver, "the receiver has died"
-        counts.note = f"receiver {before} -> {after}; incoming empty"
-        return counts
 
 
 if __name__ == "__main__":

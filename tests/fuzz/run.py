@@ -79,8 +79,11 @@ def _late(_: int, __: FrameType | None) -> None:
 def once(target: Target, data: bytes, tally: Tally, kept: Path) -> None:
     """Feed one input, under the target's time limit (main thread only)."""
     tally.executions[target.name] += 1
+    # of processor time: a busy desk is no hang; and of the clock, because who waits uses none
+    signal.signal(signal.SIGPROF, _late)
     signal.signal(signal.SIGALRM, _late)
-    signal.setitimer(signal.ITIMER_REAL, target.limit_s)
+    signal.setitimer(signal.ITIMER_PROF, target.limit_s)
+    signal.setitimer(signal.ITIMER_REAL, 12 * target.limit_s)
     try:
         target.feed(data)
     except BaseException as error:
@@ -88,6 +91,7 @@ def once(target: Target, data: bytes, tally: Tally, kept: Path) -> None:
             raise
         tally.crashed(target, data, kept)
     finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 

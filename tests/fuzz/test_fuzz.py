@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,17 +59,21 @@ def test_a_crash_and_a_hang_are_seen(tmp_path: Path) -> None:
         while True:
             pass
 
+    def never_answers(_: bytes) -> None:
+        time.sleep(60)
+
     def divides(data: bytes) -> None:
         1 / len(data)
 
     tally = run.Tally()
     run.once(Target("hangs", (), never_ends, limit_s=0.05), b"x", tally, tmp_path)
+    run.once(Target("waits", (), never_answers, limit_s=0.01), b"x", tally, tmp_path)
     run.once(Target("fails", (), divides), b"", tally, tmp_path)
     run.once(Target("fails", (), divides), b"", tally, tmp_path)  # said once
     run.once(Target("works", (), divides), b"x", tally, tmp_path)
-    assert len(tally.hangs) == len(tally.crashes) == 1
+    assert (len(tally.hangs), len(tally.crashes)) == (2, 1)
     assert "ZeroDivisionError" in tally.crashes[0]
-    assert tally.executions.total() == 4
+    assert tally.executions.total() == 5
 
 
 def test_chance_can_be_repeated_and_the_corpus_is_small() -> None:
