@@ -1,0 +1,196 @@
+"""Bulk runs, retention and notices as statements: on SQLite always, on PostgreSQL where there is a server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tbsnode.model import DeliveryState, StudyState
+from tbsnode.store import bulk, catalogue, deliveries, notices, queue, readiness, retention, work
+from tbsnode.store.bulk import ItemState
+from tbsnode.store.database import Database, Transaction
+from tests import desk_results
+
+AddStudy = Callable[..., int]
+
+
+def rest(tx: Transaction, study_id: int, generation: int = 1) -> None:
+    """Let a study be over with its first generation."""
+    catalogue.update_study(
+        tx, study_id, state=StudyState.DONE.value, generation=generation, ready_at=None, content_at=tx.now
+    )
+
+
+def take(tx: Transaction) -> list[work.Ticket]:
+    return [ticket for ticket in work.take_due(tx, limit=10) if ticket.kind == "study"]
+
+
+def ask(tx: Transaction, run_id: int, at_once: int = 10) -> bulk.Run:
+    run = bulk.find(tx, run_id)
+    assert run is not None
+    bulk.ask(tx, run, at_once=at_once)
+    asked = bulk.find(tx, run_id)
+    assert asked is not None
+    return asked
+
+
+def finished(tx: Transaction, ticket: work.Ticket) -> None:
+    work.start(tx, ticket)
+    assert work.finish(tx, ticket, StudyState.DONE)
+
+
+def test_a_run_moves_its_studies_once(database: Database, add_study: AddStudy) -> None:
+    ids = [add_study(number) for number in (1, 2)]
+    with database.transaction() as tx:
+        for study_id in ids:
+            rest(tx, study_id)
+        run_id = bulk.create(tx, ids, shadow=False)
+        assert ask(tx, run_id, at_once=1).counts == {ItemState.ASKED: 1, ItemState.WAITING: 1}
+        assert ask(tx, run_id, at_once=1).counts == {ItemState.ASKED: 1, ItemState.WAITING: 1}
+    with database.transaction() as tx:
+        (ticket,) = take(tx)
+        bulk.observe(tx, run_id)
+        assert ask(tx, run_id, at_once=1).counts[ItemState.ASKED] == 1, "it is at work"
+        finished(tx, ticket)
+        bulk.observe(tx, run_id)
+        assert ask(tx, run_id, at_once=1).counts == {ItemState.DONE: 1, ItemState.ASKED: 1}
+
+
+def test_shadow_travels_with_the_generation_and_not_further(database: Database, add_study: AddStudy) -> None:
+    study_id = add_study(1)
+    with database.transaction() as tx:
+        rest(tx, study_id)
+        readiness.arm(tx, study_id, ready_at=tx.now, shadow=True)
+        (ticket,) = take(tx)
+        row = catalogue.study_by_id(tx, study_id)
+        assert row is not None
+        assert row.shadow
+        readiness.arm(tx, study_id, ready_at=tx.now)  # an instance arrives meanwhile
+        finished(tx, ticket)
+        take(tx)
+        row = catalogue.study_by_id(tx, study_id)
+        assert row is not None
+        assert not row.shadow
+
+
+@pytest.mark.parametrize("again", [readiness.arm, readiness.settle])
+def test_an_arrival_makes_a_waiting_comparison_ordinary(
+    database: Database, add_study: AddStudy, again: Callable[..., None]
+) -> None:
+    study_id = add_study(1)
+    with database.transaction() as tx:
+        rest(tx, study_id)
+        readiness.arm(tx, study_id, ready_at=tx.now, shadow=True)
+        again(tx, study_id, ready_at=tx.now)
+        assert len(take(tx)) == 1
+        row = catalogue.study_by_id(tx, study_id)
+        assert row is not None
+        assert not row.shadow
+
+
+def test_compared_by_hand(database: Database, add_study: AddStudy) -> None:
+    study_id, other = add_study(1), add_study(2)
+    with database.transaction() as tx:
+        rest(tx, study_id)
+        rest(tx, other)
+        desk_results.add(tx, study_id, score=1.25, content="a" * 64)
+        run_id = bulk.create(tx, [study_id, other], shadow=True)
+        ask(tx, run_id)
+        for ticket in take(tx):
+            finished(tx, ticket)
+        desk_results.add(tx, study_id, score=1.30, generation=2, content="b" * 64, shadow=True)
+        desk_results.add(tx, study_id, score=1.40, generation=2)  # signed later, in the same generation
+        bulk.observe(tx, run_id)
+        one, two = bulk.compared(tx, run_id)
+    assert (one.state, one.score_before, one.score_after) == ("done", 1.25, 1.30)
+    assert one.difference == pytest.approx(0.05)
+    assert one.changed
+    assert (two.state, two.score_before, two.difference, two.changed) == ("done", None, None, False)
+
+
+def test_the_newest_run_is_found_and_none_where_there_is_none(database: Database) -> None:
+    with database.transaction() as tx:
+        assert bulk.find(tx) is None
+        bulk.create(tx, [], shadow=False)
+        newest = bulk.create(tx, [], shadow=True)
+        found = bulk.find(tx)
+    assert found is not None
+    assert (found.id, found.shadow, found.total) == (newest, True, 0)
+
+
+def test_candidates_obstacle_mark(database: Database, add_study: AddStudy) -> None:
+    study_id, other = add_study(1), add_study(2)
+    with database.transaction() as tx:
+        rest(tx, study_id)
+        (one, two) = retention.candidates(tx, before=tx.now + 10.0)
+        assert [one.id, two.id] == [study_id, other]
+        assert (one.files, one.bytes) == (1, 1000)
+        assert retention.candidates(tx, before=tx.now - 10.0) == ()
+        assert [each.id for each in retention.candidates(tx, after=study_id)] == [other]
+        assert retention.obstacle(tx, study_id, committing=(), signing=True) == ""
+        assert retention.obstacle(tx, other, committing=(), signing=False) == "unfinished"
+        paths = retention.mark(tx, study_id)
+        assert len(paths) == 1
+        assert retention.vouched(tx, paths) == frozenset()
+        assert retention.gone(tx, since=tx.now - 1.0) == paths
+        assert [each.id for each in retention.candidates(tx)] == [other]
+        assert not bulk.has_images(tx, study_id)
+        assert catalogue.find_instances(tx, "1.2.1.4") == (), "if it comes again, it is new"
+
+
+def test_discard_gives_up_what_waits(database: Database, add_study: AddStudy) -> None:
+    study_id = add_study(1)
+    with database.transaction() as tx:
+        readiness.arm(tx, study_id, ready_at=tx.now + 60)
+        delivery_id = deliveries.add_delivery(
+            tx,
+            deliveries.NewDelivery(
+                study_id=study_id, analysis_id=desk_results.add(tx, study_id), destination="pacs"
+            ),
+        )
+        assert not retention.at_work(tx, study_id)
+        retention.discard(tx, study_id)
+        row = catalogue.study_by_id(tx, study_id)
+        assert row is not None
+        assert (row.state, row.ready_at) == (StudyState.HELD, None)
+        assert deliveries.delivery_of(tx, delivery_id)["state"] == DeliveryState.SUPERSEDED.value
+
+
+def test_a_cause_is_one_row_as_long_as_it_lasts(database: Database) -> None:
+    cause = notices.Cause(kind="disk_low", subject="archive")
+    with database.transaction() as tx:
+        for _ in range(3):
+            notices.note(tx, [cause], ["disk_low"])
+        (one,) = notices.due(tx, "disk_low", interval_s=60.0)
+        notices.told(tx, [one])
+        notices.note(tx, [cause], ["disk_low"])
+        assert notices.due(tx, "disk_low", interval_s=0.0) == ()
+        notices.note(tx, [], ["disk_low"])
+        notices.note(tx, [cause], ["disk_low"])
+        assert notices.due(tx, "disk_low", interval_s=60.0) == (), "too soon after the last"
+        (two,) = notices.due(tx, "disk_low", interval_s=0.0)
+    assert two.id != one.id
+
+
+def test_nothing_sent_is_about_what_waits(database: Database, add_study: AddStudy) -> None:
+    study_id = add_study(1)
+    with database.transaction() as tx:
+        result = desk_results.add(tx, study_id)
+        new = deliveries.NewDelivery(study_id=study_id, analysis_id=result, destination="pacs")
+        deliveries.add_delivery(tx, new)
+    with database.transaction() as tx:
+        (cause,) = notices.unsent(tx, after_s=0.0)
+        assert cause.subject == "pacs"
+        assert notices.unsent(tx, after_s=60.0) == ()
+        assert notices.unwell_deliveries(tx) == notices.unwell_studies(tx) == ()
+
+
+def test_cancellable_by_state(database: Database, add_study: AddStudy) -> None:
+    study_id = add_study(1)
+    with database.transaction() as tx:
+        (row,) = queue.rows(tx)
+        assert queue.is_cancellable(row)
+        catalogue.update_study(tx, study_id, state=StudyState.RUNNING.value)
+        (row,) = queue.rows(tx)
+        assert not queue.is_cancellable(row)
