@@ -30,12 +30,12 @@ class Sources:
 def sources(tx: Transaction) -> Sources:
     """Return what scanners have sent us so far."""
     sent = sa.and_(instance.c.state != "own", instance.c.fetched.is_(sa.false()))
-    modality = sa.select(series.c.modality.distinct()).join(instance, instance.c.series_ref == series.c.id)
+    modality = sa.select(series.c.modality).distinct().join(instance, instance.c.series_ref == series.c.id)
     station = instance.c.identity["scanner"]["station_name"].as_string()
     return Sources(
         modalities=frozenset(str(row[0]) for row in tx.all(modality.where(sent)) if row[0]),
         stations=frozenset(
-            str(row[0]) for row in tx.all(sa.select(station.distinct()).where(sent)) if row[0]
+            str(row[0]) for row in tx.all(sa.select(station).distinct().where(sent)) if row[0]
         ),
     )
 
