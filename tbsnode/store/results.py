@@ -16,7 +16,7 @@ from tbsnode.store.schema import derived_instance, vertebra_score
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tbsnode.model import Analysis, DerivedInstance
+    from tbsnode.model import Analysis, DerivedInstance, Vertebra
     from tbsnode.store.database import Transaction
 
 
@@ -77,24 +77,25 @@ def add_analysis(tx: Transaction, study_id: int, analysis: Analysis, context: An
         "created_at": tx.now,
     }
     row_id = tx.add(analysis_table, **fit.columns(analysis_table, values), result=context.result)
-    levels = [
-        {
-            "analysis_ref": row_id,
-            "label": vertebra.label,
-            "included": vertebra.included,
-            "excluded": vertebra.excluded.code.value if vertebra.excluded else "",
-            "score": vertebra.score,
-            "standard_error": vertebra.standard_error,
-            "native_score": vertebra.native_score,
-            "fit_r2": vertebra.fit_r2,
-            "pairs": vertebra.pairs,
-            "area_mm2": vertebra.area_mm2,
-        }
-        for vertebra in analysis.vertebrae
-    ]
+    levels = [_level(row_id, vertebra) for vertebra in analysis.vertebrae]
     if levels:
         tx.execute(vertebra_score.insert(), levels)
     return row_id
+
+
+def _level(analysis_id: int, vertebra: Vertebra) -> dict[str, Any]:
+    return {
+        "analysis_ref": analysis_id,
+        "label": vertebra.label,
+        "included": vertebra.included,
+        "excluded": vertebra.excluded.code.value if vertebra.excluded else "",
+        "score": vertebra.score,
+        "standard_error": vertebra.standard_error,
+        "native_score": vertebra.native_score,
+        "fit_r2": vertebra.fit_r2,
+        "pairs": vertebra.pairs,
+        "area_mm2": vertebra.area_mm2,
+    }
 
 
 def analyses_of_study(tx: Transaction, study_id: int) -> tuple[AnalysisRow, ...]:
