@@ -132,7 +132,9 @@ def compare(site: Site, span: Span) -> Reconciliation:
     peer = next((each for each in site.peers if span.destination in ("", each.name)), None)
     if peer is None:
         names = ", ".join(each.name for each in site.peers) or "none"
-        raise NotFound(f"There is no destination {span.destination}.", remedy=f"Configured: {names}.")
+        raise NotFound(
+            f"There is no destination {span.destination}".strip() + ".", remedy=f"Configured: {names}."
+        )
     days = _days(span)
     with site.database.read() as tx:
         sources = store.sources(tx)

@@ -318,7 +318,7 @@ def _peer(site: Site, destination: str) -> Peer:
     found = next((peer for peer in site.peers if destination in ("", peer.name)), None)
     if found is None:
         names = ", ".join(peer.name for peer in site.peers) or "none"
-        raise NotFound(f"There is no destination {destination}.", remedy=f"Configured: {names}.")
+        raise NotFound(f"There is no destination {destination}".strip() + ".", remedy=f"Configured: {names}.")
     return found
 
 

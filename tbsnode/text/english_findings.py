@@ -111,7 +111,7 @@ ENTRIES: dict[Code, Entry] = {
     ),
     Code.IDENTITY_CHANGED: Entry(
         "The patient or order of this study has changed at the destination. Nothing was sent.",
-        "Administrator: send the corrected study to this node again, or cancel the held delivery.",
+        "Administrator: `tbsnode study identity UID` takes over what the destination has, or cancel the delivery.",
         ("Changed: {attributes}.",),
     ),
     Code.INSTANCE_CONFLICT: Entry(
