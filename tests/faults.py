@@ -57,7 +57,7 @@ def killed_at(border: str, folder: Path, url: str = SQLITE) -> Counts:
 
 def pacs_slow(folder: Path, url: str = SQLITE) -> Counts:
     """The archive takes two seconds for each instance."""
-    with world(folder, url) as here, here.pacs("--sleep-during", "2"):
+    with world(folder, url) as here, here.pacs("--sleep-after", "2"):
         here.node.start()
         here.send(3)
         return here.settle()
@@ -151,7 +151,7 @@ def full_disk(folder: Path, url: str = SQLITE) -> Counts:
             (disk / "filler").unlink()
             here.send_file(here.folder / "sent" / "s001-0.dcm")
             counts = here.settle()
-        counts.note = "refused while full, " + _said(here, "full")
+        counts.note = "refused while full, 0xA700 " + _said(here, "0xA700")
         return counts
 
 
