@@ -111,7 +111,7 @@ ENTRIES: dict[Code, Entry] = {
     ),
     Code.IDENTITY_CHANGED: Entry(
         "The patient or order of this study has changed at the destination. Nothing was sent.",
-        "Administrator: `tbsnode study identity UID` takes over what the destination has, or cancel the delivery.",
+        "Administrator: `tbsnode study identity UID` takes over what the destination has; or cancel it.",
         ("Changed: {attributes}.",),
     ),
     Code.INSTANCE_CONFLICT: Entry(
