@@ -247,6 +247,15 @@ def _wrong(listening: Sequence[Ear]) -> str:
     return ""
 
 
+def _serves(node: ReceivingNode) -> None:
+    """See that the next caller is served; on a busy desk the short patience may cut some off."""
+    for _ in range(9):
+        with contextlib.suppress(AssertionError):
+            still_works(node)
+            return
+    still_works(node)
+
+
 @contextlib.contextmanager
 def _watched(tally: Tally, kept: Path) -> Iterator[None]:
     """Count a thread that dies of an exception as a crash."""
@@ -270,4 +279,4 @@ def run(folder: Path, *, seed: int, kept: Path, go_on: Callable[[int], bool], ta
         while go_on(count):
             count += 1
             _crowd(listening, dice, tally, kept)
-        still_works(listening[0].node)
+        _serves(listening[0].node)
