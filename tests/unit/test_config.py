@@ -109,7 +109,12 @@ def caller(host: str) -> str:
         (f'{DESTINATION}\nsend = "sr"', "destinations[0].send", "a list is needed", "brackets"),
         (f"{DESTINATION}\ncommitment = 2", "destinations[0].commitment", "true or false", "without quotes"),
         (f'{DESTINATION}\nrelease = "final"', "destinations[0].release", "not known", "preliminary"),
-        (f"{DESTINATION}\nwait_for_study_s = -5", "destinations[0].wait_for_study_s", "equal to 0", "Correct"),
+        (
+            f"{DESTINATION}\nwait_for_study_s = -5",
+            "destinations[0].wait_for_study_s",
+            "equal to 0",
+            "Correct",
+        ),
         (DESTINATION + DESTINATION, "destinations[1].name", "another destination", "Rename"),
         (
             '[[destinations]]\nname = "a"\nae_title = "TBSNODE"\nhost = "localhost"\nport = 11112',
