@@ -30,7 +30,7 @@ from dbos import Serializer as DbosSerializer
 from tbsnode.errors import DatabaseUnavailable, ResourceError, TbsNodeError
 from tbsnode.model import DeliveryState, StudyState
 from tbsnode.pipeline import commitment_requests, deliver, housekeeping, metrics, study
-from tbsnode.store import audit, audit_chain, work
+from tbsnode.store import audit, audit_chain, clock, work
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -278,13 +278,16 @@ class _Scanner:
     client: DBOSClient
     lock: IO[bytes] | None = None
     turn: int = 0
+    steps: clock.Steps = field(default_factory=clock.Steps)
 
     def scan(self) -> None:
         """Enqueue what is due; now and then look for what got lost."""
         if not self._holds_lock():
             return
         with self.site.database.read() as tx:
-            due = work.is_due(tx)
+            due, step_s = work.is_due(tx), self.steps.back(tx)
+        if step_s:
+            clock.set_back(self.site.database, step_s)
         if due:
             self._take()
         self.turn += 1
