@@ -19,8 +19,8 @@ from tbsnode.dicom import acquisition
 from tests import nodes, peers
 from tests.ledger import Ledger
 
-STUDIES = 100
-KILLS = 16  # at least; four of each role
+STUDIES = 60
+KILLS = 12  # at least; four of each role
 _SENDERS = 2
 _SR = "1.2.840.10008.5.1.4.1.1.88.34"
 _PDF = "1.2.840.10008.5.1.4.1.1.104.1"

@@ -24,7 +24,7 @@ def study_text(uid: Uid, *, as_json: options.AsJson = False, config: options.Con
         output.as_json(found)
         return
     if not found.version:
-        typer.echo(f"{text.phrase('preliminary')}.")
+        typer.echo(f"{text.phrase('status_preliminary')}.")
     else:
         who = ", ".join(part for part in (facts.person(found.signed_by), found.organization) if part)
         typer.echo(f"{found.status.value.capitalize()} by {who} at {found.signed_at}.", err=True)

@@ -89,6 +89,8 @@ def _kill_half_way(
         stderr=subprocess.PIPE,
         text=True,
         cwd=node.folder,
+        # a shell that runs the tests in the background ignores SIGINT, and children inherit that
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 60
     while _asked(ledger) == before and time.monotonic() < deadline:

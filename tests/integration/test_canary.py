@@ -124,7 +124,7 @@ def written(folder: Path, name: str, ds: Dataset) -> Path:
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    work = tmp_path_factory.mktemp("canary")
+    work = tmp_path_factory.mktemp("house")
     with peers.storescp(work, "+xa") as pacs, peers.storescp(work, "--refuse") as refusing:
         destinations = [
             nodes.Destination("pacs", pacs.ae_title, pacs.port),

@@ -116,7 +116,7 @@ def test_from_the_scan_to_the_signed_words(opened: desk.Desk, scan: Path) -> Non
 
     calibrate(opened, scan)
     with opened.site.database.transaction() as tx:
-        clinical.add(tx, clinical.Subject(patient_id="W-68"), DECLARED, "clerk")
+        clinical.add(tx, clinical.Subject(patient_id="W-68"), DECLARED, "clerk", None)
     said = again(opened, uid)
     assert said.status is ReportStatus.PRELIMINARY
     technical, _, rest = said.text.partition("; no soft-tissue correction. ")

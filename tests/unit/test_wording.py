@@ -72,6 +72,7 @@ def test_from_preliminary_to_withdrawn(opened: tuple[desk.Desk, nodes.Node], stu
     assert first.text.startswith("SIMULATED: demonstration data, no patient. Technically ")
     assert first.text.endswith("Not to be used alone to decide treatment.")
     printed = text(node, uid)
+    assert printed.exit_code == 0, printed.output
     assert printed.stdout == f"PRELIMINARY - not reviewed.\n{first.text}\n"
 
     sign.accept(site, uid)

@@ -97,15 +97,14 @@ def test_the_first_schema_with_rows_in_it_is_upgraded(sqlite_url: str) -> None:
                 ),
                 {"id": number, "uid": f"1.2.{number}", "patient": patient},
             )
-            tx.add(
-                schema.analysis,
-                study_ref=number,
-                generation=1,
-                published=published,
-                status="scored",
-                version="0.1.0",
-                result={},
-                created_at=0.0,
+            tx.execute(
+                sa.text(
+                    "INSERT INTO tbs_analysis (study_ref, generation, frame, reported, published, status,"
+                    " reason, category, input_class, content_digest, result_digest, version, result, created_at)"
+                    " VALUES (:study, 1, 0, :published, :published, 'scored', '', '', '', '', '', '0.1.0',"
+                    " '{}', 0)"
+                ),
+                {"study": number, "published": published},
             )
     database.upgrade()
     database.require_current()
