@@ -100,7 +100,8 @@ def test_the_first_schema_with_rows_in_it_is_upgraded(sqlite_url: str) -> None:
             tx.execute(
                 sa.text(
                     "INSERT INTO tbs_analysis (study_ref, generation, frame, reported, published, status,"
-                    " reason, category, input_class, content_digest, result_digest, version, result, created_at)"
+                    " reason, category, input_class, content_digest, result_digest, version, result,"
+                    " created_at)"
                     " VALUES (:study, 1, 0, :published, :published, 'scored', '', '', '', '', '', '0.1.0',"
                     " '{}', 0)"
                 ),
