@@ -161,7 +161,10 @@ def predecessors(ds: Dataset) -> list[str]:
 
 
 def of_class(held: list[Dataset], sop_class: str) -> list[Dataset]:
-    return sorted((ds for ds in held if sop_class == ds.SOPClassUID), key=lambda ds: int(ds.InstanceNumber))
+    return sorted(
+        (ds for ds in held if sop_class == ds.SOPClassUID),
+        key=lambda ds: (ds.ContentDate, ds.ContentTime, int(ds.InstanceNumber)),
+    )
 
 
 def test_a_preliminary_result_is_held_where_only_signed_ones_go(clinic: Clinic, uid: str) -> None:
