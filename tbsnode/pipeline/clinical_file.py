@@ -23,7 +23,11 @@ from tbsnode.pipeline.clinical_record import RawRecord
 MAX_BYTES = 20_000_000
 MAX_RECORDS = 5000  # one transaction: receivers wait meanwhile
 _MAX_MISTAKES = 1000  # of one file; the first ones tell what is wrong with all
-_IDENTIFYING = re.compile(r"name|birth|dob|born|sex|gender|phone|address|mail|ssn|insur", re.IGNORECASE)
+_IDENTIFYING = re.compile(
+    r"((patient|given|family|first|last|birth)_?)?"
+    r"(name|birth_?(date|day)|date_of_birth|dob|date|sex|gender|phone|address|e?_?mail|ssn|insurance)",
+    re.IGNORECASE,
+)
 _WHAT_IT_IS = "A table with a header line (CSV), or a list of objects (JSON)."
 
 
@@ -142,11 +146,12 @@ def _header(names: Sequence[str], mistakes: list[FileMistake]) -> tuple[str, ...
             problem, remedy = "has no name.", "Name it or delete it."
             mistakes.append(FileMistake(line=1, field=f"column {index}", problem=problem, remedy=remedy))
         elif name not in FIELDS:
-            mistakes.append(_unknown(FileMistake(line=1, field=name, problem="is an unknown column.")))
+            place = f"column {index}"
+            mistakes.append(_unknown(FileMistake(line=1, problem="is an unknown column."), name, place))
         elif header.index(name) < index - 1:
             remedy = "Keep one of the two columns."
             mistakes.append(FileMistake(line=1, field=name, problem="is named twice.", remedy=remedy))
-    return header
+    return tuple(name if name in FIELDS else f"column {index}" for index, name in enumerate(header, start=1))
 
 
 def _is_whole(
@@ -165,14 +170,19 @@ def _is_whole(
     return False
 
 
-def _unknown(mistake: FileMistake) -> FileMistake:
-    """Add the remedy for an unknown name: what it may have meant."""
-    if _IDENTIFYING.search(mistake.field):
+def _unknown(mistake: FileMistake, name: str, place: str) -> FileMistake:
+    """Say where an unknown name stands, and what it may have meant.
+
+    The name itself is shown only where it resembles one of ours or names an attribute of a person:
+    any other may be a value, in a file whose first line is data.
+    """
+    if _IDENTIFYING.fullmatch(name):
         remedy = "Leave out what describes the person: records are matched by patient ID."
-    else:
-        near = difflib.get_close_matches(mistake.field, FIELDS, n=1)
-        remedy = f"Did you mean {near[0]}?" if near else "docs/clinical.md lists the columns."
-    return replace(mistake, remedy=remedy)
+        return replace(mistake, field=name, remedy=remedy)
+    near = difflib.get_close_matches(name, FIELDS, n=1)
+    if near:
+        return replace(mistake, field=name, remedy=f"Did you mean {near[0]}?")
+    return replace(mistake, field=place, remedy="docs/clinical.md lists the columns.")
 
 
 # ---- JSON -----------------------------------------------------------------------------------------
@@ -211,14 +221,13 @@ def _json_records(text: str, mistakes: list[FileMistake]) -> Iterator[RawRecord]
 
 def _json_record(item: _Object, number: int, mistakes: list[FileMistake]) -> RawRecord:
     is_one = any(name in item for name in REQUIRED)
-    for name in item:
+    for index, name in enumerate(item, start=1):
         if is_one and name not in (*FIELDS, "densities"):
-            problem = "is an unknown field."
-            mistakes.append(_unknown(FileMistake(record=number, field=name[:60], problem=problem)))
+            mistake = FileMistake(record=number, problem="is an unknown field.")
+            mistakes.append(_unknown(mistake, name[:60], f"field {index}"))
     for name in item.repeated if is_one else ():
+        known = name if name in FIELDS else "a field"  # an unknown one is told above, by its place
         remedy = "State it once."
-        mistakes.append(
-            FileMistake(record=number, field=name[:60], problem="is stated twice.", remedy=remedy)
-        )
+        mistakes.append(FileMistake(record=number, field=known, problem="is stated twice.", remedy=remedy))
     stated = {name: value for name, value in item.items() if value not in (None, "", [])}
     return RawRecord(number=number, line=None, cells=stated)

@@ -153,7 +153,9 @@ WRONG_TABLES: dict[str, tuple[tuple[str, ...], list[tuple[int | None, str]]]] = 
     "text in a number": ((HEAD, "1,,x,high,4.5,yes"), [(2, "frax_major_percent")]),
     "decimal comma": (("patient_id;source;spine_t_score", "1;x;-2,5"), [(2, "spine_t_score")]),
     "decimal comma between commas": (("patient_id,spine_t_score,source", "1,-2,5,x"), [(2, "source")]),
-    "unknown column": (("patient_id,source,vitamin_d", "1,x,20"), [(1, "vitamin_d")]),
+    "unknown column": (("patient_id,source,vitamin_d", "1,x,20"), [(1, "column 3")]),
+    "a name as column": (("patient_id,source,Canarybird", "1,x,20"), [(1, "column 3")]),
+    "column of a name": (("patient_id,source,patient_name", "1,x,20"), [(1, "patient_name")]),
     "misspelled column": (("patient_id,source,fracture_site", "1,x,hip"), [(1, "fracture_site")]),
     "name and birth date": (
         ("patient_id,source,patient_name,birth_date", "1,x,Doe,1950"),
