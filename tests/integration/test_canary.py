@@ -33,7 +33,6 @@ pytestmark = [
     pytest.mark.peer,
     pytest.mark.slow,
     pytest.mark.filterwarnings("ignore::UserWarning"),
-    pytest.mark.skipif("TBSNODE_DESK_TESTS" not in os.environ, reason="takes minutes: TBSNODE_DESK_TESTS=1"),
 ]
 
 ME = pwd.getpwuid(os.getuid()).pw_name
