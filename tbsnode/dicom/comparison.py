@@ -7,29 +7,22 @@ that two large instances never lie in memory.
 
 from __future__ import annotations
 
-import struct
 from itertools import zip_longest
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from pydicom.errors import BytesLengthException
 from pydicom.pixels.utils import iter_pixels
 
 from tbsnode.dicom import sop_classes
 from tbsnode.dicom.encoded import PIXEL_DATA, Element, EncodedDataSet, Fragment, opened
-from tbsnode.dicom.quiet import quiet_pydicom
+from tbsnode.dicom.quiet import UNREADABLE, quiet_pydicom
 
 Difference = Literal["equal", "header", "pixels"]
 
 _CHUNK = 1 << 20
 # Float and Double Float Pixel Data, Pixel Data, Encapsulated Document, Spectroscopy Data
 _BULK = frozenset([0x7FE00008, 0x7FE00009, PIXEL_DATA, 0x00420011, 0x56000020])
-# what pydicom raises over broken elements and broken pixels
-_UNREADABLE = (
-    ArithmeticError, AssertionError, AttributeError, BytesLengthException, EOFError, LookupError, MemoryError,
-    NotImplementedError, RuntimeError, TypeError, ValueError, struct.error,
-)  # fmt: skip
 _TRAILING_PADDING = 0xFFFCFFFC
 # A lossless encoder may change photometric interpretation and planar configuration (PS3.5 8.2), and
 # says that it was there in Derivation Description or Code; the decoded samples are the same.
@@ -110,7 +103,7 @@ def _equal_frames(a: Path, b: Path) -> bool:
         try:
             frames = zip_longest(iter_pixels(a, raw=True), iter_pixels(b, raw=True))
             return all(x is not None and y is not None and np.array_equal(x, y) for x, y in frames)
-        except _UNREADABLE:
+        except UNREADABLE:
             # not decodable here: whether they are the same is for a person to say
             return False
 

@@ -5,7 +5,6 @@ No windowing: a window is for eyes, and texture is measured on what was stored.
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,16 +17,10 @@ from pydicom.uid import UID
 from tbsnode.dicom import sop_classes
 from tbsnode.dicom.encoded import PIXEL_DATA, Element, EncodedDataSet, Fragment, opened
 from tbsnode.dicom.part10 import Header
-from tbsnode.dicom.quiet import quiet_pydicom
+from tbsnode.dicom.quiet import UNREADABLE, quiet_pydicom
 
 MAX_FRAMES = 16  # a study of a spine has a few; a cine loop is something else
 _MAX_SAMPLES = 40_000_000  # rows x columns x samples x frames: forty times the largest DXA export
-
-# whatever a decoder does when the bits make no sense; each becomes one refusal
-_DECODING = (
-    ArithmeticError, AttributeError, AssertionError, EOFError, LookupError, MemoryError,
-    NotImplementedError, RuntimeError, TypeError, ValueError, struct.error,
-)  # fmt: skip
 
 
 class UndecodablePixels(Exception):
@@ -134,7 +127,7 @@ def decode(path: Path, form: PixelForm) -> list[NDArray[np.generic]]:
                 "pixel_keyword": "PixelData",
             }
             frames = [array for array, _ in decoder.iter_array(data, **options)]
-    except _DECODING as error:
+    except UNREADABLE as error:
         raise UndecodablePixels(f"the decoder failed ({type(error).__name__})") from error
     if len(frames) != form.frames:
         raise UndecodablePixels("frames are missing")

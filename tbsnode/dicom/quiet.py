@@ -9,12 +9,21 @@ several threads may be in here at once, and restored by the last one out.
 from __future__ import annotations
 
 import logging
+import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
 
 from pydicom import config
+from pydicom.errors import BytesLengthException, InvalidDicomError
+
+# what pydicom and its decoders raise over broken elements and pixels: whoever reads foreign bytes
+# turns any of them into one refusal
+UNREADABLE = (
+    ArithmeticError, AssertionError, AttributeError, BytesLengthException, EOFError, InvalidDicomError,
+    LookupError, MemoryError, NotImplementedError, RuntimeError, TypeError, ValueError, struct.error,
+)  # fmt: skip
 
 _lock = Lock()
 _LOGGER = logging.getLogger("pydicom")

@@ -12,7 +12,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from tbsnode.dicom import character_set, part10
-from tbsnode.dicom.quiet import quiet_pydicom
+from tbsnode.dicom.quiet import UNREADABLE, quiet_pydicom
 from tbsnode.errors import InvalidInstance
 from tbsnode.model.stated_identity import StatedIdentity
 
@@ -62,7 +62,7 @@ def restate(source: Path, target: Path, stated: StatedIdentity) -> None:
                 ds.SpecificCharacterSet = _UTF_8
             _set(ds, wanted)
             ds.save_as(target, enforce_file_format=True)
-    except (ValueError, TypeError, AttributeError, KeyError, NotImplementedError) as error:
+    except UNREADABLE as error:
         raise InvalidInstance(
             "The instance cannot be written with another identity.",
             remedy="Correct the study at its scanner and send it again.",

@@ -8,7 +8,6 @@ instead of sent.
 from __future__ import annotations
 
 import re
-import struct
 from collections.abc import Iterator
 from functools import lru_cache
 from io import BytesIO
@@ -16,12 +15,11 @@ from io import BytesIO
 from pydicom import dcmread
 from pydicom.datadict import keyword_for_tag
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
 
 from tbsnode.dicom import part10, uids
 from tbsnode.dicom.encoded import dictionary_vr
 from tbsnode.dicom.part10 import Header, tag_of
-from tbsnode.dicom.quiet import quiet_pydicom
+from tbsnode.dicom.quiet import UNREADABLE, quiet_pydicom
 from tbsnode.errors import InvalidInstance
 from tbsnode.model import DerivedInstance, DerivedKind
 
@@ -57,11 +55,6 @@ _NUMBER = re.compile(rb"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?|[+-]?\.\d+([eE][+-]?\d+)
 _MEANING_LENGTH = 64
 _MEANING, _REFERENCED, _NUMERIC = map(tag_of, ("CodeMeaning", "ReferencedSOPInstanceUID", "NumericValue"))
 _VALUE_TYPE, _QUALIFIER = map(tag_of, ("ValueType", "NumericValueQualifierCodeSequence"))
-# what pydicom raises on damaged bytes
-_UNREADABLE = (
-    InvalidDicomError, EOFError, AttributeError, KeyError, RecursionError, TypeError, ValueError,
-    struct.error, InvalidInstance,
-)  # fmt: skip
 
 
 def check(derived: DerivedInstance) -> tuple[str, ...]:
@@ -82,7 +75,7 @@ def check(derived: DerivedInstance) -> tuple[str, ...]:
             header = part10.header_in(derived.part10)
             ds = dcmread(BytesIO(derived.part10))
             return tuple(_faults(ds, header, derived))
-        except _UNREADABLE as error:
+        except (*UNREADABLE, InvalidInstance) as error:
             return (f"The bytes cannot be read as DICOM ({type(error).__name__}).",)
 
 

@@ -17,7 +17,7 @@ from pydicom.uid import UID
 
 from tbsnode.dicom import sop_classes, uids
 from tbsnode.dicom.encoded import Element, EncodedDataSet, Fragment, opened
-from tbsnode.dicom.quiet import quiet_pydicom
+from tbsnode.dicom.quiet import UNREADABLE, quiet_pydicom
 from tbsnode.errors import UnsupportedInstance
 
 _CHUNK = 1 << 20
@@ -101,7 +101,7 @@ def _decode(source: Path, target: Path) -> None:
             meta.ImplementationClassUID = UID(uids.IMPLEMENTATION_CLASS_UID)
             data_set.file_meta = meta
             data_set.save_as(target, implicit_vr=True, little_endian=True, enforce_file_format=True)
-        except (AttributeError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError) as error:
+        except UNREADABLE as error:
             raise UnsupportedInstance(
                 "The pixel data cannot be decoded for a peer that takes only Implicit VR Little Endian."
             ) from error

@@ -97,3 +97,13 @@ def test_a_broken_file_is_refused(tmp_path: Path) -> None:
     source.write_bytes(source.read_bytes()[:-10])
     with pytest.raises(InvalidInstance):
         restate.restate(source, tmp_path / "b.dcm", NEW)
+
+
+def test_an_element_of_half_a_number_is_refused(tmp_path: Path) -> None:
+    """A name in other letters has every element decoded, and so the broken one too."""
+    source = sources.write(tmp_path / "a.dcm", sources.spine())
+    bits_stored = b"\x28\x00\x01\x01US"
+    before, after = source.read_bytes().split(bits_stored)
+    source.write_bytes(before + bits_stored + b"\x03\x00" + after[2:4] + b"\0" + after[4:])
+    with pytest.raises(InvalidInstance):
+        restate.restate(source, tmp_path / "b.dcm", StatedIdentity(name="Yamada^Tarou=山田^太郎"))

@@ -69,3 +69,15 @@ def test_broken_compressed_pixels_are_refused(tmp_path: Path) -> None:
     source.write_bytes(whole[:start] + bytes(len(whole) - start - 8) + whole[-8:])
     with pytest.raises(UnsupportedInstance):
         part10.reencode(source, tmp_path / "b.dcm")
+
+
+def test_an_element_of_half_a_number_is_refused(tmp_path: Path) -> None:
+    """What no plain value error tells: pydicom has an exception of its own for it."""
+    ds = dcmread(BytesIO(sources.encoded(sources.spine())))
+    ds.compress(JPEGLSLossless, generate_instance_uid=False)
+    ds.save_as(source := tmp_path / "a.dcm")
+    bits_stored = b"\x28\x00\x01\x01US"
+    before, after = source.read_bytes().split(bits_stored)
+    source.write_bytes(before + bits_stored + b"\x03\x00" + after[2:4] + b"\0" + after[4:])
+    with pytest.raises(UnsupportedInstance):
+        part10.reencode(source, tmp_path / "b.dcm")
