@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from tbsnode.model import Analysis, AnalysisStatus, InputClass
 from tbsnode.store import results
 from tbsnode.store.database import Transaction
-from tbsnode.tbs.parameters import Parameters
+from tests import analyses
 
 
 def add(
@@ -18,30 +17,7 @@ def add(
     shadow: bool = False,
 ) -> int:
     """Write a result, reported and published unless it is for comparison only; return its row."""
-    analysis = Analysis(
-        status=AnalysisStatus.SCORED,
-        reason=None,
-        identity=None,
-        frame=0,
-        image_sha256="a" * 64,
-        data_set_sha256="b" * 64,
-        input_class=InputClass.IMAGE,
-        pixel_spacing_mm=(0.6, 0.6),
-        spacing_source="PixelSpacing",
-        label_confidence=0.9,
-        alternative=None,
-        vertebrae=(),
-        score=score,
-        standard_error=0.01,
-        native_score=1.1,
-        tbs=None,
-        z_score=None,
-        category=None,
-        calibration=None,
-        findings=(),
-        parameters=Parameters(),
-        version="1.0",
-    )
+    analysis = analyses.scored(score=score, standard_error=0.01)
     context = results.AnalysisContext(
         generation=generation,
         instance_id=None,

@@ -23,8 +23,8 @@ from tbsnode.model import (
     Scanner,
 )
 from tbsnode.reasons import Code, Finding
-from tbsnode.tbs.parameters import Parameters
 from tbsnode.tbs.result import LABELS, Vertebra
+from tests import analyses
 
 SHAPE = (260, 190)
 SPACING_MM = (0.6, 0.75)
@@ -112,29 +112,15 @@ IDENTITY = InstanceIdentity(
 
 
 def analysis(**changes: Any) -> Analysis:
-    values = Analysis(
-        status=AnalysisStatus.SCORED,
-        reason=None,
+    values = analyses.scored(
         identity=IDENTITY,
-        frame=0,
-        image_sha256="ab" * 32,
-        data_set_sha256="cd" * 32,
         input_class=InputClass.DISPLAY,
         pixel_spacing_mm=SPACING_MM,
         spacing_source="ExposedArea",
-        label_confidence=0.93,
-        alternative=None,
         vertebrae=tuple(vertebra(i) for i in range(4)),
         score=1.2734567891,
-        standard_error=None,
         native_score=1.1734567,
-        tbs=None,
-        z_score=None,
-        category=None,
-        calibration=None,
         findings=(Finding(Code.DISPLAY_COPY), Finding(Code.SCANNER_UNCALIBRATED)),
-        parameters=Parameters(),
-        version="0.1.0",
     )
     return replace(values, **changes)
 

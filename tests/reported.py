@@ -31,8 +31,8 @@ from tbsnode.model import (
 from tbsnode.reasons import Code, Finding
 from tbsnode.tbs.bone_density import BmdDiagnosis, Diagnosis
 from tbsnode.tbs.frax import Adjusted, Adjustment, Supplied
-from tbsnode.tbs.parameters import Parameters
 from tbsnode.tbs.result import LABELS, Vertebra
+from tests import analyses
 
 MADE = Provenance(
     version="0.1.0",
@@ -66,33 +66,15 @@ def vertebra(index: int, **changes: Any) -> Vertebra:
 def scored(source: Path, **changes: Any) -> Analysis:
     """Return a scored, uncalibrated result of a source file, with L4 left out."""
     last = vertebra(3, included=False, excluded=Finding(Code.HIGH_DENSITY, "L4"))
-    values = Analysis(
-        status=AnalysisStatus.SCORED,
-        reason=None,
+    values = analyses.scored(
         identity=identity.read_identity(source),
-        frame=0,
-        image_sha256="ab" * 32,
-        data_set_sha256="cd" * 32,
-        input_class=InputClass.IMAGE,
         pixel_spacing_mm=(0.5, 0.4),
-        spacing_source="PixelSpacing",
-        label_confidence=0.93,
-        alternative=None,
         vertebrae=(vertebra(0), vertebra(1), vertebra(2), last),
-        score=1.25,
-        standard_error=None,
-        native_score=1.1,
-        tbs=None,
-        z_score=None,
-        category=None,
-        calibration=None,
         findings=(
             Finding(Code.LEVEL_EXCLUDED, "L4"),
             Finding(Code.SCANNER_UNCALIBRATED),
             Finding(Code.SPACING_CONTRADICTION),
         ),
-        parameters=Parameters(),
-        version="0.1.0",
     )
     return replace(values, **changes)
 

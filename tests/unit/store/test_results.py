@@ -15,7 +15,6 @@ from tbsnode.model import (
     DeliveryState,
     DerivedInstance,
     DerivedKind,
-    InputClass,
     InstanceIdentity,
     StudyState,
     Vertebra,
@@ -25,7 +24,7 @@ from tbsnode.store import audit, catalogue, listing, schema
 from tbsnode.store.catalogue import AnalysisContext
 from tbsnode.store.database import Database
 from tbsnode.store.listing import StudyFilter
-from tbsnode.tbs.parameters import Parameters
+from tests import analyses
 
 AddStudy = Callable[..., int]
 
@@ -49,29 +48,10 @@ def _vertebra(label: str, excluded: Code | None = None) -> Vertebra:
 
 @pytest.fixture
 def analysis(identity: InstanceIdentity) -> Analysis:
-    return Analysis(
-        status=AnalysisStatus.SCORED,
-        reason=None,
+    return analyses.scored(
         identity=identity,
-        frame=0,
-        image_sha256="a" * 64,
-        data_set_sha256="b" * 64,
-        input_class=InputClass.IMAGE,
-        pixel_spacing_mm=(0.6, 0.6),
-        spacing_source="PixelSpacing",
-        label_confidence=0.9,
-        alternative=None,
         vertebrae=(_vertebra("L2"), _vertebra("L1", Code.FEWER_THAN_TWO_VERTEBRAE)),
-        score=1.25,
         standard_error=0.006,
-        native_score=1.1,
-        tbs=None,
-        z_score=None,
-        category=None,
-        calibration=None,
-        findings=(),
-        parameters=Parameters(),
-        version="0.1.0",
     )
 
 
