@@ -22,7 +22,7 @@ from pynetdicom.pdu_primitives import A_ABORT, A_ASSOCIATE, A_P_ABORT
 from pynetdicom.service_class import StorageServiceClass
 from pynetdicom.transport import AddressInformation, AssociationServer, RequestHandler
 
-from tbsnode.net import tls
+from tbsnode.net import negotiated, tls
 from tbsnode.net.messages import Receiver
 from tbsnode.net.upper_layer import PatientSocket, attach
 
@@ -112,6 +112,7 @@ class Acceptor(Association):
         self.acceptor.implementation_version_name = self.ae.implementation_version_name
         self.requestor.address_info = AddressInformation.from_tuple(address)
         self.bind(evt.EVT_REQUESTED, lambda event: event.assoc._requested())
+        self.bind(evt.EVT_ACCEPTED, lambda event: event.assoc._accepted())
         self.bind(evt.EVT_ACSE_RECV, lambda event: event.assoc._note(event.primitive))
         self.bind(evt.EVT_C_STORE, self._service.store)
         if (commitments := self._service.commitments) is not None:
@@ -178,6 +179,10 @@ class Acceptor(Association):
         finally:
             if not decided:
                 self.reject(2, 3, 1)  # transient, temporary congestion: the sender tries again
+
+    def _accepted(self) -> None:
+        whom = f"{self.calling_ae_title} at {self.host}"
+        negotiated.tell(self, whom, association_id=self.association_id)
 
     def _note(self, primitive: Any) -> None:
         if isinstance(primitive, A_ABORT):

@@ -19,7 +19,7 @@ from pynetdicom.presentation import PresentationContext
 
 from tbsnode.errors import AssociationRejected, PeerUnreachable
 from tbsnode.model import Peer
-from tbsnode.net import tls, upper_layer
+from tbsnode.net import negotiated, tls, upper_layer
 from tbsnode.net.messages import Receiver
 from tbsnode.net.upper_layer import PatientSocket
 
@@ -107,6 +107,7 @@ def association(
     assert ae.sock is not None
     try:
         _require_answer(peer, assoc, (secured and secured.failure) or ae.sock.tls_failure)
+        negotiated.tell(assoc, named(peer))
         yield assoc
         if assoc.is_established:
             assoc.release()

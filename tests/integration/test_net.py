@@ -119,6 +119,28 @@ def scu_peer(receiver: ReceivingNode, calling: str = "SCANNER") -> scu.Peer:
     )
 
 
+def test_at_level_debug_both_sides_say_what_was_agreed_on(
+    receiver: ReceivingNode, caplog: pytest.LogCaptureFixture
+) -> None:
+    peer = scu_peer(receiver)
+    with caplog.at_level("INFO", logger="tbsnode"):
+        scu.accepts(peer, [SECONDARY_CAPTURE])
+        receiver.wait_for("opened", "released")
+    assert not [each for each in caplog.records if each.levelname == "DEBUG"]
+    with caplog.at_level("DEBUG", logger="tbsnode"):
+        scu.accepts(peer, [SECONDARY_CAPTURE, "1.2.3.4"])
+        receiver.wait_for("opened", "released", "opened", "released")
+    agreed = (
+        "Secondary Capture Image Storage in Explicit VR Little Endian and Implicit VR Little Endian; "
+        "1.2.3.4: abstract syntax not supported"
+    )
+    told = sorted(each.getMessage() for each in caplog.records if each.levelname == "DEBUG")
+    assert told == [
+        f"with SCANNER at {peers.LOOPBACK}: {agreed}",
+        f"with node (TBSNODE@{peers.LOOPBACK}:{receiver.port}): {agreed}",
+    ]
+
+
 def test_several_associations_at_once(receiver: ReceivingNode, tmp_path: Path) -> None:
     sources = [write_instance(tmp_path / f"{n}.dcm", f"1.2.3.4.{n}") for n in range(4)]
     statuses: list[int] = []
