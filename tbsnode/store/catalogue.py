@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -31,6 +32,14 @@ from tbsnode.store.schema import instance, patient, series, study
 
 if TYPE_CHECKING:
     from tbsnode.store.database import Transaction
+
+# What is asked for each instance that arrives (see `transaction`).
+_UID_IS = instance.c.sop_instance_uid == sa.bindparam("uid")
+_VERSIONS = sa.select(instance).where(_UID_IS, instance.c.state != "purged").order_by(instance.c.version)
+_NEWEST_VERSION = sa.select(sa.func.max(instance.c.version)).where(_UID_IS)
+_STUDY = sa.select(study.c.id).where(study.c.study_instance_uid == sa.bindparam("uid"))
+_UID = sa.bindparam("uid", type_=sa.Text)
+_LOCK_UID = sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(_UID, 0)))
 
 __all__ = [
     "AnalysisContext", "KeptFile", "Origin", "add_analysis", "add_derived", "add_instance",
@@ -83,11 +92,7 @@ def find_instances(tx: Transaction, sop_instance_uid: str) -> tuple[InstanceRow,
     comes again, it is new.
     """
     _lock_uid(tx, sop_instance_uid)
-    rows = tx.all(
-        sa.select(instance)
-        .where(instance.c.sop_instance_uid == sop_instance_uid, instance.c.state != "purged")
-        .order_by(instance.c.version)
-    )
+    rows = tx.all(_VERSIONS, {"uid": sop_instance_uid})
     return tuple(read_row(InstanceRow, row) for row in rows)
 
 
@@ -116,11 +121,7 @@ def add_instance(tx: Transaction, identity: InstanceIdentity, kept: KeptFile, or
     study_id = _study(tx, identity)
     series_id = _series(tx, study_id, identity)
     _lock_uid(tx, identity.sop_instance_uid)
-    newest = tx.scalar(
-        sa.select(sa.func.max(instance.c.version)).where(
-            instance.c.sop_instance_uid == identity.sop_instance_uid
-        )
-    )
+    newest = tx.scalar(_NEWEST_VERSION, {"uid": identity.sop_instance_uid})
     values = {
         "sop_instance_uid": identity.sop_instance_uid,
         "version": (newest or 0) + 1,
@@ -201,20 +202,24 @@ def follow_identity(tx: Transaction, study_id: int, identity: InstanceIdentity) 
 def _lock_uid(tx: Transaction, sop_instance_uid: str) -> None:
     """Exclude other writers of one UID until the transaction ends; SQLite's has excluded all."""
     if tx.dialect == "postgresql" and tx.writes:
-        key = sa.func.hashtextextended(sop_instance_uid, 0)
-        tx.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
+        tx.execute(_LOCK_UID, {"uid": sop_instance_uid})
 
 
 def _found_or_added(tx: Transaction, table: sa.Table, key: dict[str, Any], values: dict[str, Any]) -> int:
     """Return the row with this unique key, adding it where it is missing."""
     key = fit.columns(table, key)
-    query = sa.select(table.c.id).where(*(table.c[name] == value for name, value in key.items()))
-    found = tx.scalar(query)
+    query = _by_key(table, tuple(key))
+    found = tx.scalar(query, key)
     if found is None:
         found = tx.add_if_new(table, **key, **fit.columns(table, values))
     if found is None:  # another transaction added it between the two statements
-        found = tx.scalar(query)
+        found = tx.scalar(query, key)
     return int(found)
+
+
+@cache
+def _by_key(table: sa.Table, names: tuple[str, ...]) -> sa.Select[Any]:
+    return sa.select(table.c.id).where(*(table.c[name] == sa.bindparam(name) for name in names))
 
 
 def _told(demographics: Demographics) -> dict[str, str]:
@@ -240,7 +245,7 @@ def _patient(tx: Transaction, demographics: Demographics) -> int:
 
 
 def _study(tx: Transaction, identity: InstanceIdentity) -> int:
-    known = tx.scalar(sa.select(study.c.id).where(study.c.study_instance_uid == identity.study_instance_uid))
+    known = tx.scalar(_STUDY, {"uid": identity.study_instance_uid})
     if known is not None:
         return int(known)
     scanner = identity.scanner

@@ -15,20 +15,21 @@ from __future__ import annotations
 import json
 import os
 import threading
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import exc, pool
-from sqlalchemy.dialects import postgresql, sqlite
 
 from tbsnode.errors import ConfigError, DatabaseUnavailable, ResourceError, SchemaOutdated, StorageFull
 from tbsnode.store import sqlite_file
+from tbsnode.store.transaction import Transaction
+
+__all__ = ["REVISION_TABLE", "Database", "Transaction"]
 
 REVISION_TABLE = "tbs_revision"
 _WRITES = "tbsnode_writes"
@@ -44,65 +45,6 @@ _POSTGRESQL = {
     "keepalives_interval": 10,
     "keepalives_count": 3,
 }
-
-
-class Transaction:
-    """One open transaction; `store` functions take it, the pipeline hands it on.
-
-    Attributes
-    ----------
-    connection : sqlalchemy.Connection
-        For `store` and `engine` only.
-    dialect : str
-        ``"sqlite"`` or ``"postgresql"``.
-    writes : bool
-        False in a read transaction.
-    """
-
-    def __init__(self, connection: sa.Connection, *, writes: bool) -> None:
-        self.connection = connection
-        self.writes = writes
-        self.dialect = connection.dialect.name
-        if self.dialect == "sqlite":
-            self.now = time.time()  # after the write lock was granted
-
-    @cached_property
-    def now(self) -> float:
-        """Seconds since the epoch at the transaction's begin; the database's clock on PostgreSQL."""
-        return float(self.connection.scalar(sa.text("SELECT extract(epoch FROM now())::float8")))
-
-    def execute(
-        self, statement: sa.Executable, parameters: Sequence[Mapping[str, Any]] | None = None
-    ) -> sa.CursorResult[Any]:
-        """Run a statement; `parameters` runs it once for each mapping."""
-        result = self.connection.execute(statement, parameters)
-        assert isinstance(result, sa.CursorResult)
-        return result
-
-    def all(self, statement: sa.Executable) -> Sequence[sa.Row[Any]]:
-        """Return all rows."""
-        return self.connection.execute(statement).all()
-
-    def one(self, statement: sa.Executable) -> sa.Row[Any] | None:
-        """Return the first row, or None."""
-        return self.connection.execute(statement).first()
-
-    def scalar(self, statement: sa.Executable) -> Any:
-        """Return the first column of the first row, or None."""
-        return self.connection.scalar(statement)
-
-    def add(self, table: sa.Table, **values: Any) -> int:
-        """Insert a row and return its `id`."""
-        return int(self.scalar(table.insert().values(**values).returning(table.c.id)))
-
-    def add_if_new(self, table: sa.Table, **values: Any) -> int | None:
-        """Insert a row and return its `id`, or None where a unique constraint has it already.
-
-        On PostgreSQL this waits for another transaction that is inserting the same row.
-        """
-        build = sqlite.insert if self.dialect == "sqlite" else postgresql.insert
-        row_id = self.scalar(build(table).values(**values).on_conflict_do_nothing().returning(table.c.id))
-        return None if row_id is None else int(row_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import exists, insert, select, update
+from sqlalchemy import bindparam, case, exists, select, update
 
 from tbsnode.model import StudyState
 from tbsnode.store.schema import analysis, association, instance, study
@@ -23,6 +23,40 @@ if TYPE_CHECKING:
 
 AT_WORK = (StudyState.QUEUED.value, StudyState.RUNNING.value)
 
+# What the receiver asks for each instance and each release (see `transaction`). The names of bound
+# parameters end in "_" where a column of the statement has the plain one.
+_STUDY_IS = study.c.id == bindparam("study_")
+_SETTLE = update(study).where(_STUDY_IS)
+_ARM = _SETTLE.values(
+    state=case((study.c.state.in_(AT_WORK), study.c.state), else_=StudyState.RECEIVING.value)
+)
+_SHORTEN = _SETTLE.where(study.c.ready_at > bindparam("sooner")).values(ready_at=bindparam("sooner"))
+_CLOSE = update(association).where(association.c.id == bindparam("association_"))
+_WHERE_IT_STANDS = select(study.c.state, study.c.content_at).where(_STUDY_IS)
+_IS_PUBLISHED = select(exists().where(analysis.c.study_ref == bindparam("study_"), analysis.c.published))
+_STUDIES_OF = (
+    select(instance.c.study_ref)
+    .where(instance.c.association_id.in_(bindparam("associations", expanding=True)))
+    .distinct()
+)
+_OPEN_ELSEWHERE = (
+    select(instance.c.id)
+    .where(
+        instance.c.study_ref == bindparam("study_"),
+        exists().where(
+            association.c.id == instance.c.association_id,
+            association.c.closed_at.is_(None),
+            association.c.id != bindparam("association_"),
+        ),
+    )
+    .limit(1)
+)
+_HEADERS = select(instance.c.identity).where(
+    instance.c.study_ref == bindparam("study_"),
+    instance.c.state.in_(bindparam("states", expanding=True)),
+    instance.c.received_at > bindparam("since"),
+)
+
 
 def arm(tx: Transaction, study_id: int, *, ready_at: float, shadow: bool = False) -> None:
     """Make a study due at `ready_at`; a study at work keeps its state and is taken again later.
@@ -30,25 +64,14 @@ def arm(tx: Transaction, study_id: int, *, ready_at: float, shadow: bool = False
     With `shadow`, the generation is compared and never sent; whatever arms the study otherwise before it
     is taken makes it an ordinary one.
     """
-    tx.connection.execute(
-        update(study)
-        .where(study.c.id == study_id)
-        .values(ready_at=ready_at, ready_shadow=shadow, updated_at=tx.now)
-    )
-    tx.connection.execute(
-        update(study)
-        .where(study.c.id == study_id, study.c.state.not_in(AT_WORK))
-        .values(state=StudyState.RECEIVING.value)
-    )
+    values = {"study_": study_id, "ready_at": ready_at, "ready_shadow": shadow, "updated_at": tx.now}
+    tx.connection.execute(_ARM, values)
 
 
 def settle(tx: Transaction, study_id: int, *, ready_at: float) -> None:
     """Make a study due at `ready_at` that keeps its result, and the state it has, until then."""
-    tx.connection.execute(
-        update(study)
-        .where(study.c.id == study_id)
-        .values(ready_at=ready_at, ready_shadow=False, updated_at=tx.now)
-    )
+    values = {"study_": study_id, "ready_at": ready_at, "ready_shadow": False, "updated_at": tx.now}
+    tx.connection.execute(_SETTLE, values)
 
 
 def is_settling(tx: Transaction, study_id: int) -> bool:
@@ -56,11 +79,10 @@ def is_settling(tx: Transaction, study_id: int) -> bool:
 
     Then whatever else has come can only add to the result.
     """
-    row = tx.connection.execute(select(study.c.state, study.c.content_at).where(study.c.id == study_id)).one()
+    row = tx.connection.execute(_WHERE_IT_STANDS, {"study_": study_id}).one()
     if row.content_at is None:
         return False
-    published = exists().where(analysis.c.study_ref == study_id, analysis.c.published)
-    if row.state not in AT_WORK and not tx.connection.scalar(select(published)):
+    if row.state not in AT_WORK and not tx.connection.scalar(_IS_PUBLISHED, {"study_": study_id}):
         return False
     return not _has_candidate(tx, study_id, since=row.content_at)
 
@@ -87,17 +109,14 @@ class OpenAssociation:
 
 def open_association(tx: Transaction, opened: OpenAssociation) -> None:
     """Note with its first instance that an association is open: no release elsewhere shortens its studies."""
-    known = select(association.c.id).where(association.c.id == opened.id)
-    if tx.connection.execute(known).first() is None:
-        tx.connection.execute(
-            insert(association).values(
-                id=opened.id,
-                receiver=opened.receiver,
-                calling_ae_title=opened.caller,
-                host=opened.host,
-                opened_at=tx.now,
-            )
-        )
+    values = {
+        "id": opened.id,
+        "receiver": opened.receiver,
+        "calling_ae_title": opened.caller,
+        "host": opened.host,
+        "opened_at": tx.now,
+    }
+    tx.ensure(association, **values)
 
 
 def close_association(tx: Transaction, association_id: str, *, outcome: str, after_release_s: float) -> None:
@@ -106,11 +125,8 @@ def close_association(tx: Transaction, association_id: str, *, outcome: str, aft
     It shortens only where no other open association brought instances of the study and a spine
     candidate is present: the others wait out their quiet time, and settling studies theirs.
     """
-    tx.connection.execute(
-        update(association)
-        .where(association.c.id == association_id)
-        .values(closed_at=tx.now, outcome=outcome)
-    )
+    closed = {"association_": association_id, "closed_at": tx.now, "outcome": outcome}
+    tx.connection.execute(_CLOSE, closed)
     if outcome != "released":
         return
     for study_id in _studies_of(tx, [association_id]):
@@ -118,10 +134,7 @@ def close_association(tx: Transaction, association_id: str, *, outcome: str, aft
             continue
         if is_settling(tx, study_id):
             continue
-        sooner = tx.now + after_release_s
-        tx.connection.execute(
-            update(study).where(study.c.id == study_id, study.c.ready_at > sooner).values(ready_at=sooner)
-        )
+        tx.connection.execute(_SHORTEN, {"study_": study_id, "sooner": tx.now + after_release_s})
 
 
 def forget_associations(tx: Transaction, *, receiver: str, quiet_s: float) -> int:
@@ -145,32 +158,17 @@ def forget_associations(tx: Transaction, *, receiver: str, quiet_s: float) -> in
 def _studies_of(tx: Transaction, association_ids: Sequence[str]) -> list[int]:
     if not association_ids:
         return []
-    found = tx.connection.execute(
-        select(instance.c.study_ref).where(instance.c.association_id.in_(association_ids)).distinct()
-    )
-    return list(found.scalars())
+    return list(tx.connection.execute(_STUDIES_OF, {"associations": list(association_ids)}).scalars())
 
 
 def _open_elsewhere(tx: Transaction, study_id: int, association_id: str) -> bool:
-    other = exists().where(
-        association.c.id == instance.c.association_id,
-        association.c.closed_at.is_(None),
-        association.c.id != association_id,
-    )
-    return (
-        tx.connection.execute(
-            select(instance.c.id).where(instance.c.study_ref == study_id, other).limit(1)
-        ).first()
-        is not None
-    )
+    values = {"study_": study_id, "association_": association_id}
+    return tx.connection.execute(_OPEN_ELSEWHERE, values).first() is not None
 
 
 def _has_candidate(tx: Transaction, study_id: int, *, since: float = 0.0) -> bool:
+    states = ["current", "conflict"] if since else ["current"]
     headers = tx.connection.execute(
-        select(instance.c.identity).where(
-            instance.c.study_ref == study_id,
-            instance.c.state.in_(["current", "conflict"] if since else ["current"]),
-            instance.c.received_at > since,
-        )
+        _HEADERS, {"study_": study_id, "states": states, "since": since}
     ).scalars()
     return any(header["is_image"] and header["claim"] != "other" for header in headers)

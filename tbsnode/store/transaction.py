@@ -1,0 +1,95 @@
+"""One open transaction: what the functions of `store` work with.
+
+Building a SQLAlchemy statement costs several times what running it does. So rows are added through
+statements made once for a table, and what the receiver asks for every instance are constants with
+bound parameters (see `catalogue` and `readiness`); elsewhere statements are built where they are needed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from functools import cache, cached_property
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+
+class Transaction:
+    """One open transaction; `store` functions take it, the pipeline hands it on.
+
+    Attributes
+    ----------
+    connection : sqlalchemy.Connection
+        For `store` and `engine` only.
+    dialect : str
+        ``"sqlite"`` or ``"postgresql"``.
+    writes : bool
+        False in a read transaction.
+    """
+
+    def __init__(self, connection: sa.Connection, *, writes: bool) -> None:
+        self.connection = connection
+        self.writes = writes
+        self.dialect = connection.dialect.name
+        if self.dialect == "sqlite":
+            self.now = time.time()  # after the write lock was granted
+
+    @cached_property
+    def now(self) -> float:
+        """Seconds since the epoch at the transaction's begin; the database's clock on PostgreSQL."""
+        return float(self.connection.scalar(sa.text("SELECT extract(epoch FROM now())::float8")))
+
+    def execute(
+        self,
+        statement: sa.Executable,
+        parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+    ) -> sa.CursorResult[Any]:
+        """Run a statement; a sequence of `parameters` runs it once for each mapping."""
+        result = self.connection.execute(statement, parameters)
+        assert isinstance(result, sa.CursorResult)
+        return result
+
+    def all(
+        self, statement: sa.Executable, parameters: Mapping[str, Any] | None = None
+    ) -> Sequence[sa.Row[Any]]:
+        """Return all rows."""
+        return self.connection.execute(statement, parameters).all()
+
+    def one(
+        self, statement: sa.Executable, parameters: Mapping[str, Any] | None = None
+    ) -> sa.Row[Any] | None:
+        """Return the first row, or None."""
+        return self.connection.execute(statement, parameters).first()
+
+    def scalar(self, statement: sa.Executable, parameters: Mapping[str, Any] | None = None) -> Any:
+        """Return the first column of the first row, or None."""
+        return self.connection.scalar(statement, parameters)
+
+    def add(self, table: sa.Table, **values: Any) -> int:
+        """Insert a row and return its `id`."""
+        return int(self.connection.scalar(_insert(table), values))
+
+    def add_if_new(self, table: sa.Table, **values: Any) -> int | None:
+        """Insert a row and return its `id`, or None where a unique constraint has it already.
+
+        On PostgreSQL this waits for another transaction that is inserting the same row.
+        """
+        row_id = self.connection.scalar(_insert_if_new(table, self.dialect), values)
+        return None if row_id is None else int(row_id)
+
+    def ensure(self, table: sa.Table, **values: Any) -> None:
+        """Insert a row whose key is not a number, unless it is there already."""
+        self.connection.execute(_insert_if_new(table, self.dialect), values)
+
+
+@cache
+def _insert(table: sa.Table) -> sa.Executable:
+    return table.insert().returning(table.c.id)
+
+
+@cache
+def _insert_if_new(table: sa.Table, dialect: str) -> sa.Executable:
+    build = sqlite.insert if dialect == "sqlite" else postgresql.insert
+    return build(table).on_conflict_do_nothing().returning(table.c.id)
