@@ -24,7 +24,8 @@ from pynetdicom.transport import AddressInformation, AssociationServer, RequestH
 
 from tbsnode.net import negotiated, tls
 from tbsnode.net.messages import Receiver
-from tbsnode.net.upper_layer import PatientSocket, attach
+from tbsnode.net.one_thread import attach
+from tbsnode.net.upper_layer import PatientSocket
 
 if TYPE_CHECKING:
     from tbsnode.model.commitment import CommitmentRequest
@@ -55,26 +56,6 @@ class Service(Protocol):
         """Take note of a connection whose TLS handshake failed."""
 
 
-class _Checkpoint(threading.Event):
-    """Where pynetdicom's reactor pauses in each turn: here it also waits for something to do."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.set()
-        self._work = threading.Event()
-
-    def ring(self) -> None:
-        """Let the reactor take a turn."""
-        self._work.set()
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait until not paused, and until rung or a timer may be due."""
-        super().wait(timeout)
-        self._work.wait(0.1)
-        self._work.clear()
-        return True
-
-
 class Acceptor(Association):
     """One association that a peer asked for.
 
@@ -95,9 +76,9 @@ class Acceptor(Association):
         self.reason = ""
         self._server: AcceptorServer = server
         self._service = server.service
-        self._checkpoint = self._reactor_checkpoint = _Checkpoint()
+        self._asked_to_end = False
         self.dimse = Receiver(self, self._service.incoming)
-        attach(self, ring=self._checkpoint.ring)
+        self.turning = attach(self)
         if self._acse_timeout is not None:
             self._acse_timeout += _BEYOND_ARTIM_S
         self._sock = PatientSocket(self, client_socket=client, transfer_timeout_s=server.transfer_timeout_s)
@@ -147,8 +128,9 @@ class Acceptor(Association):
     def end(self, reason: str) -> None:
         """Abort it; whatever is being stored is stored first."""
         self.reason = reason
+        self._asked_to_end = True
         if self.is_established:
-            self.abort(block=False)
+            self._sock.ring()  # its own thread aborts it
         else:
             self._sock.hang_up()
 
@@ -158,14 +140,48 @@ class Acceptor(Association):
             super().run_reactor()
         finally:
             self.dul.kill_dul()
-            self._sock.ring()
-            if self.dul.is_alive():
-                self.dul.join(self._server.transfer_timeout_s)
             self._sock.dispose()
             assert isinstance(self.dimse, Receiver)
             self.dimse.discard()
             self._server.forget(self)
             self._service.ended(self)
+
+    def kill(self) -> None:
+        """End it; what is still to be sent is sent, and the peer given time to hang up."""
+        self._reactor_checkpoint.set()
+        self._kill, self.is_established, self._is_paused = True, False, True
+        while self.dul.is_alive() and not self.dul.stop_dul():
+            self.turning.turn()
+
+    def _run_reactor(self) -> None:
+        """Serve an established association: pynetdicom's loop, which turns where that sleeps."""
+        self._is_paused = False
+        while not self._kill:
+            if self._asked_to_end:
+                self.abort(block=False)
+            context_id, message = self.dimse.get_msg(block=False)
+            if message is not None and context_id is not None:
+                self._serve_request(message, context_id)
+            if self._is_over():
+                self.kill()
+                return
+            self.turning.turn()
+
+    def _is_over(self) -> bool:
+        """Tell whether it was released, aborted or lost, or was silent for too long."""
+        if self.is_established and self.acse.is_release_requested():
+            self.acse.send_release(is_response=True)
+            self.is_released, self.is_established = True, False
+            evt.trigger(self, evt.EVT_RELEASED, {})
+            return True
+        if self.acse.is_aborted():
+            self.dul.receive_pdu(wait=False)  # tells `_note` what came
+            self.is_aborted, self.is_established = True, False
+            evt.trigger(self, evt.EVT_ABORTED, {})
+            return True
+        if self.dul.idle_timer_expired():
+            self.abort()
+        return not self.dul.is_alive()
 
     def _requested(self) -> None:
         if not isinstance(self.requestor.primitive, A_ASSOCIATE):

@@ -65,7 +65,7 @@ def _stays(assoc: Any) -> bool:
     while time.monotonic() < deadline:
         if _is_leaving(assoc):
             return False
-        time.sleep(_LOOK_S)
+        assoc.turning.turn(_LOOK_S)
     return True
 
 
@@ -81,7 +81,7 @@ def _answer(assoc: Any) -> int | None:
         if message is None:
             if _is_leaving(assoc):
                 return None
-            time.sleep(_LOOK_S)
+            assoc.turning.turn(_LOOK_S)
         elif isinstance(message, N_EVENT_REPORT) and message.MessageIDBeingRespondedTo is not None:
             return int(message.Status) if message.Status is not None else None
         else:

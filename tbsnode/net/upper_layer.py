@@ -157,6 +157,7 @@ class PatientSocket(AssociationSocket):
         self._bell_near.setblocking(False)
         self._bell_far.setblocking(False)
         self._selector: selectors.BaseSelector | None = None
+        self.longest_s: float | None = None  # wait no longer in `ready`, where that is less than usual
         # with TLS 1.3, a refused certificate is learned after the handshake, at the first read
         self.tls_failure: ssl.SSLError | None = None
         self._lock = threading.Lock()
@@ -208,7 +209,7 @@ class PatientSocket(AssociationSocket):
             self._selector = selectors.DefaultSelector()
             self._selector.register(self.socket, selectors.EVENT_READ)
             self._selector.register(self._bell_near, selectors.EVENT_READ)
-        return self._selector.select(_WAIT_S)
+        return self._selector.select(_WAIT_S if self.longest_s is None else min(_WAIT_S, self.longest_s))
 
     def _drain(self) -> None:
         """Drop what has come: closed with unread bytes, TCP would take back our last word."""
@@ -333,8 +334,8 @@ class Provider(DULServiceProvider):
         return False
 
 
-def attach(assoc: Association, max_waiting: int = 0, ring: Callable[[], None] = lambda: None) -> None:
-    """Give an association a `Provider`, and queues that know when a thread is gone.
+def attach(assoc: Association, max_waiting: int = 0) -> None:
+    """Give an association that we open a `Provider`, and queues that know when a thread is gone.
 
     Parameters
     ----------
@@ -342,8 +343,6 @@ def attach(assoc: Association, max_waiting: int = 0, ring: Callable[[], None] = 
         Without socket yet.
     max_waiting : int
         How many P-DATA may wait to be sent; 0 is unlimited.
-    ring : callable
-        Called when something has arrived for the association's own thread.
     """
     provider = assoc.dul = Provider(assoc)
 
@@ -352,5 +351,5 @@ def attach(assoc: Association, max_waiting: int = 0, ring: Callable[[], None] = 
             provider.socket.ring()
 
     provider.to_provider_queue = RingingQueue(ring_socket, max_waiting, provider.is_alive)
-    provider.to_user_queue = RingingQueue(ring, alive=provider.is_alive)
-    assoc.dimse.msg_queue = RingingQueue(ring, alive=provider.is_alive)
+    provider.to_user_queue = RingingQueue(alive=provider.is_alive)
+    assoc.dimse.msg_queue = RingingQueue(alive=provider.is_alive)

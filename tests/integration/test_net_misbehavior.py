@@ -61,7 +61,9 @@ GARBAGE = {
     "second request": raw_peer.associate_request(),
     "release reply out of order": raw_peer.pdu(RELEASE_RP, bytes(4)),
     "text": b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
-    "flood": (raw_peer.data(raw_peer.store_command(), control=3) + explicit()) * 50,
+    "flood in one PDU": raw_peer.pdu(
+        4, (raw_peer.data(raw_peer.store_command(), control=3)[6:] + explicit()[6:]) * 50
+    ),
 }
 
 
@@ -78,6 +80,16 @@ def test_garbage_within_an_association_ends_it_and_nothing_else(receiver: Receiv
     assert receiver.log.count("aborted") == 1
     assert list(receiver.incoming.iterdir()) == []
     still_works(receiver)
+
+
+def test_requests_that_wait_for_no_answer_are_answered_one_after_another(receiver: ReceivingNode) -> None:
+    one = raw_peer.data(raw_peer.store_command(), control=3) + explicit()
+    with RawCaller(receiver.port) as caller:
+        assert caller.associate() == ASSOCIATE_AC
+        caller.send(one * 50)
+        assert [caller.status() for _ in range(50)] == [0x0000] * 50
+    peers.wait_until(lambda: "aborted" in receiver.log, "the end to be noticed")
+    assert receiver.log.count("store") == 50
 
 
 @pytest.mark.parametrize("name", ["text", "unknown PDU", "PDU of 4 GB", "data before command", "noise"])
