@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tbsnode import __version__
-from tbsnode.dicom import sop_classes, uids
+from tbsnode.dicom import uids
 from tbsnode.dicom.hints import ScannerHints
 from tbsnode.errors import ConfigError
 from tbsnode.model import Peer, Reviewer, TlsFiles
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
     from tbsnode.config import Caller, Config, Destination, ScannerHint
     from tbsnode.engine import Engine
-    from tbsnode.net.scp import Caller as NetCaller
-    from tbsnode.pipeline.receive import Reception
 
 log = logging.getLogger(__name__)
 
@@ -266,7 +264,10 @@ def move(config: Config, target: Config, *, told: Callable[[str, int], None]) ->
 
 @contextmanager
 def _stopped(state: Path) -> Iterator[None]:
-    """Hold the lock of the receiver's slot, so that nothing comes in; refuse where the node runs."""
+    """Hold the lock of the receiver's first slot, so that nothing comes in; refuse where the node runs.
+
+    Any receiver process needs `serve`, and that runs the first slot.
+    """
     folder = state / "locks"
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "receive-0").open("ab") as held, (folder / "scanner").open("ab") as scanner:
@@ -279,43 +280,6 @@ def _stopped(state: Path) -> Iterator[None]:
 
 
 # ---- what a child process runs ------------------------------------------------------------------
-
-
-def make_receiver(config: Config, site: Site) -> Reception:
-    """Build the receiver for this configuration; its temporary files lie in the archive."""
-    from tbsnode.net.scp import Caller as NetCaller
-    from tbsnode.net.scp import ScpSettings
-    from tbsnode.pipeline.receive import Reception
-
-    clear = ScpSettings(
-        ae_title=config.node.ae_title,
-        bind=config.receiver.bind,
-        port=config.receiver.port,
-        callers=tuple(
-            NetCaller(caller.ae_title, caller.host, caller.certificate) for caller in config.receiver.callers
-        ),
-        incoming=site.archive.incoming,
-        reporters=_reporters(config),
-        storage_classes=tuple(sop_classes.STORAGE.values()),
-        transfer_syntaxes=tuple(sop_classes.TRANSFER_SYNTAXES),
-    )
-    listening = [clear]
-    if (own := config.receiver.tls) is not None:
-        files = TlsFiles(certificate=own.certificate, key=own.key, ca=own.ca)
-        listening = [*([] if own.only else [clear]), replace(clear, port=own.port, tls=files)]
-    return Reception(site, listening, name=f"{node_id(config.node.state)}/receive")
-
-
-def _reporters(config: Config) -> tuple[NetCaller, ...]:
-    """Return the destinations that may call to report what they keep, where they are no callers."""
-    from tbsnode.net.scp import Caller as NetCaller
-
-    callers = {caller.ae_title for caller in config.receiver.callers}
-    return tuple(
-        NetCaller(destination.ae_title, destination.host)
-        for destination in config.destinations
-        if destination.commitment and destination.ae_title not in callers
-    )
 
 
 def make_engine(config: Config, site: Site, *, role: str, slot: int) -> Engine:

@@ -1,6 +1,6 @@
 """`serve`: a parent that keeps its child processes alive, and children that never outlive it.
 
-One receiver, the configured number of analysis workers, one sender. Every child reads a pipe from
+The configured number of receivers and analysis workers, one sender. Every child reads a pipe from
 its parent and ends when that closes: a supervisor killed alone leaves no orphan. A child that dies
 is started again, slower each time it dies young. A worker slot's lock makes a new child wait until
 the old one of the same slot is really gone.
@@ -9,6 +9,7 @@ the old one of the same slot is really gone.
 from __future__ import annotations
 
 import fcntl
+import gc
 import logging
 import os
 import signal
@@ -23,7 +24,8 @@ from tbsnode import node
 from tbsnode.errors import TbsNodeError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import socket
+    from collections.abc import Callable, Sequence
     from pathlib import Path
     from typing import IO
 
@@ -73,8 +75,10 @@ def serve(config_path: Path, config: Config, only: frozenset[str]) -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    wanted = slots(config, only)
+    shared = _receiver_sockets(config) if ("receive", 1) in wanted else ()
     held = _metrics_folder(config.node.state)
-    children = [_Child(role, slot, config_path) for role, slot in slots(config, only)]
+    children = [_Child(role, slot, config_path, shared) for role, slot in wanted]
     for child in children:
         child.start()
     log.info(
@@ -92,8 +96,16 @@ def serve(config_path: Path, config: Config, only: frozenset[str]) -> int:
     for child in children:
         child.wait(deadline)
     held.close()
+    for each in shared:
+        each.close()
     log.info("stopped", extra={"action": "serve.stopped"})
     return 0
+
+
+def _receiver_sockets(config: Config) -> tuple[socket.socket, ...]:
+    from tbsnode import receivers  # loads the network's libraries
+
+    return receivers.receiver_sockets(config)
 
 
 def _metrics_folder(state: Path) -> IO[bytes]:
@@ -124,7 +136,7 @@ def slots(config: Config, only: frozenset[str]) -> list[tuple[str, int]]:
     """
     wanted = [role for role in ROLES if not only or role in only]
     number = {
-        "receive": 1,
+        "receive": config.receiver.processes,
         "analyze": config.analysis.workers,
         "deliver": 1 if config.destinations or config.receiver.callers else 0,
         "http": 1 if config.http.port else 0,
@@ -139,6 +151,7 @@ class _Child:
     role: str
     slot: int
     config_path: Path
+    shared: Sequence[socket.socket] = ()  # what several receivers listen on
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
     pause_s: float = 0.0
@@ -146,9 +159,13 @@ class _Child:
 
     def start(self) -> None:
         command = [sys.executable, "-m", "tbsnode", "serve", "--config", str(self.config_path)]
+        listening = [each.fileno() for each in self.shared] if self.role == "receive" else []
+        for descriptor in listening:
+            command += ["--listen", str(descriptor)]
         self.process = subprocess.Popen(  # noqa: S603  our own interpreter and module
             [*command, "--role", self.role, "--slot", str(self.slot)],
             stdin=subprocess.PIPE,
+            pass_fds=listening,
             env={**os.environ, **_ENVIRONMENT},
             start_new_session=True,  # a Ctrl-C at the terminal reaches the supervisor only
         )
@@ -207,7 +224,12 @@ class Worker(Protocol):
 
 
 def run_child(
-    config: Config, role: str, slot: int, make: Callable[[Config, Site], Worker] | None = None
+    config: Config,
+    role: str,
+    slot: int,
+    make: Callable[[Config, Site], Worker] | None = None,
+    *,
+    listen: Sequence[int] = (),
 ) -> int:
     """Be one worker slot until the parent says stop, or is gone.
 
@@ -221,6 +243,8 @@ def run_child(
         Which of that role's slots.
     make : callable, optional
         Builds the worker, where it stands above this module; else `node` does.
+    listen : sequence of int
+        Descriptors of the sockets that a receiver shares with others.
 
     Returns
     -------
@@ -238,8 +262,9 @@ def run_child(
             node.open_site(config, owner=owner) as site,
         ):
             site.archive.sweep_incoming(older_than_s=0)  # a previous life of this slot left them
-            worker = make(config, site) if make else _worker(config, site, role, slot)
+            worker = make(config, site) if make else _worker(config, site, role, slot, listen)
             worker.start()
+            gc.freeze()  # what was loaded stays; looking through it again and again costs more than the work
             log.info("%s-%d ready", role, slot, extra={"action": f"{role}.ready"})
             stop.wait()
             worker.stop()
@@ -249,9 +274,11 @@ def run_child(
     return 0
 
 
-def _worker(config: Config, site: Site, role: str, slot: int) -> Worker:
+def _worker(config: Config, site: Site, role: str, slot: int, listen: Sequence[int]) -> Worker:
     if role == "receive":
-        return node.make_receiver(config, site)
+        from tbsnode import receivers  # loads the network's libraries
+
+        return receivers.make_receiver(config, site, slot=slot, inherited=listen)
     return node.make_engine(config, site, role=role, slot=slot)
 
 

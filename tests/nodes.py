@@ -50,6 +50,7 @@ class Node:
     after_release_s: float = 0.2
     settle_s: float = 1.0
     workers: int = 1
+    receivers: int = 1
     archive: str = "state/archive"
     settings: str = ""
     callers: str = ""
@@ -84,6 +85,7 @@ mode = "{self.mode}"
 [receiver]
 bind = "{peers.LOOPBACK}"
 port = {self.port}
+processes = {self.receivers}
 callers = [
     {{ ae_title = "{CALLER}", host = "{peers.LOOPBACK}" }},
     {{ ae_title = "ORTHANC", host = "*" }},

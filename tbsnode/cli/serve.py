@@ -19,6 +19,7 @@ def serve(
     config: options.ConfigFile = None,
     role: Annotated[str, typer.Option(hidden=True, help="Be one child process.")] = "",
     slot: Annotated[int, typer.Option(hidden=True)] = 0,
+    listen: Annotated[list[int] | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Receive, analyze and deliver until stopped (Ctrl-C or SIGTERM)."""
     roles = frozenset(name.strip() for name in only.split(",") if name.strip())
@@ -37,6 +38,6 @@ def serve(
 
         raise typer.Exit(supervisor.run_child(loaded, role, slot, http.make))
     if role:
-        raise typer.Exit(supervisor.run_child(loaded, role, slot))
+        raise typer.Exit(supervisor.run_child(loaded, role, slot, listen=listen or ()))
     assert path is not None, "load raises where nothing was found"
     raise typer.Exit(supervisor.serve(path, loaded, roles))

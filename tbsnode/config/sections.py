@@ -162,10 +162,14 @@ class Caller(Section):
 
 
 class Receiver(Section):
-    """``[receiver]``: where scanners send to, and which of them may."""
+    """``[receiver]``: where scanners send to, and which of them may.
+
+    Several `processes` take turns at one port, where one interpreter cannot keep up.
+    """
 
     bind: Host = "0.0.0.0"  # noqa: S104 - a receiver listens to the network; callers are checked
     port: Port = 11112
+    processes: Annotated[int, Field(ge=1, le=16)] = 1
     callers: tuple[Caller, ...] = ()
     tls: ReceiverTls | None = None
 

@@ -164,10 +164,10 @@ def header_in(instance: bytes) -> Header:
     return _header_of(require_whole(instance), None, ("iso8859",), 0)
 
 
-def data_set_digest(path: Path) -> str:
+def data_set_digest(path: Path, meta: FileMeta | None = None) -> str:
     """Return the SHA-256 hex of the encoded data set: every byte after group 0002.
 
-    File Meta Information is left out because each receiver writes its own.
+    File Meta Information is left out because each receiver writes its own; who has read it gives it.
 
     Raises
     ------
@@ -176,7 +176,7 @@ def data_set_digest(path: Path) -> str:
     """
     digest = hashlib.sha256()
     with path.open("rb") as stream:
-        stream.seek(read_file_meta(stream).end)
+        stream.seek((meta or read_file_meta(stream)).end)
         while chunk := stream.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()

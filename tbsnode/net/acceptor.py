@@ -232,8 +232,8 @@ class AcceptorServer(AssociationServer):
     ----------
     ae : pynetdicom.AE
         Our titles, sizes and timeouts.
-    address : tuple
-        Where to listen.
+    listening : tuple or socket
+        Address to listen on; or a socket that listens already, and that other processes listen on too.
     service : Service
         Decides and stores.
     max_connections : int
@@ -249,7 +249,7 @@ class AcceptorServer(AssociationServer):
     def __init__(
         self,
         ae: AE,
-        address: tuple[str, int],
+        listening: tuple[str, int] | socket.socket,
         *,
         service: Service,
         max_connections: int,
@@ -257,6 +257,9 @@ class AcceptorServer(AssociationServer):
         tls_context: ssl.SSLContext | None = None,
     ) -> None:
         self.service = service
+        self._shared: socket.socket | None = None
+        if isinstance(listening, socket.socket):
+            self._shared, listening = listening, listening.getsockname()
         self._tls = tls_context
         self._shaking = 0
         self.transfer_timeout_s = transfer_timeout_s
@@ -264,7 +267,31 @@ class AcceptorServer(AssociationServer):
         self._connected: set[Acceptor] = set()
         self._lock = threading.Lock()
         self._count = 0
-        super().__init__(ae, address, ae.ae_title, [], request_handler=_Handler)
+        super().__init__(ae, listening, ae.ae_title, [], request_handler=_Handler)
+
+    def server_bind(self) -> None:
+        """Listen on the address, or take the socket that is shared."""
+        if self._shared is None:
+            super().server_bind()
+            return
+        assert self.socket is not None
+        self.socket.close()
+        self.socket = self._shared
+        self.socket.setblocking(False)  # another process may be faster to accept
+        self.server_address = self.socket.getsockname()
+
+    def server_close(self) -> None:
+        """Stop listening; others may go on with a shared socket."""
+        if self._shared is None:
+            super().server_close()
+        else:
+            self._shared.close()
+
+    def get_request(self) -> Any:
+        """Accept a connection; it waits, also where the listening socket does not."""
+        client, address = super().get_request()
+        client.setblocking(True)
+        return client, address
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Open an association; a handshake comes first, and must not hold up other callers."""

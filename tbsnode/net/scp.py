@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import socket
 import threading
 import time
 from collections.abc import Callable, Collection
@@ -76,6 +77,8 @@ class ScpSettings:
         Largest P-DATA that we take [bytes].
     tls : TlsFiles or None
         Callers must do a TLS handshake with a certificate of our authorities first.
+    inherited : int or None
+        Descriptor of the socket that listens there already, shared with other processes.
     acse_timeout_s, idle_timeout_s, transfer_timeout_s : float
         Longest wait for an association request, for the next message, and for one PDU [s].
     """
@@ -92,6 +95,7 @@ class ScpSettings:
     maximum_pdu: int = 1 << 18
     reporters: tuple[Caller, ...] = ()
     tls: TlsFiles | None = None
+    inherited: int | None = None
     acse_timeout_s: float = 30.0
     idle_timeout_s: float = 300.0
     transfer_timeout_s: float = 60.0
@@ -158,6 +162,7 @@ class StorageScp:
         others = [each for each in settings.transfer_syntaxes if each not in _PREFERRED]
         preferred = [each for each in _PREFERRED if each in settings.transfer_syntaxes]
         self._transfer_syntaxes = [UID(each) for each in (*preferred, *others)]
+        self._supported: dict[str, PresentationContext] = {}  # made when first proposed
         self._open: set[str] = set()
         self._lock = threading.Lock()
         self._stopping = False
@@ -194,14 +199,16 @@ class StorageScp:
         try:
             self._server = AcceptorServer(
                 ae,
-                (settings.bind, settings.port),
+                (settings.bind, settings.port)
+                if settings.inherited is None
+                else socket.socket(fileno=settings.inherited),
                 service=self,
                 max_connections=settings.max_associations + settings.max_idle_connections,
                 transfer_timeout_s=settings.transfer_timeout_s,
                 tls_context=tls.server_context(settings.tls) if settings.tls else None,
             )
         except OSError as error:
-            raise _cannot_listen(settings.bind, settings.port, error) from error
+            raise cannot_listen(settings.bind, settings.port, error) from error
         self._stopping = False
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="receiver")
         self._thread.start()
@@ -285,13 +292,18 @@ class StorageScp:
             if uid not in storage and uid not in services:
                 refused.add(uid)
             elif uid not in supported:
-                context = PresentationContext()
-                context.abstract_syntax = UID(uid)
-                context.transfer_syntax = list(self._transfer_syntaxes)
-                if uid == PUSH_MODEL:  # either side may report (PS3.4 J.3.3.1)
-                    context.scu_role = context.scp_role = True
-                supported[uid] = context
+                supported[uid] = self._supported.get(uid) or self._supported.setdefault(
+                    uid, self._context(uid)
+                )
         return list(supported.values()), refused
+
+    def _context(self, uid: str) -> PresentationContext:
+        context = PresentationContext()
+        context.abstract_syntax = UID(uid)
+        context.transfer_syntax = list(self._transfer_syntaxes)
+        if uid == PUSH_MODEL:  # either side may report (PS3.4 J.3.3.1)
+            context.scu_role = context.scp_role = True
+        return context
 
     def store(self, event: Any) -> Dataset:
         """Answer a C-STORE (called by the association); see `StorageServiceClass` for bugs."""
@@ -379,7 +391,8 @@ def _refusal(error: TbsNodeError, request: Store, assoc: Acceptor) -> Dataset:
     return answer
 
 
-def _cannot_listen(bind: str, port: int, error: OSError) -> ConfigError:
+def cannot_listen(bind: str, port: int, error: OSError) -> ConfigError:
+    """Return what an administrator must do about an address that cannot be listened on."""
     remedies = {
         errno.EADDRINUSE: "Another program listens there: stop it, or choose another receiver.port.",
         errno.EACCES: "Ports below 1024 need a privilege: choose another receiver.port, or grant it.",

@@ -206,7 +206,7 @@ class PatientSocket(AssociationSocket):
     def _wait(self) -> list[tuple[selectors.SelectorKey, int]]:
         assert self.socket is not None
         if self._selector is None:
-            self._selector = selectors.DefaultSelector()
+            self._selector = selectors.PollSelector()
             self._selector.register(self.socket, selectors.EVENT_READ)
             self._selector.register(self._bell_near, selectors.EVENT_READ)
         return self._selector.select(_WAIT_S if self.longest_s is None else min(_WAIT_S, self.longest_s))

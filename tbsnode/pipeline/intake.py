@@ -84,12 +84,13 @@ def take(site: Site, received: ReceivedInstance, *, receiver: str = "") -> Intak
         Disk below its watermark, or no database: the sender tries again.
     """
     site.archive.require_space(site.policy.min_free_bytes, site.policy.min_free_fraction)
-    identity = dicom_identity.read_identity(received.path)
+    header = part10.read_header(received.path)
+    identity = dicom_identity.identity_of(header)
     _require_announced(identity, received)
     arrival = _Arrival(
         identity=identity,
         received=received,
-        digest=part10.data_set_digest(received.path),
+        digest=part10.data_set_digest(received.path, header.meta),
         size_bytes=received.path.stat().st_size,
         receiver=receiver,
     )

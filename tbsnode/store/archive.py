@@ -19,7 +19,7 @@ import re
 import shutil
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
@@ -118,7 +118,10 @@ class Archive:
             If the disk does not allow it; `source` may be left.
         """
         with _translated():
+            # new folders first: the file's flush takes their names to the disk with it
+            made = self._new_folders(self.path(relative).parent)
             _sync(source)
+            self._remember(made)
             return self._place(source, relative)
 
     def write(self, relative: str, data: bytes) -> Path:
@@ -251,15 +254,24 @@ class Archive:
 
     def _make_folder(self, folder: Path) -> None:
         """Make a folder below the root; its name is on the disk, whoever made it."""
+        self._remember(self._new_folders(folder))
+
+    def _new_folders(self, folder: Path) -> list[Path]:
+        """Make a folder and those above it where this process does not know them; return these."""
         if folder in self._durable or folder == self.root:
-            return
-        self._make_folder(folder.parent)
+            return []
+        above = self._new_folders(folder.parent)
         with suppress(FileExistsError):
             folder.mkdir()
-        _sync(folder.parent)
-        if len(self._durable) >= _REMEMBERED_FOLDERS:
-            self._durable.clear()
-        self._durable.add(folder)
+        return [*above, folder]
+
+    def _remember(self, made: Sequence[Path]) -> None:
+        """Flush the names of new folders to the disk."""
+        for folder in made:
+            _sync(folder.parent)
+            if len(self._durable) >= _REMEMBERED_FOLDERS:
+                self._durable.clear()
+            self._durable.add(folder)
 
 
 def _rename_exclusively(source: Path, target: Path) -> bool:

@@ -36,7 +36,10 @@ if TYPE_CHECKING:
 # What is asked for each instance that arrives (see `transaction`).
 _UID_IS = instance.c.sop_instance_uid == sa.bindparam("uid")
 _VERSIONS = sa.select(instance).where(_UID_IS, instance.c.state != "purged").order_by(instance.c.version)
-_NEWEST_VERSION = sa.select(sa.func.max(instance.c.version)).where(_UID_IS)
+_NEWEST = sa.select(sa.func.coalesce(sa.func.max(instance.c.version), 0) + 1).where(_UID_IS)
+_ADD_VERSION = (
+    instance.insert().values(version=_NEWEST.scalar_subquery()).returning(instance.c.id, instance.c.version)
+)
 _STUDY = sa.select(study.c.id).where(study.c.study_instance_uid == sa.bindparam("uid"))
 _UID = sa.bindparam("uid", type_=sa.Text)
 _LOCK_UID = sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(_UID, 0)))
@@ -121,10 +124,8 @@ def add_instance(tx: Transaction, identity: InstanceIdentity, kept: KeptFile, or
     study_id = _study(tx, identity)
     series_id = _series(tx, study_id, identity)
     _lock_uid(tx, identity.sop_instance_uid)
-    newest = tx.scalar(_NEWEST_VERSION, {"uid": identity.sop_instance_uid})
-    values = {
+    values: dict[str, Any] = {
         "sop_instance_uid": identity.sop_instance_uid,
-        "version": (newest or 0) + 1,
         "sop_class_uid": identity.sop_class_uid,
         "transfer_syntax_uid": identity.transfer_syntax_uid,
         "series_ref": series_id,
@@ -140,7 +141,9 @@ def add_instance(tx: Transaction, identity: InstanceIdentity, kept: KeptFile, or
         "fetched": origin.fetched,
     }
     values = fit.columns(instance, values) | {"identity": identity_json.to_json(identity)}
-    return InstanceRow(id=tx.add(instance, **values), **(values | {"identity": identity}))
+    added = tx.one(_ADD_VERSION, {"uid": identity.sop_instance_uid} | values)
+    assert added is not None
+    return InstanceRow(id=added.id, version=added.version, **(values | {"identity": identity}))
 
 
 def set_instance_state(tx: Transaction, instance_id: int, state: str) -> None:

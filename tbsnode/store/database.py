@@ -32,7 +32,6 @@ from tbsnode.store.transaction import Transaction
 __all__ = ["REVISION_TABLE", "Database", "Transaction"]
 
 REVISION_TABLE = "tbs_revision"
-_WRITES = "tbsnode_writes"
 _IDLE_IN_TRANSACTION_S = 20.0  # less than the wait for a lock, so that who waits gets it
 _LOCK_TIMEOUT_S = 30.0
 _UPGRADE = "Run `tbsnode db upgrade`."
@@ -49,9 +48,10 @@ _POSTGRESQL = {
 
 @dataclass(frozen=True, slots=True)
 class _InProcess:
-    """What one process holds of a database."""
+    """What one process holds of a database; `reader` has connections of its own on SQLite."""
 
     engine: sa.Engine
+    reader: sa.Engine
     writer: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -122,10 +122,8 @@ class Database:
             If a table or column is missing.
         """
         here = self._here()
-        with _translated(), self._writer(here), here.engine.connect() as connection:
-            connection.execution_options(**{_WRITES: True})
-            with connection.begin():
-                yield Transaction(connection, writes=True)
+        with _translated(), self._writer(here), here.engine.connect() as connection, connection.begin():
+            yield Transaction(connection, writes=True)
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
@@ -136,8 +134,8 @@ class Database:
         DatabaseUnavailable, SchemaOutdated
             As for `transaction`.
         """
-        with _translated(), self._here().engine.connect() as connection:
-            connection.execution_options(**{_WRITES: False, "postgresql_readonly": True})
+        with _translated(), self._here().reader.connect() as connection:
+            connection.execution_options(postgresql_readonly=True)
             with connection.begin():
                 yield Transaction(connection, writes=False)
 
@@ -151,6 +149,7 @@ class Database:
         here = self._processes.pop(os.getpid(), None)
         if here is not None:
             here.engine.dispose()
+            here.reader.dispose()
 
     def current_revision(self) -> str | None:
         """Return the schema revision the database has, None where it has no tables yet."""
@@ -209,10 +208,8 @@ class Database:
             revision.require_known(self.current_revision())
             # rebuilding a table, SQLite's way to alter one, needs foreign keys off
             engine = self._make_engine(pool.NullPool, foreign_keys=False)
-            with engine.connect() as connection:
-                connection.execution_options(**{_WRITES: True})
-                with connection.begin():
-                    revision.upgrade(connection, to)
+            with engine.connect() as connection, connection.begin():
+                revision.upgrade(connection, to)
 
     def _here(self) -> _InProcess:
         here = self._processes.get(os.getpid())
@@ -221,11 +218,15 @@ class Database:
                 if set(self._processes) - {os.getpid()}:
                     raise RuntimeError("an open SQLite database was inherited by fork; spawn the child")
                 sqlite_file.refuse_network_share(self.path)
-            made = _InProcess(self._make_engine(pool.QueuePool))
+            engine = self._make_engine(pool.QueuePool)
+            reader = engine if self.path is None else self._make_engine(pool.QueuePool, writes=False)
+            made = _InProcess(engine, reader)
             here = self._processes.setdefault(os.getpid(), made)  # atomic: the first thread wins
         return here
 
-    def _make_engine(self, poolclass: type[pool.Pool], *, foreign_keys: bool = True) -> sa.Engine:
+    def _make_engine(
+        self, poolclass: type[pool.Pool], *, foreign_keys: bool = True, writes: bool = True
+    ) -> sa.Engine:
         options: dict[str, Any] = {
             "poolclass": poolclass,
             "hide_parameters": True,
@@ -234,9 +235,10 @@ class Database:
         if poolclass is pool.QueuePool:
             options |= {"pool_size": 5, "max_overflow": 15, "pool_timeout": _LOCK_TIMEOUT_S}
         if self.path is not None:
-            connect = partial(sqlite_file.connect, self.path, foreign_keys=foreign_keys)
+            connect = partial(sqlite_file.connect, self.path, foreign_keys=foreign_keys, writes=writes)
             engine = sa.create_engine(self._parsed, creator=connect, **options)
-            sa.event.listen(engine, "begin", _begin_sqlite)
+            begin = "BEGIN IMMEDIATE" if writes else "BEGIN DEFERRED"
+            sa.event.listen(engine, "begin", lambda connection: _begin(connection, begin))
         else:
             url = self._parsed.update_query_dict(
                 {name: str(value) for name, value in _POSTGRESQL.items() if name not in self._parsed.query}
@@ -264,10 +266,8 @@ def _held(lock: threading.Lock) -> Iterator[None]:
         lock.release()
 
 
-def _begin_sqlite(connection: sa.Connection) -> None:
-    writes = connection.get_execution_options().get(_WRITES, True)
-    connection.exec_driver_sql(f"PRAGMA query_only={'OFF' if writes else 'ON'}")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN DEFERRED")
+def _begin(connection: sa.Connection, statement: str) -> None:
+    connection.exec_driver_sql(statement)
 
 
 def _connected_postgresql(connection: Any, _record: object) -> None:

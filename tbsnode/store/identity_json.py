@@ -7,7 +7,7 @@ keys, written by a newer one, are ignored.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import fields
 from typing import Any, TypeVar
 
 from tbsnode.model import Claim, Demographics, InstanceIdentity, Scanner
@@ -20,7 +20,9 @@ _LISTS = ("order_codes", "patient_orientation", "body_declarations")
 
 def to_json(identity: InstanceIdentity) -> dict[str, Any]:
     """Return an identity as JSON types, key = field name."""
-    values = asdict(identity)
+    values = _values(identity)
+    values["demographics"] = _values(identity.demographics)
+    values["scanner"] = _values(identity.scanner)
     values["claim"] = identity.claim.value
     for name in _LISTS:
         values[name] = list(values[name])
@@ -40,6 +42,11 @@ def from_json(values: Mapping[str, Any]) -> InstanceIdentity:
         if name in known:
             known[name] = tuple(known[name])
     return _build(InstanceIdentity, known)
+
+
+def _values(record: Any) -> dict[str, Any]:
+    # `asdict` copies every text on its way, for each instance that arrives
+    return {field.name: getattr(record, field.name) for field in fields(record)}
 
 
 def _build(kind: type[T], values: Mapping[str, Any]) -> T:

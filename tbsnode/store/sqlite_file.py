@@ -86,8 +86,11 @@ def refuse_network_share(path: Path, mounts: Path = _MOUNTS) -> None:
         )
 
 
-def connect(path: Path, *, foreign_keys: bool = True) -> sqlite3.Connection:
-    """Open a connection to an existing file; the caller begins and ends transactions itself."""
+def connect(path: Path, *, foreign_keys: bool = True, writes: bool = True) -> sqlite3.Connection:
+    """Open a connection to an existing file; the caller begins and ends transactions itself.
+
+    Whether it may write is settled for good: to change it makes SQLite prepare every statement again.
+    """
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode=rw",
         uri=True,
@@ -98,6 +101,7 @@ def connect(path: Path, *, foreign_keys: bool = True) -> sqlite3.Connection:
     connection.execute(f"PRAGMA busy_timeout={int(BUSY_TIMEOUT_S * 1000)}")
     connection.execute("PRAGMA synchronous=FULL")  # an acknowledged commit survives a power cut
     connection.execute(f"PRAGMA foreign_keys={'ON' if foreign_keys else 'OFF'}")
+    connection.execute(f"PRAGMA query_only={'OFF' if writes else 'ON'}")
     return connection
 
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from tbsnode import config as configuration
-from tbsnode import node, supervisor
+from tbsnode import node, receivers, supervisor
 from tbsnode.cli import check_commitment, conformance
 from tbsnode.errors import PeerError
 from tbsnode.net.scp import Caller
@@ -74,7 +74,7 @@ def test_who_else_may_call(
 ) -> None:
     monkeypatch.setattr(receive, "StorageScp", lambda settings, *_: settings)
     site = cast("Any", SimpleNamespace(archive=SimpleNamespace(incoming=tmp_path)))
-    reception = node.make_receiver(load(tmp_path, text), site)
+    reception = receivers.make_receiver(load(tmp_path, text), site)
     (settings,) = cast("Any", reception.scps)
     assert settings.reporters == expected
 

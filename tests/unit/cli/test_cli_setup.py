@@ -303,7 +303,7 @@ def test_conformance_names_what_is_negotiated(run: Any, site_config: Path, tmp_p
 
 
 def test_our_receiver_accepts_what_the_statement_says(site_config: Path, free_port: int) -> None:
-    from tbsnode import node
+    from tbsnode import node, receivers
     from tbsnode.model import Peer
     from tbsnode.net import scu
 
@@ -313,7 +313,7 @@ def test_our_receiver_accepts_what_the_statement_says(site_config: Path, free_po
         name="us", ae_title="TBSTEST", host="127.0.0.1", port=free_port, calling_ae_title="SCANNER"
     )
     with node.open_site(loaded) as site:
-        receiver = node.make_receiver(loaded, site)
+        receiver = receivers.make_receiver(loaded, site)
         receiver.start()
         try:
             accepted = scu.accepts(ourselves, list(sop_classes.STORAGE.values()))

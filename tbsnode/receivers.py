@@ -1,0 +1,99 @@
+"""The wiring of the receiver processes: configuration to ports, callers and what they may send.
+
+Only they load the network's libraries, so `node` does without them.
+"""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pydicom.config import IGNORE
+from pydicom.config import settings as pydicom_settings
+
+from tbsnode import node
+from tbsnode.dicom import sop_classes
+from tbsnode.model import TlsFiles
+from tbsnode.net.acceptor import AcceptorServer
+from tbsnode.net.scp import Caller, ScpSettings, cannot_listen
+from tbsnode.pipeline.receive import Reception
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tbsnode.config import Config
+    from tbsnode.pipeline.site import Site
+
+
+def make_receiver(config: Config, site: Site, *, slot: int = 0, inherited: Sequence[int] = ()) -> Reception:
+    """Build one receiver process for this configuration; its temporary files lie in the archive.
+
+    This process judges UIDs and headers itself (`dicom.identity`): pydicom's own check of each UID that
+    is put into an association, which only warns, is off in it.
+
+    Parameters
+    ----------
+    config, site
+        What it is to do, and with what.
+    slot : int
+        Which of several receiver processes it is.
+    inherited : sequence of int
+        Descriptors of the sockets that all of them listen on; without them it listens itself.
+    """
+    pydicom_settings.reading_validation_mode = IGNORE
+    clear = ScpSettings(
+        ae_title=config.node.ae_title,
+        bind=config.receiver.bind,
+        port=config.receiver.port,
+        callers=tuple(
+            Caller(caller.ae_title, caller.host, caller.certificate) for caller in config.receiver.callers
+        ),
+        incoming=site.archive.incoming,
+        reporters=_reporters(config),
+        storage_classes=tuple(sop_classes.STORAGE.values()),
+        transfer_syntaxes=tuple(sop_classes.TRANSFER_SYNTAXES),
+    )
+    listening = [clear]
+    if (own := config.receiver.tls) is not None:
+        files = TlsFiles(certificate=own.certificate, key=own.key, ca=own.ca)
+        listening = [*([] if own.only else [clear]), replace(clear, port=own.port, tls=files)]
+    if inherited:
+        listening = [replace(each, inherited=fd) for each, fd in zip(listening, inherited, strict=True)]
+    name = "receive" if slot == 0 else f"receive-{slot}"
+    return Reception(site, listening, name=f"{node.node_id(config.node.state)}/{name}")
+
+
+def receiver_sockets(config: Config) -> tuple[socket.socket, ...]:
+    """Listen on the receiver's ports on behalf of several processes, in the order `make_receiver` takes.
+
+    Raises
+    ------
+    ConfigError
+        If an address cannot be listened on.
+    """
+    own = config.receiver.tls
+    ports = [] if own is not None and own.only else [config.receiver.port]
+    ports += [own.port] if own is not None else []
+    opened: list[socket.socket] = []
+    for port in ports:
+        try:
+            family = socket.AF_INET6 if ":" in config.receiver.bind else socket.AF_INET
+            address = (config.receiver.bind, port)
+            backlog = AcceptorServer.request_queue_size
+            opened.append(socket.create_server(address, family=family, backlog=backlog))
+        except OSError as error:
+            for each in opened:
+                each.close()
+            raise cannot_listen(config.receiver.bind, port, error) from error
+    return tuple(opened)
+
+
+def _reporters(config: Config) -> tuple[Caller, ...]:
+    """Return the destinations that may call to report what they keep, where they are no callers."""
+    callers = {caller.ae_title for caller in config.receiver.callers}
+    return tuple(
+        Caller(destination.ae_title, destination.host)
+        for destination in config.destinations
+        if destination.commitment and destination.ae_title not in callers
+    )
