@@ -9,17 +9,20 @@ from __future__ import annotations
 import io
 import multiprocessing
 import struct
+import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing.synchronize import Barrier
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from tests import raw_peer
+from tbsnode.net import receipt
+from tests import peers, raw_peer
 from tests.raw_peer import ASSOCIATE_AC, RELEASE_RP, RELEASE_RQ
 
 DX_FOR_PRESENTATION = "1.2.840.10008.5.1.4.1.1.1.1"
@@ -69,8 +72,8 @@ def _uid(kind: int, number: int) -> str:
     return _ROOT.format(kind=kind, number=_FIRST + number)
 
 
-def _image() -> bytes:
-    """Encode the data set of one image of a spine, number 0."""
+def _described() -> Dataset:
+    """Return the data set of one image of a spine, number 0, without its pixels."""
     ds = Dataset()
     ds.file_meta = FileMetaDataset()
     ds.SOPClassUID, ds.SOPInstanceUID = DX_FOR_PRESENTATION, _uid(1, 0)
@@ -82,6 +85,11 @@ def _image() -> bytes:
     ds.Rows, ds.Columns, ds.PixelSpacing = ROWS, COLUMNS, ["0.6", "0.6"]
     ds.SamplesPerPixel, ds.PhotometricInterpretation, ds.PixelRepresentation = 1, "MONOCHROME2", 0
     ds.BitsAllocated, ds.BitsStored, ds.HighBit = 16, 12, 11
+    return ds
+
+
+def _image() -> bytes:
+    ds = _described()
     ds.PixelData = np.random.default_rng(1).integers(0, 4096, ROWS * COLUMNS, dtype=np.uint16).tobytes()
     encoded = io.BytesIO()
     ds.save_as(encoded, implicit_vr=False, little_endian=True)
@@ -89,22 +97,22 @@ def _image() -> bytes:
 
 
 class Image:
-    """One image, restated for each number."""
+    """One image, restated for each number; `encoded` is its data set now."""
 
     def __init__(self) -> None:
-        self._encoded = bytearray(_image())
-        self._at = {kind: self._encoded.index(_uid(kind, 0).encode()) for kind in (1, 2, 3)}
+        self.encoded = bytearray(_image())
+        self._at = {kind: self.encoded.index(_uid(kind, 0).encode()) for kind in (1, 2, 3)}
 
     def messages(self, number: int, study: int, largest: int) -> bytes:
         """Return a whole C-STORE of image `number` in `study` as P-DATA of at most `largest` bytes."""
         for kind, value in ((1, number), (2, study), (3, study)):
             uid = _uid(kind, value).encode()
-            self._encoded[self._at[kind] : self._at[kind] + len(uid)] = uid
+            self.encoded[self._at[kind] : self._at[kind] + len(uid)] = uid
         command = raw_peer.store_command(_uid(1, number), DX_FOR_PRESENTATION)
         return b"".join([raw_peer.data(command, control=3), *self._fragments(largest - 6)])
 
     def _fragments(self, size: int) -> Iterator[bytes]:
-        view = memoryview(self._encoded)
+        view = memoryview(self.encoded)
         for start in range(0, len(view), size):
             last = start + size >= len(view)
             yield raw_peer.data(bytes(view[start : start + size]), control=2 if last else 0)
@@ -188,3 +196,53 @@ def send(target: Target, *, clients: int, associations: int, images: int, first:
     for process in processes:
         process.join()
     return Took(wall_s, tuple(value for one in took for value in one), clients * each)
+
+
+def file_of(folder: Path, number: int) -> Path:
+    """Write image `number`, in a study of its own, as a Part 10 file."""
+    image = Image()
+    image.messages(number, number, _OUR_PDU)
+    meta = receipt.file_meta(DX_FOR_PRESENTATION, _uid(1, number), ExplicitVRLittleEndian)
+    path = folder / f"{number}.dcm"
+    path.write_bytes(bytes(128) + b"DICM" + meta + image.encoded)
+    return path
+
+
+def large_instance(path: Path, size: int) -> Path:
+    """Write an instance of about `size` bytes, most of them pixels of many frames."""
+    frames = max(1, size // (ROWS * COLUMNS * 2))
+    ds = _described()
+    ds.NumberOfFrames = frames
+    encoded = io.BytesIO()
+    ds.save_as(encoded, implicit_vr=False, little_endian=True)
+    meta = receipt.file_meta(DX_FOR_PRESENTATION, str(ds.SOPInstanceUID), ExplicitVRLittleEndian)
+    frame = bytes(ROWS * COLUMNS * 2)
+    with path.open("wb") as file:
+        file.write(bytes(128) + b"DICM" + meta + encoded.getvalue())
+        file.write(struct.pack("<HH2sxxL", 0x7FE0, 0x0010, b"OW", frames * len(frame)))
+        for _ in range(frames):
+            file.write(frame)
+    return path
+
+
+class Sender:
+    """storescu in the background, sending one file; `status` is how it ended."""
+
+    def __init__(self, target: Target, path: Path) -> None:
+        argv = ["storescu", "-R", "-xe", "-aet", target.calling, "-aec", target.called]
+        self._process = subprocess.Popen(
+            [*argv, peers.LOOPBACK, str(target.port), path], env=peers.ENVIRONMENT
+        )
+        self.status = -1
+
+    def __enter__(self) -> Sender:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        peers.stop(self._process)
+
+    def is_sending(self) -> bool:
+        """Tell whether it has not ended."""
+        code = self._process.poll()
+        self.status = -1 if code is None else code
+        return code is None

@@ -81,7 +81,9 @@ class Acceptor(Association):
         self.turning = attach(self)
         if self._acse_timeout is not None:
             self._acse_timeout += _BEYOND_ARTIM_S
-        self._sock = PatientSocket(self, client_socket=client, transfer_timeout_s=server.transfer_timeout_s)
+        self._sock = PatientSocket(
+            self, client_socket=client, transfer_timeout_s=server.transfer_timeout_s, bell=False
+        )
         self.set_socket(self._sock)
         self._introduce(server, address)
 
@@ -126,12 +128,10 @@ class Acceptor(Association):
         self.kill()
 
     def end(self, reason: str) -> None:
-        """Abort it; whatever is being stored is stored first."""
+        """Let its own thread abort it at its next turn; whatever is being stored is stored first."""
         self.reason = reason
         self._asked_to_end = True
-        if self.is_established:
-            self._sock.ring()  # its own thread aborts it
-        else:
+        if not self.is_established:
             self._sock.hang_up()
 
     def run_reactor(self) -> None:
@@ -259,7 +259,8 @@ class AcceptorServer(AssociationServer):
         self.service = service
         self._shared: socket.socket | None = None
         if isinstance(listening, socket.socket):
-            self._shared, listening = listening, listening.getsockname()
+            self._shared = listening
+        address = listening if isinstance(listening, tuple) else listening.getsockname()
         self._tls = tls_context
         self._shaking = 0
         self.transfer_timeout_s = transfer_timeout_s
@@ -267,7 +268,7 @@ class AcceptorServer(AssociationServer):
         self._connected: set[Acceptor] = set()
         self._lock = threading.Lock()
         self._count = 0
-        super().__init__(ae, listening, ae.ae_title, [], request_handler=_Handler)
+        super().__init__(ae, address, ae.ae_title, [], request_handler=_Handler)
 
     def server_bind(self) -> None:
         """Listen on the address, or take the socket that is shared."""

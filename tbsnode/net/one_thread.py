@@ -3,7 +3,8 @@
 pynetdicom gives each association two threads that hand everything to each other. For associations of
 one image, which is what a densitometer sends, starting the second thread and changing between the two
 cost as much as the work. Here the state machine takes a turn whenever its association waits for
-something: for a message, for the peer's next word, or for the connection to close.
+something: for a message, for the peer's next word, or for the connection to close. Another thread may
+only ask it to end; it looks for that as often as for its timers.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import contextlib
 import logging
 import queue
 import time
-from collections.abc import Callable
 from typing import Any
 
 from pynetdicom.association import Association
@@ -43,25 +43,6 @@ class TurningQueue(queue.Queue[Any]):
         while block and self.empty() and self._provider.is_alive() and time.monotonic() < deadline:
             self._provider.turn()
         return super().get(block=False)
-
-
-class ToldQueue(queue.Queue[Any]):
-    """What is to be sent; another thread may put something in, and wakes ours.
-
-    Parameters
-    ----------
-    ring : callable
-        Wakes the thread that waits for the peer.
-    """
-
-    def __init__(self, ring: Callable[[], None]) -> None:
-        super().__init__()
-        self._ring = ring
-
-    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
-        """Add an item and ring."""
-        super().put(item, block, timeout)
-        self._ring()
 
 
 class SteppedProvider(Provider):
@@ -139,11 +120,5 @@ def attach(assoc: Association) -> SteppedProvider:
     """
     provider = SteppedProvider(assoc)
     assoc.dul = provider
-
-    def ring() -> None:
-        if isinstance(provider.socket, PatientSocket):
-            provider.socket.ring()
-
-    provider.to_provider_queue = ToldQueue(ring)
     assoc.dimse.msg_queue = TurningQueue(provider)
     return provider

@@ -129,6 +129,27 @@ class RingingQueue(queue.Queue[Any]):
                     raise
 
 
+class _Bell:
+    """What one thread rings to wake another that waits for a connection."""
+
+    def __init__(self) -> None:
+        self.near, self._far = socket.socketpair()
+        self.near.setblocking(False)
+        self._far.setblocking(False)
+        self._lock = threading.Lock()
+
+    def ring(self) -> None:
+        with self._lock:
+            if self._far.fileno() >= 0:
+                with contextlib.suppress(BlockingIOError):  # it has been rung often enough
+                    self._far.send(b"!")
+
+    def close(self) -> None:
+        with self._lock:
+            self.near.close()
+            self._far.close()
+
+
 class PatientSocket(AssociationSocket):
     """An association's socket that waits instead of polling, and never for ever.
 
@@ -142,6 +163,8 @@ class PatientSocket(AssociationSocket):
         Local address to connect from.
     transfer_timeout_s : float
         Longest time for one PDU to be read or written [s].
+    bell : bool
+        Whether another thread may want to wake the one that waits.
     """
 
     def __init__(
@@ -150,17 +173,15 @@ class PatientSocket(AssociationSocket):
         client_socket: socket.socket | None = None,
         address: AddressInformation | None = None,
         transfer_timeout_s: float = 60.0,
+        bell: bool = True,
     ) -> None:
         super().__init__(assoc, client_socket=client_socket, address=address)
         self._transfer_timeout_s = transfer_timeout_s
-        self._bell_near, self._bell_far = socket.socketpair()
-        self._bell_near.setblocking(False)
-        self._bell_far.setblocking(False)
+        self._bell = _Bell() if bell else None
         self._selector: selectors.BaseSelector | None = None
         self.longest_s: float | None = None  # wait no longer in `ready`, where that is less than usual
         # with TLS 1.3, a refused certificate is learned after the handshake, at the first read
         self.tls_failure: ssl.SSLError | None = None
-        self._lock = threading.Lock()
         if client_socket is not None:
             self._settle(client_socket)
 
@@ -176,10 +197,8 @@ class PatientSocket(AssociationSocket):
 
     def ring(self) -> None:
         """Wake the thread that waits in `ready`."""
-        with self._lock:
-            if self._bell_far.fileno() >= 0:
-                with contextlib.suppress(BlockingIOError):  # it has been rung often enough
-                    self._bell_far.send(b"!")
+        if self._bell is not None:
+            self._bell.ring()
 
     @property
     def ready(self) -> bool:
@@ -199,16 +218,17 @@ class PatientSocket(AssociationSocket):
         except (OSError, ValueError):
             self.event_queue.put("Evt17")  # PS3.8 table 9-10: transport connection closed
             return False
-        if self._bell_near in found:
-            self._bell_near.recv(4096)
-        return len(found - {self._bell_near}) > 0
+        if self._bell is not None and self._bell.near in found:
+            self._bell.near.recv(4096)
+        return self.socket in found
 
     def _wait(self) -> list[tuple[selectors.SelectorKey, int]]:
         assert self.socket is not None
         if self._selector is None:
             self._selector = selectors.PollSelector()
             self._selector.register(self.socket, selectors.EVENT_READ)
-            self._selector.register(self._bell_near, selectors.EVENT_READ)
+            if self._bell is not None:
+                self._selector.register(self._bell.near, selectors.EVENT_READ)
         return self._selector.select(_WAIT_S if self.longest_s is None else min(_WAIT_S, self.longest_s))
 
     def _drain(self) -> None:
@@ -271,9 +291,8 @@ class PatientSocket(AssociationSocket):
     def dispose(self) -> None:
         """Give back every descriptor; the association's threads have ended."""
         self._shutdown_socket()
-        with self._lock:
-            self._bell_near.close()
-            self._bell_far.close()
+        if self._bell is not None:
+            self._bell.close()
         if self._selector is not None:
             self._selector.close()
 
