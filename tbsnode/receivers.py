@@ -6,6 +6,7 @@ Only they load the network's libraries, so `node` does without them.
 from __future__ import annotations
 
 import socket
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from tbsnode.pipeline.site import Site
 
 
+# A thread that comes back from the disk waits no longer than this for one that computes.
+_SWITCH_S = 0.0005
+
+
 def make_receiver(config: Config, site: Site, *, slot: int = 0, inherited: Sequence[int] = ()) -> Reception:
     """Build one receiver process for this configuration; its temporary files lie in the archive.
 
@@ -42,6 +47,7 @@ def make_receiver(config: Config, site: Site, *, slot: int = 0, inherited: Seque
         Descriptors of the sockets that all of them listen on; without them it listens itself.
     """
     pydicom_settings.reading_validation_mode = IGNORE
+    sys.setswitchinterval(_SWITCH_S)
     clear = ScpSettings(
         ae_title=config.node.ae_title,
         bind=config.receiver.bind,
