@@ -295,6 +295,7 @@ def make_engine(config: Config, site: Site, *, role: str, slot: int) -> Engine:
             executor_id=f"{node_id(config.node.state)}/{role}-{slot}",
             queues=queues,
             concurrency=1 if role == "analyze" else 2,
+            poll_s=0.05 if role == "analyze" else 0.1,  # a worker that has ended a study waits for this
             scan_lock=config.node.state / "locks" / "scanner",
             lease_s=config.engine.lease_s,
         ),
