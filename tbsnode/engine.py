@@ -29,7 +29,7 @@ from dbos import Serializer as DbosSerializer
 
 from tbsnode.errors import DatabaseUnavailable, ResourceError, TbsNodeError
 from tbsnode.model import DeliveryState, StudyState
-from tbsnode.pipeline import commitment_requests, deliver, housekeeping, metrics, study
+from tbsnode.pipeline import housekeeping, metrics, workers
 from tbsnode.store import audit, audit_chain, clock, work
 
 if TYPE_CHECKING:
@@ -131,12 +131,7 @@ def perform(site: Site, ticket: work.Ticket) -> None:
     """
     try:
         with metrics.timed_work(ticket.kind):
-            if ticket.kind == "study":
-                study.process(site, ticket)
-            elif ticket.kind == "delivery":
-                deliver.deliver(site, ticket)
-            else:
-                commitment_requests.work_on(site, ticket)
+            workers.work_of(ticket.kind)(site, ticket)
         if ticket.kind == "delivery":
             metrics.delivered(site, ticket)
     except Exception as error:  # noqa: BLE001  the one place that catches everything
@@ -197,6 +192,7 @@ class Engine:
     def start(self) -> None:
         """Take the first lease, launch DBOS and start scanning."""
         _running.site = self.site
+        workers.load(self.settings.queues)
         with self.site.database.transaction() as tx:
             work.renew_lease(tx, self.settings.executor_id, ttl_s=self.settings.lease_s)
         config: DBOSConfig = {

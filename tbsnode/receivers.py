@@ -17,7 +17,8 @@ from tbsnode import node
 from tbsnode.dicom import sop_classes
 from tbsnode.model import TlsFiles
 from tbsnode.net.acceptor import AcceptorServer
-from tbsnode.net.scp import Caller, ScpSettings, cannot_listen
+from tbsnode.net.listening import cannot_listen
+from tbsnode.net.scp import Caller, ScpSettings
 from tbsnode.pipeline.receive import Reception
 
 if TYPE_CHECKING:

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -254,6 +255,7 @@ def run_child(
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.excepthook = _say_what_ended
     threading.Thread(target=_die_with_parent, args=(os.getppid(),), daemon=True).start()
     try:
         owner = f"{node.node_id(config.node.state)}-{role}-{slot}"
@@ -280,6 +282,13 @@ def _worker(config: Config, site: Site, role: str, slot: int, listen: Sequence[i
 
         return receivers.make_receiver(config, site, slot=slot, inherited=listen)
     return node.make_engine(config, site, role=role, slot=slot)
+
+
+def _say_what_ended(ended: threading.ExceptHookArgs) -> None:
+    """Log a thread that an error ended, without the error's message, which may quote a patient's data."""
+    where = "".join(traceback.format_tb(ended.exc_traceback))
+    name = ended.thread.name if ended.thread is not None else "a thread"
+    log.error("%s ended by %s\n%s", name, ended.exc_type.__name__, where, extra={"action": "thread.died"})
 
 
 def _die_with_parent(parent: int) -> None:

@@ -16,6 +16,7 @@ from typing import Any, cast
 
 from tbsnode import engine
 from tbsnode.model import StudyState
+from tbsnode.pipeline import study
 from tbsnode.store import work
 from tbsnode.store.database import Database
 
@@ -57,7 +58,7 @@ def _work(step: str, url: str, folder: Path, seconds: float, said: Path) -> None
         with site.database.transaction() as tx:
             work.finish(tx, ticket, StudyState.DONE)
 
-    engine.study.process = process
+    study.process = process
     database = Database(url)
     settings = engine.EngineSettings(
         executor_id="test/analyze-0",

@@ -10,18 +10,17 @@ only ask it to end; it looks for that as often as for its timers.
 from __future__ import annotations
 
 import contextlib
-import logging
 import queue
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pynetdicom.association import Association
 from pynetdicom.pdu import A_ABORT_RQ
 
-from tbsnode.net.upper_layer import PatientSocket, Provider, WithoutMessages
+from tbsnode.net.upper_layer import PatientSocket, Provider
 
-log = logging.getLogger(__name__)
-log.addFilter(WithoutMessages())
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class TurningQueue(queue.Queue[Any]):
@@ -80,23 +79,22 @@ class SteppedProvider(Provider):
         self.socket.longest_s = longest_s
         if self.artim_timer.expired:
             self.event_queue.put("Evt18")  # PS3.8 table 9-10
-        try:
+        with self._with_a_last_word():
             if not self._process_recv_primitive() and self._is_transport_event():
                 self._idle_timer.restart()
-        except Exception:
-            # as pynetdicom does: past the state machine, which may be what failed
-            log.exception("association aborted", extra={"action": "association.failed"})
-            self._abort_at_once()
-            return
-        with contextlib.suppress(queue.Empty):
-            self._act(self.event_queue.get(block=False))
+            with contextlib.suppress(queue.Empty):
+                self.state_machine.do_action(self.event_queue.get(block=False))
 
-    def _act(self, event: str) -> None:
+    @contextlib.contextmanager
+    def _with_a_last_word(self) -> Iterator[None]:
+        """Abort past the state machine where that fails: nothing else is known to work then."""
+        done = False
         try:
-            self.state_machine.do_action(event)
-        except Exception:
-            log.exception("association ended", extra={"action": "association.failed"})
-            self._kill_thread = True
+            yield
+            done = True
+        finally:
+            if not done:
+                self._abort_at_once()
 
     def _abort_at_once(self) -> None:
         assert isinstance(self.socket, PatientSocket)

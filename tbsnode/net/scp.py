@@ -7,7 +7,6 @@ moved the file, or it is removed here, whatever happened.
 
 from __future__ import annotations
 
-import errno
 import logging
 import socket
 import threading
@@ -25,12 +24,13 @@ from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
-from tbsnode.errors import ConfigError, TbsNodeError, UnsupportedInstance
+from tbsnode.errors import TbsNodeError, UnsupportedInstance
 from tbsnode.model import ReceivedInstance, TlsFiles
 from tbsnode.net import status, tls, upper_layer
 from tbsnode.net.acceptor import Acceptor, AcceptorServer
 from tbsnode.net.callers import Caller, KnownCallers
 from tbsnode.net.commitment import PUSH_MODEL, Commitments, CommitmentScp
+from tbsnode.net.listening import cannot_listen
 from tbsnode.net.receipt import Store
 
 __all__ = ["AssociationEvent", "Caller", "ScpSettings", "StorageScp"]
@@ -389,14 +389,3 @@ def _refusal(error: TbsNodeError, request: Store, assoc: Acceptor) -> Dataset:
         },
     )
     return answer
-
-
-def cannot_listen(bind: str, port: int, error: OSError) -> ConfigError:
-    """Return what an administrator must do about an address that cannot be listened on."""
-    remedies = {
-        errno.EADDRINUSE: "Another program listens there: stop it, or choose another receiver.port.",
-        errno.EACCES: "Ports below 1024 need a privilege: choose another receiver.port, or grant it.",
-        errno.EADDRNOTAVAIL: "This machine has no such address: correct receiver.bind.",
-    }
-    remedy = remedies.get(error.errno or 0, "Correct receiver.bind or receiver.port.")
-    return ConfigError(f"cannot listen on {bind} port {port}: {error.strerror or error}.", remedy=remedy)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 Vector = NDArray[np.float64]
 _ROUNDS = 200
@@ -108,7 +108,7 @@ def jackknife_interval(whole: float, without: Vector, level: float = 0.95) -> tu
     """Return the confidence interval of a parameter from its values without each pair."""
     number = without.size
     pseudo = number * whole - (number - 1) * without
-    half = stats.t.ppf(0.5 + level / 2, number - 1) * pseudo.std(ddof=1) / np.sqrt(number)
+    half = special.stdtrit(number - 1, 0.5 + level / 2) * pseudo.std(ddof=1) / np.sqrt(number)
     return float(pseudo.mean() - half), float(pseudo.mean() + half)
 
 
@@ -147,5 +147,5 @@ def p_values(residual: Vector, z: Vector) -> Vector:
     if leverage.max() < _MOST_LEVERAGE:
         weight = (left / (1.0 - leverage)) ** 2
     error = np.sqrt(np.maximum(np.diag(inverse @ (design.T * weight) @ design @ inverse), 1e-300))
-    result[varies] = 2.0 * stats.t.sf(np.abs(beta / error)[1:], free)
+    result[varies] = 2.0 * special.stdtr(free, -np.abs(beta / error)[1:])
     return result

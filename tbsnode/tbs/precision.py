@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from scipy import stats
+from scipy import special
 
 from tbsnode.tbs.result import LABELS
 
@@ -156,6 +156,6 @@ def _of_levels(levels: tuple[str, ...], people: Iterable[Sequence[Scan]]) -> Lev
         degrees=degrees,
         rms_sd=rms_sd,
         cv_percent=100.0 * math.sqrt(relative / degrees),
-        upper_95=rms_sd * math.sqrt(degrees / float(stats.chi2.ppf(0.05, degrees))),
+        upper_95=rms_sd * math.sqrt(degrees / float(special.chdtri(degrees, 0.95))),
         lsc=LSC_FACTOR * rms_sd if degrees >= DEGREES_NEEDED else None,
     )

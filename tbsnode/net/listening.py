@@ -1,0 +1,18 @@
+"""Why an address cannot be listened on, in words that say what to do."""
+
+from __future__ import annotations
+
+import errno
+
+from tbsnode.errors import ConfigError
+
+
+def cannot_listen(bind: str, port: int, error: OSError) -> ConfigError:
+    """Return what an administrator must do about an address that cannot be listened on."""
+    remedies = {
+        errno.EADDRINUSE: "Another program listens there: stop it, or choose another receiver.port.",
+        errno.EACCES: "Ports below 1024 need a privilege: choose another receiver.port, or grant it.",
+        errno.EADDRNOTAVAIL: "This machine has no such address: correct receiver.bind.",
+    }
+    remedy = remedies.get(error.errno or 0, "Correct receiver.bind or receiver.port.")
+    return ConfigError(f"cannot listen on {bind} port {port}: {error.strerror or error}.", remedy=remedy)
