@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 
 from tbsnode.errors import ConfigError
 
@@ -15,4 +16,7 @@ def cannot_listen(bind: str, port: int, error: OSError) -> ConfigError:
         errno.EADDRNOTAVAIL: "This machine has no such address: correct receiver.bind.",
     }
     remedy = remedies.get(error.errno or 0, "Correct receiver.bind or receiver.port.")
-    return ConfigError(f"cannot listen on {bind} port {port}: {error.strerror or error}.", remedy=remedy)
+    return ConfigError(
+        f"cannot listen on {bind} port {port}: {os.strerror(error.errno) if error.errno else error}.",
+        remedy=remedy,
+    )
