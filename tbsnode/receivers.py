@@ -6,16 +6,13 @@ Only they load the network's libraries, so `node` does without them.
 from __future__ import annotations
 
 import socket
-import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
-
-from pydicom.config import IGNORE
-from pydicom.config import settings as pydicom_settings
 
 from tbsnode import node
 from tbsnode.dicom import sop_classes
 from tbsnode.model import TlsFiles
+from tbsnode.net import upper_layer
 from tbsnode.net.acceptor import AcceptorServer
 from tbsnode.net.listening import cannot_listen
 from tbsnode.net.scp import Caller, ScpSettings
@@ -28,15 +25,8 @@ if TYPE_CHECKING:
     from tbsnode.pipeline.site import Site
 
 
-# A thread that comes back from the disk waits no longer than this for one that computes.
-_SWITCH_S = 0.0005
-
-
 def make_receiver(config: Config, site: Site, *, slot: int = 0, inherited: Sequence[int] = ()) -> Reception:
     """Build one receiver process for this configuration; its temporary files lie in the archive.
-
-    This process judges UIDs and headers itself (`dicom.identity`): pydicom's own check of each UID that
-    is put into an association, which only warns, is off in it.
 
     Parameters
     ----------
@@ -47,8 +37,7 @@ def make_receiver(config: Config, site: Site, *, slot: int = 0, inherited: Seque
     inherited : sequence of int
         Descriptors of the sockets that all of them listen on; without them it listens itself.
     """
-    pydicom_settings.reading_validation_mode = IGNORE
-    sys.setswitchinterval(_SWITCH_S)
+    upper_layer.configure_receiver()
     clear = ScpSettings(
         ae_title=config.node.ae_title,
         bind=config.receiver.bind,

@@ -15,12 +15,14 @@ import queue
 import selectors
 import socket
 import ssl
+import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable
 from typing import Any
 
+from pydicom.config import IGNORE, settings
 from pynetdicom import _config
 from pynetdicom.association import Association
 from pynetdicom.dul import DULServiceProvider
@@ -40,6 +42,7 @@ LARGEST_OTHER_PDU = 1 << 20
 
 _WAIT_S = 0.2  # timers are looked at this often while nothing arrives
 _GLANCE_S = 0.1  # the other thread is looked after this often
+_SWITCH_S = 0.0005
 _NOISY = ("association", "dul", "dimse", "events", "fsm", "service_class", "service_class_n", "transport")
 
 
@@ -75,6 +78,17 @@ def configure() -> None:
     _config.STORE_RECV_CHUNKED_DATASET = True
     for name in _NOISY:
         logging.getLogger(f"pynetdicom.{name}").addFilter(_without_messages)
+
+
+def configure_receiver() -> None:
+    """Set the switches of a process that receives and does nothing else; harmless when repeated.
+
+    It judges UIDs and headers itself (`dicom.identity`): pydicom's own check of each UID that is put into
+    an association, which only warns, is off. A thread that comes back from the disk waits no longer than
+    half a millisecond for one that computes.
+    """
+    settings.reading_validation_mode = IGNORE
+    sys.setswitchinterval(_SWITCH_S)
 
 
 class RingingQueue(queue.Queue[Any]):
