@@ -16,6 +16,9 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 # they speak about bytes and statements, and hardly ever about what an operator can change
 _QUIET = ("pynetdicom", "pydicom", "sqlalchemy", "alembic", "dbos", "PIL")
 
+# what it says of a rejected association, `net` says in words that name the peer and what to do
+_SAID_BY_US = ("pynetdicom.acse",)
+
 
 def configure(*, level: str, as_json: bool, libraries: str = "warning") -> None:
     """Log to standard error, once for the process; called again it replaces itself.
@@ -38,6 +41,8 @@ def configure(*, level: str, as_json: bool, libraries: str = "warning") -> None:
     logging.getLogger("tbsnode").setLevel(level.upper())
     for name in _QUIET:
         logging.getLogger(name).setLevel(libraries.upper())
+    for name in _SAID_BY_US:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     logging.captureWarnings(capture=True)
 
 

@@ -132,6 +132,7 @@ def logged(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], io.StringIO]:
         logging.getLogger("tbsnode.x").info("stored", extra={"action": "instance.stored", "uid": "1.2"})
         logging.getLogger("tbsnode.x").debug("too much")
         logging.getLogger("pynetdicom").info("too much")
+        logging.getLogger("pynetdicom.acse").error("said by us, with the remedy")
         return stream
 
     return configure
