@@ -8,6 +8,7 @@ the old one of the same slot is really gone.
 
 from __future__ import annotations
 
+import faulthandler
 import fcntl
 import gc
 import logging
@@ -39,6 +40,7 @@ ROLES = ("receive", "analyze", "deliver", "http")
 _YOUNG_S = 5.0
 _LONGEST_PAUSE_S = 30.0
 _PATIENCE_S = 30.0
+_LAST_WORDS_S = 0.3
 # One thread a process for the math libraries: workers share the cores, and numbers stay the same.
 _ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
@@ -202,6 +204,9 @@ class _Child:
         try:
             self.process.wait(timeout=max(0.1, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
+            log.warning("%s-%d did not end in time", self.role, self.slot, extra={"action": "child.killed"})
+            self.process.send_signal(signal.SIGUSR1)  # says where its threads stand
+            time.sleep(_LAST_WORDS_S)
             self.process.kill()
             self.process.wait()
         self._close_pipe()
@@ -256,6 +261,7 @@ def run_child(
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.excepthook = _say_what_ended
+    faulthandler.register(signal.SIGUSR1)  # files and lines of every thread, no values
     threading.Thread(target=_die_with_parent, args=(os.getppid(),), daemon=True).start()
     try:
         owner = f"{node.node_id(config.node.state)}-{role}-{slot}"

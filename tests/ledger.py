@@ -7,9 +7,12 @@ at every row, reads here.
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sqlite3
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,8 +98,24 @@ class Ledger:
                 return False
             return all(row["state"] not in _BUSY for row in self.deliveries(uid))
 
-        peers.wait_until(settled, f"generation {generation} of {uid}", timeout_s, every_s=_LOOK_S)
+        with self._telling_where_it_hangs():
+            peers.wait_until(settled, f"generation {generation} of {uid}", timeout_s, every_s=_LOOK_S)
         return self.study(uid)
+
+    @contextmanager
+    def _telling_where_it_hangs(self) -> Iterator[None]:
+        """Where a wait was in vain, let each process say where its threads stand, and show rows and log."""
+        try:
+            yield
+        except pytest.fail.Exception:
+            for pid in self.node.children():
+                os.kill(pid, signal.SIGUSR1)
+            time.sleep(1.0)
+            print(self.node.log.read_text(errors="replace")[-30000:])
+            for table in ("tbs_study", "tbs_delivery", "workflow_status"):
+                with suppress(sqlite3.Error, psycopg.Error):
+                    print(table, self.rows(f"SELECT * FROM {table}")[-5:])
+            raise
 
     def settle_analysis(self, uid: str, *, generation: int = 1, timeout_s: float = 30.0) -> dict[str, Any]:
         """Wait until a generation of a study has ended, whatever its deliveries do; return its row."""
