@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -272,31 +273,22 @@ def database_restarted(folder: Path, server: peers.Postgres, url: str) -> Counts
     address = f"postgresql://postgres@{peers.LOOPBACK}:{server.port}/postgres"
     with psycopg.connect(address) as connection:
         data = Path(connection.execute("SHOW data_directory").fetchall()[0][0])
+    command = shlex.split((data / "postmaster.opts").read_text())
+    user = "postgres" if os.geteuid() == 0 else None
+    ready = functools.partial(peers.answers, server.port)
     with world(folder, url) as here, here.pacs():
         here.node.start()
         here.send(2)
-        _pg_ctl(data, "stop", "-m", "immediate")
-        try:
-            assert here.send(1, until_acknowledged=False) == [False], "acknowledged without a database"
-            _pg_ctl(data, "start")
+        os.kill(int((data / "postmaster.pid").read_text().split()[0]), signal.SIGQUIT)
+        peers.wait_until(lambda: not ready(), "the server to be gone")
+        assert here.send(1, until_acknowledged=False) == [False], "acknowledged without a database"
+        with peers.running(command, data.parent / "log2", ready, user, signal.SIGQUIT):
             here.send_file(here.folder / "sent" / "s002-0.dcm")
             here.send(2)
             counts = here.settle(timeout_s=120)
-        finally:
             here.node.stop()
-            _pg_ctl(data, "stop", "-m", "immediate")  # this one is nobody's child
         counts.note = "refused while it was down"
         return counts
-
-
-def _pg_ctl(data: Path, *words: str) -> None:
-    done = subprocess.run(
-        [peers.require_program("pg_ctl"), "-D", str(data), "-w", "-l", str(data.parent / "log2"), *words],
-        user="postgres" if os.geteuid() == 0 else None, cwd=data.parent,
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        timeout=60, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, f"pg_ctl {words} ended with {done.returncode}"
 
 
 ROWS: dict[str, Callable[[Path, str], Counts]] = {
