@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,23 @@ class Receiver(DIMSEServiceProvider):
         fragment = P_DATA()
         fragment.presentation_data_value_list.append((context_id, data))
         super().receive_primitive(fragment)
+
+    def get_msg(self, block: bool = False) -> tuple[int, Any] | tuple[None, None]:
+        """Take the next message; answers to what we asked are only for the thread that asked.
+
+        pynetdicom pauses its own thread, which serves requests, while another one sends and waits. Under
+        load that thread may still be on its way, and take the answer: the sender would wait for two minutes.
+        """
+        mine = threading.current_thread() is not self.assoc or self.assoc.is_acceptor
+        if not mine and self._next_is_an_answer():
+            return None, None
+        taken: tuple[int, Any] | tuple[None, None] = super().get_msg(block)
+        return taken
+
+    def _next_is_an_answer(self) -> bool:
+        with self.msg_queue.mutex:
+            waiting = self.msg_queue.queue
+            return bool(waiting) and getattr(waiting[0][1], "MessageIDBeingRespondedTo", None) is not None
 
     def send_msg(self, primitive: Any, context_id: int) -> None:
         """Send a message; the answer to a C-STORE without detours."""

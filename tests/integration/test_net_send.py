@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import struct
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pydicom
 import pytest
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGLosslessSV1
+from pynetdicom.association import Association
 
 from tbsnode.errors import AssociationRejected, PeerError, PeerUnreachable
 from tbsnode.model import Outgoing, Peer
-from tbsnode.net import requestor, scu
+from tbsnode.net import requestor, scu, upper_layer
+from tbsnode.net.messages import Receiver
 from tests import peers, raw_peer
 from tests.conftest import StartStorescp
 from tests.raw_peer import ABORT, P_DATA, SECONDARY_CAPTURE
@@ -64,6 +68,41 @@ def test_storescp_gets_the_stored_bytes(
     received = {path.name.split(".", 1)[1]: path for path in archive.files()}
     for item in (*items, implicit):
         assert data_set(received[item.sop_instance_uid]) == data_set(item.path)
+
+
+class _SlowToWake(threading.Event):
+    """Where pynetdicom's own thread pauses: it goes on only a while after it was let go, as under load."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        let_go = super().wait(timeout)
+        time.sleep(0.05)
+        return let_go
+
+
+@pytest.mark.peer
+def test_an_answer_is_not_taken_by_the_thread_that_serves_requests(
+    storescp: StartStorescp, items: list[Outgoing], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Let go before we sent, it wakes after the answer came and took it: the sender waited two minutes."""
+    attach = upper_layer.attach
+
+    def slowly(assoc: Association, max_waiting: int = 0) -> None:
+        attach(assoc, max_waiting)
+        assoc._reactor_checkpoint = _SlowToWake()
+        assoc._reactor_checkpoint.set()
+
+    def dawdle(self: Receiver, primitive: Any, context_id: int) -> None:
+        send_msg(self, primitive, context_id)
+        time.sleep(0.1)  # the answer is there before anybody waits for it
+
+    send_msg = Receiver.send_msg
+    monkeypatch.setattr(upper_layer, "attach", slowly)
+    monkeypatch.setattr(Receiver, "send_msg", dawdle)
+    monkeypatch.setattr(requestor, "DIMSE_S", 3.0)
+    archive = storescp()
+    for _ in range(5):
+        outcomes = scu.send(peer_at(archive.port), items)
+        assert [(each.status, each.category) for each in outcomes] == [(0, "success")] * 3
 
 
 @pytest.mark.peer
