@@ -50,10 +50,7 @@ def make_receiver(config: Config, site: Site, *, slot: int = 0, inherited: Seque
         storage_classes=tuple(sop_classes.STORAGE.values()),
         transfer_syntaxes=tuple(sop_classes.TRANSFER_SYNTAXES),
     )
-    listening = [clear]
-    if (own := config.receiver.tls) is not None:
-        files = TlsFiles(certificate=own.certificate, key=own.key, ca=own.ca)
-        listening = [*([] if own.only else [clear]), replace(clear, port=own.port, tls=files)]
+    listening = [replace(clear, port=port, tls=files) for port, files in _ports(config)]
     if inherited:
         listening = [replace(each, inherited=fd) for each, fd in zip(listening, inherited, strict=True)]
     name = "receive" if slot == 0 else f"receive-{slot}"
@@ -68,11 +65,8 @@ def receiver_sockets(config: Config) -> tuple[socket.socket, ...]:
     ConfigError
         If an address cannot be listened on.
     """
-    own = config.receiver.tls
-    ports = [] if own is not None and own.only else [config.receiver.port]
-    ports += [own.port] if own is not None else []
     opened: list[socket.socket] = []
-    for port in ports:
+    for port, _ in _ports(config):
         try:
             family = socket.AF_INET6 if ":" in config.receiver.bind else socket.AF_INET
             address = (config.receiver.bind, port)
@@ -83,6 +77,15 @@ def receiver_sockets(config: Config) -> tuple[socket.socket, ...]:
                 each.close()
             raise cannot_listen(config.receiver.bind, port, error) from error
     return tuple(opened)
+
+
+def _ports(config: Config) -> list[tuple[int, TlsFiles | None]]:
+    """Return the ports that are listened on, each with the files of its TLS or in clear text."""
+    clear, own = config.receiver.port, config.receiver.tls
+    if own is None:
+        return [(clear, None)]
+    secured = (own.port, TlsFiles(certificate=own.certificate, key=own.key, ca=own.ca))
+    return [secured] if own.only else [(clear, None), secured]
 
 
 def _reporters(config: Config) -> tuple[Caller, ...]:

@@ -81,7 +81,7 @@ def serve(config_path: Path, config: Config, only: frozenset[str]) -> int:
     wanted = slots(config, only)
     shared = _receiver_sockets(config) if ("receive", 1) in wanted else ()
     held = _metrics_folder(config.node.state)
-    children = [_Child(role, slot, config_path, shared) for role, slot in wanted]
+    children = [_Child(role, slot, config_path, shared if role == "receive" else ()) for role, slot in wanted]
     for child in children:
         child.start()
     log.info(
@@ -154,7 +154,7 @@ class _Child:
     role: str
     slot: int
     config_path: Path
-    shared: Sequence[socket.socket] = ()  # what several receivers listen on
+    listening: Sequence[socket.socket] = ()  # of several receivers
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
     pause_s: float = 0.0
@@ -162,13 +162,13 @@ class _Child:
 
     def start(self) -> None:
         command = [sys.executable, "-m", "tbsnode", "serve", "--config", str(self.config_path)]
-        listening = [each.fileno() for each in self.shared] if self.role == "receive" else []
-        for descriptor in listening:
+        descriptors = [each.fileno() for each in self.listening]
+        for descriptor in descriptors:
             command += ["--listen", str(descriptor)]
         self.process = subprocess.Popen(  # noqa: S603  our own interpreter and module
             [*command, "--role", self.role, "--slot", str(self.slot)],
             stdin=subprocess.PIPE,
-            pass_fds=listening,
+            pass_fds=descriptors,
             env={**os.environ, **_ENVIRONMENT},
             start_new_session=True,  # a Ctrl-C at the terminal reaches the supervisor only
         )

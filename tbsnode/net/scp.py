@@ -162,7 +162,9 @@ class StorageScp:
         others = [each for each in settings.transfer_syntaxes if each not in _PREFERRED]
         preferred = [each for each in _PREFERRED if each in settings.transfer_syntaxes]
         self._transfer_syntaxes = [UID(each) for each in (*preferred, *others)]
-        self._supported: dict[str, PresentationContext] = {}  # made when first proposed
+        self._supported = {
+            uid: self._context(uid) for uid in (*settings.storage_classes, str(Verification), PUSH_MODEL)
+        }
         self._open: set[str] = set()
         self._lock = threading.Lock()
         self._stopping = False
@@ -291,10 +293,8 @@ class StorageScp:
             uid = str(proposed.abstract_syntax)
             if uid not in storage and uid not in services:
                 refused.add(uid)
-            elif uid not in supported:
-                supported[uid] = self._supported.get(uid) or self._supported.setdefault(
-                    uid, self._context(uid)
-                )
+            else:
+                supported[uid] = self._supported[uid]
         return list(supported.values()), refused
 
     def _context(self, uid: str) -> PresentationContext:
