@@ -134,6 +134,11 @@ class Acceptor(Association):
         if not self.is_established:
             self._sock.hang_up()
 
+    def cut(self) -> None:
+        """Hang up where the peer has stopped in the middle of a PDU; what is being stored goes on."""
+        if self._sock.is_reading:
+            self._sock.hang_up()
+
     def run_reactor(self) -> None:
         """Serve the association to its end, then clean up and tell the service."""
         try:

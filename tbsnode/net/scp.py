@@ -44,6 +44,7 @@ _PREFERRED = (upper_layer.EXPLICIT_VR_LITTLE_ENDIAN, upper_layer.IMPLICIT_VR_LIT
 _CALLING_AE_TITLE_NOT_RECOGNIZED = (1, 1, 3)
 _CALLED_AE_TITLE_NOT_RECOGNIZED = (1, 1, 7)
 _TEMPORARY_CONGESTION = (2, 3, 1)
+_LAST_WORD_S = 2.0  # for our A-ABORT; then whoever stopped in the middle of a PDU is cut off
 _LOCAL_LIMIT_EXCEEDED = (2, 3, 2)
 
 
@@ -234,7 +235,10 @@ class StorageScp:
             time.sleep(0.02)
         for assoc in self._server.connected:
             assoc.end("this node is stopping")
+        deadline = time.monotonic() + _LAST_WORD_S
         for assoc in self._server.connected:
+            assoc.join(max(0.0, deadline - time.monotonic()))
+            assoc.cut()
             assoc.join()
         self._server, self._thread = None, None
 

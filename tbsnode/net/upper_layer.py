@@ -193,6 +193,7 @@ class PatientSocket(AssociationSocket):
         self._transfer_timeout_s = transfer_timeout_s
         self._bell = _Bell() if bell else None
         self._selector: selectors.BaseSelector | None = None
+        self.is_reading = False
         self.longest_s: float | None = None  # wait no longer in `ready`, where that is less than usual
         # with TLS 1.3, a refused certificate is learned after the handshake, at the first read
         self.tls_failure: ssl.SSLError | None = None
@@ -271,17 +272,20 @@ class PatientSocket(AssociationSocket):
         view = memoryview(received)
         deadline = time.monotonic() + self._transfer_timeout_s
         position = 0
-        while position < nr_bytes:
-            if time.monotonic() > deadline:
-                raise TimeoutError("the peer stopped in the middle of a PDU")
-            try:
+        self.is_reading = True
+        try:
+            while position < nr_bytes:
+                if time.monotonic() > deadline:
+                    raise TimeoutError("the peer stopped in the middle of a PDU")
                 count = self.socket.recv_into(view[position:])
-            except ssl.SSLError as error:
-                self.tls_failure = error
-                raise
-            if not count:
-                break
-            position += count
+                if not count:
+                    break
+                position += count
+        except ssl.SSLError as error:
+            self.tls_failure = error
+            raise
+        finally:
+            self.is_reading = False
         view.release()
         del received[position:]
         return received

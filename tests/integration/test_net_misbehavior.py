@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tbsnode.net.messages import Receiver
 from tests import peers, raw_peer
 from tests.raw_peer import ABORT, ASSOCIATE_AC, RELEASE_RP
 from tests.raw_peer import Caller as RawCaller
@@ -183,3 +184,38 @@ def test_300_aborts_leave_no_thread_no_file_and_no_descriptor(receiver: Receivin
     assert list(receiver.incoming.iterdir()) == []
     assert receiver.log.count("opened") == receiver.log.count("aborted") == 201
     still_works(receiver)
+
+
+def test_a_state_machine_that_fails_aborts_its_association_and_no_other(
+    receiver: ReceivingNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing that a peer sends is known to do this; a bug of ours would."""
+    died: list[threading.ExceptHookArgs] = []
+    monkeypatch.setattr(threading, "excepthook", died.append)
+    with monkeypatch.context() as broken, RawCaller(receiver.port) as caller:
+        assert caller.associate() == ASSOCIATE_AC
+        broken.setattr(Receiver, "receive_primitive", _fail)
+        caller.send(raw_peer.data(raw_peer.store_command(), control=3))
+        assert caller.receive()[0] == ABORT
+        assert caller.receive()[0] == 0, "and hangs up"
+    peers.wait_until(lambda: "aborted" in receiver.log, "the end to be noticed")
+    assert [each.exc_type for each in died] == [ZeroDivisionError], "told to whoever logs ended threads"
+    still_works(receiver)
+
+
+def _fail(self: Receiver, primitive: object) -> None:
+    raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("said", ["nothing", "half a PDU"])
+def test_a_peer_that_says_no_more_does_not_hold_up_the_end(receiver: ReceivingNode, said: str) -> None:
+    with RawCaller(receiver.port) as caller:
+        assert caller.associate() == ASSOCIATE_AC
+        if said == "half a PDU":
+            caller.send(raw_peer.data(raw_peer.store_command(), control=3)[:40])
+            time.sleep(0.3)  # it is being read
+        ends = threading.Thread(target=receiver.scp.stop, kwargs={"grace_s": 0.1})
+        ends.start()
+        ends.join(10.0)  # the PDU itself may take a minute
+        assert not ends.is_alive()
+    assert receiver.log.count("aborted") == 1
