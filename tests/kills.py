@@ -19,18 +19,18 @@ from tbsnode.dicom import acquisition
 from tests import nodes, peers
 from tests.ledger import Ledger
 
-STUDIES = 40
-KILLS = 12  # at least; three of each role
+STUDIES = 60
+KILLS = 12  # at least; four of each role
 _SENDERS = 2
 _SR = "1.2.840.10008.5.1.4.1.1.88.34"
 _PDF = "1.2.840.10008.5.1.4.1.1.104.1"
 
 
-def studies(folder: Path, number_of_studies: int) -> list[Path]:
+def studies(folder: Path) -> list[Path]:
     """Return studies of one small picture each; every patient has another noise."""
     options = acquisition.Options(small=True, anatomy_seed=7)
     paths = []
-    for number in range(number_of_studies):
+    for number in range(STUDIES):
         patient = acquisition.PatientTags(patient_id=f"KILL-{number:03d}")
         made = acquisition.study(
             "display", patient=patient, seed=number, study_date="20261101", options=options
@@ -99,11 +99,9 @@ def pacs(folder: Path) -> Iterator[peers.Storescp]:
         yield peer
 
 
-def nothing_is_lost_and_nothing_is_doubled(
-    database_url: str, tmp_path: Path, *, number: int = STUDIES, kills: int = KILLS
-) -> None:
+def nothing_is_lost_and_nothing_is_doubled(database_url: str, tmp_path: Path) -> None:
     """Send all studies while every process is killed at random; check what arrived."""
-    images = studies(tmp_path / "studies", number)
+    images = studies(tmp_path / "studies")
     with pacs(tmp_path) as peer:
         destination = nodes.Destination("pacs", peer.ae_title, peer.port)
         node = nodes.Node(
@@ -120,12 +118,12 @@ def nothing_is_lost_and_nothing_is_doubled(
                 sender.start()
             reaper = Reaper(node, seed=20261123)
             began = time.monotonic()
-            while any(sender.is_alive() for sender in senders) or reaper.kills.total() < kills:
+            while any(sender.is_alive() for sender in senders) or reaper.kills.total() < KILLS:
                 time.sleep(reaper.dice.uniform(1.5, 4.5))
                 reaper.strike()
             node.wait_receiving()
             print(f"sent after {time.monotonic() - began:.0f} s, killed {dict(reaper.kills)}")
-            Ledger(node).settle_all(number, timeout_s=240)
+            Ledger(node).settle_all(STUDIES, timeout_s=240)
             print(f"done after {time.monotonic() - began:.0f} s")
             check_all_arrived(node, peer, images)
             assert node.incoming() == []

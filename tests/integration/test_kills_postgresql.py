@@ -13,4 +13,4 @@ from tests import kills
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_nothing_is_lost_and_nothing_is_doubled(node_postgres_url: str, tmp_path: Path) -> None:
-    kills.nothing_is_lost_and_nothing_is_doubled(node_postgres_url, tmp_path, number=24, kills=8)
+    kills.nothing_is_lost_and_nothing_is_doubled(node_postgres_url, tmp_path)
