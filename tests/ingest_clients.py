@@ -1,6 +1,6 @@
 """Senders for benchmarks: they speak just enough DICOM to store, so that the time is the receiver's.
 
-Every message is encoded before the clock starts; only three UIDs of each instance are written into it.
+The data set is encoded before the clock starts; three UIDs of each instance are written into it then.
 A sender is a process of its own, and respects the maximum PDU size that the receiver asked for.
 """
 

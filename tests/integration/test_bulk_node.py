@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
-from tbsnode.dicom import acquisition
-from tests import nodes, peers
+from tests import many_studies, nodes, peers
 from tests.ledger import Ledger
 
 pytestmark = [pytest.mark.peer, pytest.mark.slow]
@@ -22,14 +21,8 @@ STUDIES = 9  # more than are due at once for one worker
 
 
 def images(folder: Path) -> list[Path]:
-    """Draw one picture and write it as the only image of several studies."""
-    found = []
-    for number in range(STUDIES):
-        patient = acquisition.PatientTags(patient_id=f"BULK-{number}", name="Canary^Zoe")
-        options = acquisition.Options(small=True, anatomy_seed=7)
-        made = acquisition.study("display", patient=patient, seed=7, options=options)
-        found += nodes.write(folder / str(number), made)
-    return found
+    """Write one picture as the only image of several studies."""
+    return [path for _, path in many_studies.studies(folder, STUDIES, size="small")]
 
 
 def results_of(pacs: peers.Storescp) -> Counter[str]:

@@ -16,7 +16,7 @@ from tbsnode.dicom import part10
 from tbsnode.store import identity_json
 from tbsnode.store.archive import Archive
 from tbsnode.store.database import Database
-from tests import bench_studies, nodes, peers
+from tests import many_studies, nodes, peers
 from tests.ledger import Ledger
 
 STUDIES = 1000
@@ -119,7 +119,7 @@ def test_a_thousand_studies_are_kept_and_those_that_wait_are_done(
         absolute = url if where == "postgresql" else f"sqlite:///{node.folder}/state/tbsnode.db"
         old = Database(absolute)
         old.upgrade(FIRST)
-        files = list(bench_studies.studies(tmp_path / "images", WAITING, size="small"))
+        files = list(many_studies.studies(tmp_path / "images", WAITING, size="small"))
         counts = fill(old, list(arrived(files, node.folder / node.archive)))
         old.dispose()
         assert "Run `tbsnode db upgrade`" in node.cli("study", "list", ok=False).stderr

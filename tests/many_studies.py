@@ -1,4 +1,4 @@
-"""Studies for benchmarks: one picture drawn, restated for as many patients as are wanted."""
+"""Studies in numbers: one picture drawn, restated for as many patients as are wanted."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pydicom.uid import generate_uid
 
 from tbsnode.dicom import acquisition
 
-_ENTROPY = "tbsnode bench"
+_ENTROPY = "tbsnode many studies"
 
 
-def studies(folder: Path, number: int, *, first: int = 0, size: str = "full") -> Iterator[tuple[str, Path]]:
+def studies(folder: Path, number: int, *, size: str = "full") -> Iterator[tuple[str, Path]]:
     """Write studies of one image each: a display copy of an AP spine, 780 x 716 pixels where ``"full"``.
 
     Parameters
@@ -23,8 +23,6 @@ def studies(folder: Path, number: int, *, first: int = 0, size: str = "full") ->
         Where to; made if missing.
     number : int
         How many.
-    first : int
-        Number of the first; those of one run must be new.
     size : str
         ``"full"`` or ``"small"``.
 
@@ -34,17 +32,17 @@ def studies(folder: Path, number: int, *, first: int = 0, size: str = "full") ->
         Study Instance UID and file.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    patient = acquisition.PatientTags(patient_id="BENCH", name="Bench^Study")
+    patient = acquisition.PatientTags(patient_id="MANY", name="Many^Studies")
     options = acquisition.Options(small=size == "small", anatomy_seed=7)
     (drawn,) = acquisition.study("display", patient=patient, seed=7, options=options)
     ds = dcmread(io.BytesIO(drawn))
-    for count in range(first, first + number):
+    for count in range(number):
         sources = [_ENTROPY, str(count)]
         ds.StudyInstanceUID = generate_uid(entropy_srcs=[*sources, "study"])
         ds.SeriesInstanceUID = generate_uid(entropy_srcs=[*sources, "series"])
         ds.SOPInstanceUID = generate_uid(entropy_srcs=[*sources, "image"])
         ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
-        ds.PatientID = f"BENCH-{count}"
+        ds.PatientID = f"MANY-{count}"
         path = folder / f"{count}.dcm"
         ds.save_as(path)
         yield str(ds.StudyInstanceUID), path
