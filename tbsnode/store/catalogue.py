@@ -18,6 +18,7 @@ import sqlalchemy as sa
 
 from tbsnode.model import Demographics, InstanceIdentity, StudyState
 from tbsnode.store import fit, identity_json
+from tbsnode.store.prepared import Prepared
 from tbsnode.store.records import InstanceRow, PatientRow, StudyRow, read_row
 from tbsnode.store.results import (
     AnalysisContext,
@@ -33,16 +34,18 @@ from tbsnode.store.schema import instance, patient, series, study
 if TYPE_CHECKING:
     from tbsnode.store.database import Transaction
 
-# What is asked for each instance that arrives (see `transaction`).
+# What is asked for each instance that arrives.
 _UID_IS = instance.c.sop_instance_uid == sa.bindparam("uid")
-_VERSIONS = sa.select(instance).where(_UID_IS, instance.c.state != "purged").order_by(instance.c.version)
+_VERSIONS = Prepared(
+    sa.select(instance).where(_UID_IS, instance.c.state != "purged").order_by(instance.c.version)
+)
 _NEWEST = sa.select(sa.func.coalesce(sa.func.max(instance.c.version), 0) + 1).where(_UID_IS)
-_ADD_VERSION = (
+_ADD_VERSION = Prepared(
     instance.insert().values(version=_NEWEST.scalar_subquery()).returning(instance.c.id, instance.c.version)
 )
-_STUDY = sa.select(study.c.id).where(study.c.study_instance_uid == sa.bindparam("uid"))
+_STUDY = Prepared(sa.select(study.c.id).where(study.c.study_instance_uid == sa.bindparam("uid")))
 _UID = sa.bindparam("uid", type_=sa.Text)
-_LOCK_UID = sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(_UID, 0)))
+_LOCK_UID = Prepared(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(_UID, 0))))
 
 __all__ = [
     "AnalysisContext", "KeptFile", "Origin", "add_analysis", "add_derived", "add_instance",
@@ -95,7 +98,7 @@ def find_instances(tx: Transaction, sop_instance_uid: str) -> tuple[InstanceRow,
     comes again, it is new.
     """
     _lock_uid(tx, sop_instance_uid)
-    rows = tx.all(_VERSIONS, {"uid": sop_instance_uid})
+    rows = _VERSIONS.rows(tx, {"uid": sop_instance_uid})
     return tuple(read_row(InstanceRow, row) for row in rows)
 
 
@@ -141,9 +144,8 @@ def add_instance(tx: Transaction, identity: InstanceIdentity, kept: KeptFile, or
         "fetched": origin.fetched,
     }
     values = fit.columns(instance, values) | {"identity": identity_json.to_json(identity)}
-    added = tx.one(_ADD_VERSION, {"uid": identity.sop_instance_uid} | values)
-    assert added is not None
-    return InstanceRow(id=added.id, version=added.version, **(values | {"identity": identity}))
+    [added] = _ADD_VERSION.rows(tx, {"uid": identity.sop_instance_uid} | values)
+    return InstanceRow(**added, **(values | {"identity": identity}))
 
 
 def set_instance_state(tx: Transaction, instance_id: int, state: str) -> None:
@@ -205,24 +207,24 @@ def follow_identity(tx: Transaction, study_id: int, identity: InstanceIdentity) 
 def _lock_uid(tx: Transaction, sop_instance_uid: str) -> None:
     """Exclude other writers of one UID until the transaction ends; SQLite's has excluded all."""
     if tx.dialect == "postgresql" and tx.writes:
-        tx.execute(_LOCK_UID, {"uid": sop_instance_uid})
+        _LOCK_UID.run(tx, {"uid": sop_instance_uid})
 
 
 def _found_or_added(tx: Transaction, table: sa.Table, key: dict[str, Any], values: dict[str, Any]) -> int:
     """Return the row with this unique key, adding it where it is missing."""
     key = fit.columns(table, key)
     query = _by_key(table, tuple(key))
-    found = tx.scalar(query, key)
+    found = query.value(tx, key)
     if found is None:
         found = tx.add_if_new(table, **key, **fit.columns(table, values))
     if found is None:  # another transaction added it between the two statements
-        found = tx.scalar(query, key)
+        found = query.value(tx, key)
     return int(found)
 
 
 @cache
-def _by_key(table: sa.Table, names: tuple[str, ...]) -> sa.Select[Any]:
-    return sa.select(table.c.id).where(*(table.c[name] == sa.bindparam(name) for name in names))
+def _by_key(table: sa.Table, names: tuple[str, ...]) -> Prepared:
+    return Prepared(sa.select(table.c.id).where(*(table.c[name] == sa.bindparam(name) for name in names)))
 
 
 def _told(demographics: Demographics) -> dict[str, str]:
@@ -248,7 +250,7 @@ def _patient(tx: Transaction, demographics: Demographics) -> int:
 
 
 def _study(tx: Transaction, identity: InstanceIdentity) -> int:
-    known = tx.scalar(_STUDY, {"uid": identity.study_instance_uid})
+    known = _STUDY.value(tx, {"uid": identity.study_instance_uid})
     if known is not None:
         return int(known)
     scanner = identity.scanner

@@ -11,35 +11,43 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import bindparam, case, exists, select, update
+from sqlalchemy import bindparam, case, exists, or_, select, update
 
 from tbsnode.model import StudyState
+from tbsnode.store.prepared import Prepared
 from tbsnode.store.schema import analysis, association, instance, study
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from tbsnode.store.database import Transaction
 
 AT_WORK = (StudyState.QUEUED.value, StudyState.RUNNING.value)
 
-# What the receiver asks for each instance and each release (see `transaction`). The names of bound
-# parameters end in "_" where a column of the statement has the plain one.
+# What the receiver asks for each instance and each release. The names of bound parameters end in "_"
+# where a column of the statement has the plain one.
 _STUDY_IS = study.c.id == bindparam("study_")
-_SETTLE = update(study).where(_STUDY_IS)
-_ARM = _SETTLE.values(
-    state=case((study.c.state.in_(AT_WORK), study.c.state), else_=StudyState.RECEIVING.value)
+_IN_TIME = {name: bindparam(name) for name in ("ready_at", "ready_shadow", "updated_at")}
+_IS_AT_WORK = or_(*(study.c.state == state for state in AT_WORK))  # a list would be another statement
+_STATE = case((_IS_AT_WORK, study.c.state), else_=StudyState.RECEIVING.value)
+_ARM = Prepared(update(study).where(_STUDY_IS).values(state=_STATE, **_IN_TIME))
+_SETTLE = Prepared(update(study).where(_STUDY_IS).values(**_IN_TIME))
+_SHORTEN = Prepared(
+    update(study)
+    .where(_STUDY_IS, study.c.ready_at > bindparam("sooner"))
+    .values(ready_at=bindparam("sooner"))
 )
-_SHORTEN = _SETTLE.where(study.c.ready_at > bindparam("sooner")).values(ready_at=bindparam("sooner"))
-_CLOSE = update(association).where(association.c.id == bindparam("association_"))
-_WHERE_IT_STANDS = select(study.c.state, study.c.content_at).where(_STUDY_IS)
-_IS_PUBLISHED = select(exists().where(analysis.c.study_ref == bindparam("study_"), analysis.c.published))
-_STUDIES_OF = (
-    select(instance.c.study_ref)
-    .where(instance.c.association_id.in_(bindparam("associations", expanding=True)))
-    .distinct()
+_CLOSE = Prepared(
+    update(association)
+    .where(association.c.id == bindparam("association_"))
+    .values(closed_at=bindparam("closed_at"), outcome=bindparam("outcome"))
 )
-_OPEN_ELSEWHERE = (
+_WHERE_IT_STANDS = Prepared(select(study.c.state, study.c.content_at).where(_STUDY_IS))
+_IS_PUBLISHED = Prepared(
+    select(exists().where(analysis.c.study_ref == bindparam("study_"), analysis.c.published))
+)
+_STUDIES_OF = Prepared(
+    select(instance.c.study_ref).where(instance.c.association_id == bindparam("association_")).distinct()
+)
+_OPEN_ELSEWHERE = Prepared(
     select(instance.c.id)
     .where(
         instance.c.study_ref == bindparam("study_"),
@@ -51,10 +59,12 @@ _OPEN_ELSEWHERE = (
     )
     .limit(1)
 )
-_HEADERS = select(instance.c.identity).where(
-    instance.c.study_ref == bindparam("study_"),
-    instance.c.state.in_(bindparam("states", expanding=True)),
-    instance.c.received_at > bindparam("since"),
+_HEADERS = Prepared(
+    select(instance.c.identity).where(
+        instance.c.study_ref == bindparam("study_"),
+        or_(instance.c.state == "current", instance.c.state == bindparam("or_state")),
+        instance.c.received_at > bindparam("since"),
+    )
 )
 
 
@@ -65,13 +75,13 @@ def arm(tx: Transaction, study_id: int, *, ready_at: float, shadow: bool = False
     is taken makes it an ordinary one.
     """
     values = {"study_": study_id, "ready_at": ready_at, "ready_shadow": shadow, "updated_at": tx.now}
-    tx.connection.execute(_ARM, values)
+    _ARM.run(tx, values)
 
 
 def settle(tx: Transaction, study_id: int, *, ready_at: float) -> None:
     """Make a study due at `ready_at` that keeps its result, and the state it has, until then."""
     values = {"study_": study_id, "ready_at": ready_at, "ready_shadow": False, "updated_at": tx.now}
-    tx.connection.execute(_SETTLE, values)
+    _SETTLE.run(tx, values)
 
 
 def is_settling(tx: Transaction, study_id: int) -> bool:
@@ -79,12 +89,12 @@ def is_settling(tx: Transaction, study_id: int) -> bool:
 
     Then whatever else has come can only add to the result.
     """
-    row = tx.connection.execute(_WHERE_IT_STANDS, {"study_": study_id}).one()
-    if row.content_at is None:
+    [row] = _WHERE_IT_STANDS.rows(tx, {"study_": study_id})
+    if row["content_at"] is None:
         return False
-    if row.state not in AT_WORK and not tx.connection.scalar(_IS_PUBLISHED, {"study_": study_id}):
+    if row["state"] not in AT_WORK and not _IS_PUBLISHED.value(tx, {"study_": study_id}):
         return False
-    return not _has_candidate(tx, study_id, since=row.content_at)
+    return not _has_candidate(tx, study_id, since=row["content_at"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,15 +136,15 @@ def close_association(tx: Transaction, association_id: str, *, outcome: str, aft
     candidate is present: the others wait out their quiet time, and settling studies theirs.
     """
     closed = {"association_": association_id, "closed_at": tx.now, "outcome": outcome}
-    tx.connection.execute(_CLOSE, closed)
+    _CLOSE.run(tx, closed)
     if outcome != "released":
         return
-    for study_id in _studies_of(tx, [association_id]):
+    for study_id in _studies_of(tx, association_id):
         if _open_elsewhere(tx, study_id, association_id) or not _has_candidate(tx, study_id):
             continue
         if is_settling(tx, study_id):
             continue
-        tx.connection.execute(_SHORTEN, {"study_": study_id, "sooner": tx.now + after_release_s})
+        _SHORTEN.run(tx, {"study_": study_id, "sooner": tx.now + after_release_s})
 
 
 def forget_associations(tx: Transaction, *, receiver: str, quiet_s: float) -> int:
@@ -146,7 +156,7 @@ def forget_associations(tx: Transaction, *, receiver: str, quiet_s: float) -> in
         .returning(association.c.id)
     ).scalars()
     ids = list(lost)
-    for study_id in _studies_of(tx, ids):
+    for study_id in sorted({each for lost_id in ids for each in _studies_of(tx, lost_id)}):
         tx.connection.execute(
             update(study)
             .where(study.c.id == study_id, study.c.ready_at < tx.now + quiet_s)
@@ -155,20 +165,16 @@ def forget_associations(tx: Transaction, *, receiver: str, quiet_s: float) -> in
     return len(ids)
 
 
-def _studies_of(tx: Transaction, association_ids: Sequence[str]) -> list[int]:
-    if not association_ids:
-        return []
-    return list(tx.connection.execute(_STUDIES_OF, {"associations": list(association_ids)}).scalars())
+def _studies_of(tx: Transaction, association_id: str) -> list[int]:
+    return [row["study_ref"] for row in _STUDIES_OF.rows(tx, {"association_": association_id})]
 
 
 def _open_elsewhere(tx: Transaction, study_id: int, association_id: str) -> bool:
     values = {"study_": study_id, "association_": association_id}
-    return tx.connection.execute(_OPEN_ELSEWHERE, values).first() is not None
+    return _OPEN_ELSEWHERE.value(tx, values) is not None
 
 
 def _has_candidate(tx: Transaction, study_id: int, *, since: float = 0.0) -> bool:
-    states = ["current", "conflict"] if since else ["current"]
-    headers = tx.connection.execute(
-        _HEADERS, {"study_": study_id, "states": states, "since": since}
-    ).scalars()
-    return any(header["is_image"] and header["claim"] != "other" for header in headers)
+    or_state = "conflict" if since else "current"
+    found = _HEADERS.rows(tx, {"study_": study_id, "or_state": or_state, "since": since})
+    return any(row["identity"]["is_image"] and row["identity"]["claim"] != "other" for row in found)

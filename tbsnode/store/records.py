@@ -27,13 +27,14 @@ _READ: Mapping[str, Any] = {
 }
 
 
-def read_row(record: type[R], row: sa.Row[Any], **extra: object) -> R:
+def read_row(record: type[R], row: sa.Row[Any] | dict[str, Any], **extra: object) -> R:
     """Build a record from the columns of its name; `extra` gives what is not a column."""
     values = dict(extra)
+    columns = row if isinstance(row, dict) else row._mapping
     for field in fields(record):  # type: ignore[arg-type]
         if field.name not in values:
             convert = _READ.get(str(field.type)) or _READ.get(field.name)
-            value = row._mapping[field.name]
+            value = columns[field.name]
             values[field.name] = value if convert is None else convert(value)
     return record(**values)
 

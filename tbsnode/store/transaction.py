@@ -1,8 +1,9 @@
 """One open transaction: what the functions of `store` work with.
 
-Building a SQLAlchemy statement costs several times what running it does. So rows are added through
-statements made once for a table, and what the receiver asks for every instance are constants with
-bound parameters (see `catalogue` and `readiness`); elsewhere statements are built where they are needed.
+Building a SQLAlchemy statement costs several times what running it does, and running it several times
+what the driver takes. So rows are added through statements prepared once for a table, and what the
+receiver asks for every instance is prepared too (see `prepared`, `catalogue` and `readiness`);
+elsewhere statements are built where they are needed.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
+
+from tbsnode.store.prepared import Prepared
 
 
 class Transaction:
@@ -69,27 +72,27 @@ class Transaction:
 
     def add(self, table: sa.Table, **values: Any) -> int:
         """Insert a row and return its `id`."""
-        return int(self.connection.scalar(_insert(table), values))
+        return int(_insert(table).value(self, values))
 
     def add_if_new(self, table: sa.Table, **values: Any) -> int | None:
         """Insert a row and return its `id`, or None where a unique constraint has it already.
 
         On PostgreSQL this waits for another transaction that is inserting the same row.
         """
-        row_id = self.connection.scalar(_insert_if_new(table, self.dialect), values)
+        row_id = _insert_if_new(table, self.dialect).value(self, values)
         return None if row_id is None else int(row_id)
 
     def ensure(self, table: sa.Table, **values: Any) -> None:
         """Insert a row whose key is not a number, unless it is there already."""
-        self.connection.execute(_insert_if_new(table, self.dialect), values)
+        _insert_if_new(table, self.dialect).run(self, values)
 
 
 @cache
-def _insert(table: sa.Table) -> sa.Executable:
-    return table.insert().returning(table.c.id)
+def _insert(table: sa.Table) -> Prepared:
+    return Prepared(table.insert().returning(table.c.id))
 
 
 @cache
-def _insert_if_new(table: sa.Table, dialect: str) -> sa.Executable:
+def _insert_if_new(table: sa.Table, dialect: str) -> Prepared:
     build = sqlite.insert if dialect == "sqlite" else postgresql.insert
-    return build(table).on_conflict_do_nothing().returning(table.c.id)
+    return Prepared(build(table).on_conflict_do_nothing().returning(table.c.id))
