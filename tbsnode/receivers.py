@@ -13,7 +13,7 @@ from tbsnode import node
 from tbsnode.dicom import sop_classes
 from tbsnode.model import TlsFiles
 from tbsnode.net import upper_layer
-from tbsnode.net.acceptor import AcceptorServer
+from tbsnode.net.acceptor_server import AcceptorServer
 from tbsnode.net.listening import cannot_listen
 from tbsnode.net.scp import Caller, ScpSettings
 from tbsnode.pipeline.receive import Reception

@@ -1,59 +1,34 @@
 """Associations that peers open to us: pynetdicom's, waiting instead of polling, and always closed.
 
-Each association is told to its `Service` exactly once when it is asked for, and exactly once when
-it has ended, however it ended; what it leaves unfinished on disk is removed.
+They are for whatever is not ordinary (see `ordinary`). Each is told to its `Service` exactly once when it
+is asked for, and exactly once when it has ended, however it ended; what it leaves unfinished on disk is
+removed.
 """
 
 from __future__ import annotations
 
-import contextlib
-import gc
-import logging
 import socket
-import ssl
-import threading
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from pynetdicom import AE, evt
+from pydicom.dataset import Dataset
+from pynetdicom import evt
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE, N_ACTION
 from pynetdicom.pdu_primitives import A_ABORT, A_ASSOCIATE, A_P_ABORT
 from pynetdicom.service_class import StorageServiceClass
-from pynetdicom.transport import AddressInformation, AssociationServer, RequestHandler
+from pynetdicom.transport import AddressInformation
 
-from tbsnode.net import negotiated, tls
-from tbsnode.net.messages import Receiver
+from tbsnode.net import line, negotiated, tls
+from tbsnode.net.messages import Receiver, Store
 from tbsnode.net.one_thread import attach
 from tbsnode.net.upper_layer import PatientSocket
 
 if TYPE_CHECKING:
     from tbsnode.model.commitment import CommitmentRequest
-    from tbsnode.net.commitment import CommitmentScp
+    from tbsnode.net.acceptor_server import AcceptorServer
+    from tbsnode.net.line import Service
 
-log = logging.getLogger(__name__)
-
-_COLLECT_EVERY = 200
 _BEYOND_ARTIM_S = 1.0  # a request that came in time finds the association still waiting for it
-
-
-class Service(Protocol):
-    """What an association needs from its owner; called in the association's own thread."""
-
-    incoming: Path
-    commitments: CommitmentScp | None
-
-    def asked(self, assoc: Acceptor) -> None:
-        """Decide over an A-ASSOCIATE-RQ: set its contexts, or reject it."""
-
-    def store(self, event: Any) -> Any:
-        """Answer a C-STORE whose data set is on disk with a status."""
-
-    def ended(self, assoc: Acceptor) -> None:
-        """Take note that the association is over."""
-
-    def unsecured(self, host: str, why: str) -> None:
-        """Take note of a connection whose TLS handshake failed."""
 
 
 class Acceptor(Association):
@@ -67,8 +42,10 @@ class Acceptor(Association):
         Why it ended, where that is known, for an administrator.
     """
 
-    def __init__(self, ae: AE, server: AcceptorServer, client: socket.socket, address: Any) -> None:
-        super().__init__(ae, "acceptor")
+    def __init__(
+        self, server: AcceptorServer, client: socket.socket, address: Any, read: bytes = b""
+    ) -> None:
+        super().__init__(server.ae, "acceptor")
         self.daemon = True
         self.association_id = self.calling_ae_title = self.called_ae_title = ""
         self.only_reports = False  # a destination that may tell us what it keeps, and nothing else
@@ -84,6 +61,7 @@ class Acceptor(Association):
         self._sock = PatientSocket(
             self, client_socket=client, transfer_timeout_s=server.transfer_timeout_s, bell=False
         )
+        self._sock.read_already = read
         self.set_socket(self._sock)
         self._introduce(server, address)
 
@@ -97,7 +75,7 @@ class Acceptor(Association):
         self.bind(evt.EVT_REQUESTED, lambda event: event.assoc._requested())
         self.bind(evt.EVT_ACCEPTED, lambda event: event.assoc._accepted())
         self.bind(evt.EVT_ACSE_RECV, lambda event: event.assoc._note(event.primitive))
-        self.bind(evt.EVT_C_STORE, self._service.store)
+        self.bind(evt.EVT_C_STORE, _stored, [self._service])
         if (commitments := self._service.commitments) is not None:
             self.bind(evt.EVT_N_ACTION, commitments.action)
             self.bind(evt.EVT_N_EVENT_REPORT, commitments.event_report)
@@ -105,10 +83,7 @@ class Acceptor(Association):
     @property
     def certificate(self) -> tls.CertificateFacts | None:
         """What the peer proved itself with; None in clear text."""
-        secured = self._sock.socket
-        if not isinstance(secured, ssl.SSLSocket):
-            return None
-        return tls.facts_of(dict(secured.getpeercert() or {}))
+        return tls.facts_of_peer(self._sock.socket)
 
     @property
     def tls_failure(self) -> str:
@@ -194,8 +169,14 @@ class Acceptor(Association):
             self.kill()
             return
         decided = False
+        request = self.requestor.primitive
+        titles = [(title or "").strip() for title in (request.calling_ae_title, request.called_ae_title)]
+        proposed = [str(each.abstract_syntax) for each in request.presentation_context_definition_list]
         try:
-            self._service.asked(self)
+            if self._service.asked(self, titles[0], titles[1], proposed):
+                self.acceptor.supported_contexts = self._service.admission.supported(
+                    proposed, only_reports=self.only_reports
+                )
             decided = True
         finally:
             if not decided:
@@ -207,9 +188,9 @@ class Acceptor(Association):
 
     def _note(self, primitive: Any) -> None:
         if isinstance(primitive, A_ABORT):
-            self.reason = "the caller aborted it"
+            self.reason = line.ABORTED
         elif isinstance(primitive, A_P_ABORT):
-            self.reason = self.reason or "the connection was lost, or the caller broke the protocol"
+            self.reason = self.reason or line.BROKEN
 
     def _serve_request(self, msg: Any, context_id: int) -> None:
         if isinstance(msg, C_STORE) and not self._sent_release:
@@ -223,147 +204,12 @@ class Acceptor(Association):
             self._service.commitments.settle(self, context_id)
 
 
-class _Handler(RequestHandler):
-    server: AcceptorServer
-
-    def handle(self) -> None:
-        self.server.open(self.request, self.client_address)
-
-
-class AcceptorServer(AssociationServer):
-    """Listens, and opens an `Acceptor` for each connection, up to a limit.
-
-    Parameters
-    ----------
-    ae : pynetdicom.AE
-        Our titles, sizes and timeouts.
-    listening : tuple or socket
-        Address to listen on; or a socket that listens already, and that other processes listen on too.
-    service : Service
-        Decides and stores.
-    max_connections : int
-        Connections beyond are closed at once.
-    transfer_timeout_s : float
-        Longest time for one PDU [s].
-    tls_context : ssl.SSLContext, optional
-        Callers must do a TLS handshake first.
-    """
-
-    request_queue_size = 128
-
-    def __init__(
-        self,
-        ae: AE,
-        listening: tuple[str, int] | socket.socket,
-        *,
-        service: Service,
-        max_connections: int,
-        transfer_timeout_s: float,
-        tls_context: ssl.SSLContext | None = None,
-    ) -> None:
-        self.service = service
-        self._shared: socket.socket | None = None
-        if isinstance(listening, socket.socket):
-            self._shared = listening
-        address = listening if isinstance(listening, tuple) else listening.getsockname()
-        self._tls = tls_context
-        self._shaking = 0
-        self.transfer_timeout_s = transfer_timeout_s
-        self._max_connections = max_connections
-        self._connected: set[Acceptor] = set()
-        self._lock = threading.Lock()
-        self._count = 0
-        super().__init__(ae, address, ae.ae_title, [], request_handler=_Handler)
-
-    def server_bind(self) -> None:
-        """Listen on the address, or take the socket that is shared."""
-        if self._shared is None:
-            super().server_bind()
-            return
-        assert self.socket is not None
-        self.socket.close()
-        self.socket = self._shared
-        self.socket.setblocking(False)  # another process may be faster to accept
-        self.server_address = self.socket.getsockname()
-
-    def server_close(self) -> None:
-        """Stop listening; others may go on with a shared socket."""
-        if self._shared is None:
-            super().server_close()
-        else:
-            self._shared.close()
-
-    def get_request(self) -> Any:
-        """Accept a connection; it waits, also where the listening socket does not."""
-        client, address = super().get_request()
-        client.setblocking(True)
-        return client, address
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        """Open an association; a handshake comes first, and must not hold up other callers."""
-        if self._tls is None:
-            super().process_request(request, client_address)
-            return
-        with self._lock:
-            self._shaking += 1
-        arguments = (request, client_address)
-        threading.Thread(target=self._shake_hands, args=arguments, name="handshake", daemon=True).start()
-
-    def _shake_hands(self, client: socket.socket, address: Any) -> None:
-        assert self._tls is not None
-        try:
-            secured = tls.accept(self._tls, client)
-        except OSError as error:
-            self.service.unsecured(str(address[0]), tls.explain(error))
-            with contextlib.suppress(OSError):
-                client.close()
-            return
-        finally:
-            with self._lock:
-                self._shaking -= 1
-        try:
-            self.open(secured, address)
-        except (OSError, RuntimeError):  # the connection is gone, or no thread can be started
-            self.handle_error(secured, address)
-
-    def open(self, client: socket.socket, address: Any) -> None:
-        """Start an association on a connection."""
-        assoc = Acceptor(self.ae, self, client, address)
-        with self._lock:
-            self._count += 1
-            assoc.name = f"association-{self._count}"
-            self._connected.add(assoc)
-        assoc.start()
-
-    def forget(self, assoc: Acceptor) -> None:
-        """Take an ended association off the list."""
-        with self._lock:
-            self._connected.discard(assoc)
-
-    @property
-    def connected(self) -> list[Acceptor]:
-        """Associations and bare connections that have not ended."""
-        with self._lock:
-            return list(self._connected)
-
-    def verify_request(self, request: Any, client_address: Any) -> bool:
-        """Refuse connections beyond the limit; a peer sees them closed."""
-        if len(self._connected) + self._shaking < self._max_connections:
-            return True
-        log.warning("too many connections", extra={"action": "association.refused"})
-        return False
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say that a connection could not be opened; the listener goes on."""
-        log.exception("could not open a connection", extra={"action": "association.failed"})
-
-    def service_actions(self) -> None:
-        """Collect ended associations now and then: they are cycles with buffers in them."""
-        if self._count >= _COLLECT_EVERY:
-            self._count = 0
-            gc.collect()
-
-    def shutdown(self) -> None:
-        """Stop listening; what is open stays open."""
-        super(AssociationServer, self).shutdown()
-        self.server_close()
+def _stored(event: Any, service: Service) -> Dataset:
+    """Answer a C-STORE; what `service` does not foresee is answered by pynetdicom with 0xC211."""
+    assert isinstance(event.request, Store)
+    assert isinstance(event.assoc, Acceptor)
+    answer = Dataset()
+    answer.Status, comment = service.store(event.request.stored, event.assoc)
+    if comment:
+        answer.ErrorComment = comment
+    return answer

@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from pydicom.uid import UID
 from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dimse_messages import _MESSAGE_TYPES
@@ -14,17 +15,29 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.pdu_primitives import P_DATA
 
 from tbsnode.net import receipt
+from tbsnode.net.fragments import Fragments
 
 log = logging.getLogger(__name__)
 
 # We answer "window 1": a peer that sends further requests before our answer is broken.
 _MAX_WAITING = 8
-# For commands other than C-STORE, whose data sets are kept in memory.
-_MAX_COMMAND_BYTES = 1 << 16
-_MAX_IDENTIFIER_BYTES = 1 << 24
 
 
-class Receiver(DIMSEServiceProvider):
+class Store(C_STORE):
+    """A C-STORE request as received, for pynetdicom: `stored` is what there is to know."""
+
+    def __init__(self, stored: receipt.Stored) -> None:
+        super().__init__()
+        self.stored = stored
+        self.MessageID = stored.message_id
+        # Echoed in the response only where they are what they should be.
+        if stored.sop_class_uid:
+            self.AffectedSOPClassUID = UID(stored.sop_class_uid)
+        if stored.sop_instance_uid:
+            self.AffectedSOPInstanceUID = UID(stored.sop_instance_uid)
+
+
+class Receiver(Fragments, DIMSEServiceProvider):
     """Puts received P-DATA together to messages; the data sets of C-STORE go to disk.
 
     pynetdicom's trusts what it gets: a command set that is none would end its thread. Here it is
@@ -39,85 +52,44 @@ class Receiver(DIMSEServiceProvider):
     """
 
     def __init__(self, assoc: Association, folder: Path | None) -> None:
-        super().__init__(assoc)
-        self._folder = folder
-        self._context_id = 0
-        self._command = bytearray()
-        self._receipt: receipt.Receipt | None = None
-        self._identifier_bytes: int | None = None  # of a data set that goes to memory
+        DIMSEServiceProvider.__init__(self, assoc)
+        Fragments.__init__(self, folder)
 
     def receive_primitive(self, primitive: P_DATA) -> None:
         """Take the fragments of one P-DATA; end the association where they make no sense."""
         try:
             for context_id, data in primitive.presentation_data_value_list:
-                self._take(context_id, data)
+                self.take(context_id, data)
         except receipt.ProtocolViolation as violation:
             log.warning("protocol violation: %s", violation, extra={"action": "association.violation"})
             self.dul.event_queue.put("Evt19")  # PS3.8 table 9-10: unrecognized or invalid PDU
             self.discard()
 
-    def _take(self, context_id: int, data: bytes) -> None:
-        if not data:
-            raise receipt.ProtocolViolation("a fragment has no message control header")
-        is_command, is_last = data[0] & 1, data[0] & 2
-        expects_data = self._receipt is not None or self._identifier_bytes is not None
-        if bool(is_command) == expects_data:
-            raise receipt.ProtocolViolation("fragments of command and data set come in no order")
-        if expects_data and context_id != self._context_id:
-            raise receipt.ProtocolViolation("the presentation context changes within a message")
-        if is_command:
-            self._command += memoryview(data)[1:]
-            if len(self._command) > _MAX_COMMAND_BYTES:
-                raise receipt.ProtocolViolation("the command set is too long")
-            if is_last:
-                self._begin(context_id)
-        elif self._receipt is not None:
-            self._receipt.write(memoryview(data)[1:])
-            if is_last:
-                self._finish()
-        else:
-            self._pass_on(context_id, data)
-
-    def _begin(self, context_id: int) -> None:
-        encoded, self._command = bytes(self._command), bytearray()
-        command = receipt.parse_command(encoded)
+    def syntaxes(self, context_id: int) -> tuple[str, str] | None:
+        """Return abstract and transfer syntax of a context that was accepted."""
         context = self.assoc._accepted_cx.get(context_id)
         if context is None:
-            raise receipt.ProtocolViolation("the presentation context was not accepted")
-        self._context_id = context_id
-        field = receipt.number(command, receipt.COMMAND_FIELD)
-        has_data = receipt.number(command, receipt.DATA_SET_TYPE) != receipt.NO_DATA_SET
-        if field == receipt.C_STORE_RQ and self._folder is not None:
-            syntaxes = str(context.abstract_syntax), str(context.transfer_syntax[0])
-            self._receipt = receipt.Receipt(command, *syntaxes, self._folder)
-            if not has_data:
-                self._finish()
-            return
-        if field not in _MESSAGE_TYPES or field == receipt.C_STORE_RQ:
-            raise receipt.ProtocolViolation("the command is unknown")
-        self._identifier_bytes = 0 if has_data else None
-        self._hand_over(context_id, b"\x03" + encoded)
+            return None
+        return str(context.abstract_syntax), str(context.transfer_syntax[0])
 
-    def _finish(self) -> None:
-        assert self._receipt is not None
-        store, self._receipt = self._receipt.complete(), None
-        store._context_id = self._context_id
-        self.msg_queue.put((self._context_id, store))
+    def stored(self, context_id: int, request: receipt.Stored) -> None:
+        """Hand a C-STORE request over to be answered."""
+        store = Store(request)
+        store._context_id = context_id
+        self.msg_queue.put((context_id, store))
         if self.msg_queue.qsize() > _MAX_WAITING:
             raise receipt.ProtocolViolation("requests come faster than they are answered")
 
-    def _pass_on(self, context_id: int, data: bytes) -> None:
-        assert self._identifier_bytes is not None
-        self._identifier_bytes += len(data)
-        if self._identifier_bytes > _MAX_IDENTIFIER_BYTES:
-            raise receipt.ProtocolViolation("the data set is too long for this command")
-        if data[0] & 2:
-            self._identifier_bytes = None
-        self._hand_over(context_id, data)
+    def commanded(self, context_id: int, field: int, encoded: bytes) -> None:
+        """Hand another command over to pynetdicom."""
+        if field not in _MESSAGE_TYPES or field == receipt.C_STORE_RQ:
+            raise receipt.ProtocolViolation("the command is unknown")
+        self.followed(context_id, b"\x03" + encoded)
 
-    def _hand_over(self, context_id: int, data: bytes) -> None:
+    def followed(self, context_id: int, data: bytes | memoryview) -> None:
+        """Hand a fragment over to pynetdicom."""
         fragment = P_DATA()
-        fragment.presentation_data_value_list.append((context_id, data))
+        fragment.presentation_data_value_list.append((context_id, bytes(data)))
         super().receive_primitive(fragment)
 
     def get_msg(self, block: bool = False) -> tuple[int, Any] | tuple[None, None]:
@@ -141,18 +113,21 @@ class Receiver(DIMSEServiceProvider):
         """Send a message; the answer to a C-STORE without detours."""
         if isinstance(primitive, C_STORE) and primitive.MessageIDBeingRespondedTo is not None:
             answer = P_DATA()
-            encoded = b"\x03" + receipt.encode_response(primitive)
-            answer.presentation_data_value_list.append((context_id, encoded))
+            encoded = receipt.encode_response(
+                receipt.C_STORE_RQ,
+                primitive.MessageIDBeingRespondedTo,
+                (primitive.AffectedSOPClassUID or "", primitive.AffectedSOPInstanceUID or ""),
+                (primitive.Status or 0, primitive.ErrorComment or ""),
+            )
+            answer.presentation_data_value_list.append((context_id, b"\x03" + encoded))
             self.dul.send_pdu(answer)
         else:
             super().send_msg(primitive, context_id)
 
     def discard(self) -> None:
         """Remove what was received and will not be served."""
-        if self._receipt is not None:
-            self._receipt.discard()
-            self._receipt = None
+        self.forget()
         while not self.msg_queue.empty():
             _, message = self.msg_queue.get_nowait()
-            if isinstance(message, receipt.Store) and message.path is not None:
-                message.path.unlink(missing_ok=True)
+            if isinstance(message, Store) and message.stored.path is not None:
+                message.stored.path.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
 """C-STORE requests to files: the data set goes to disk as it arrives, in constant memory.
 
 pynetdicom can do this too, but in the system's temporary folder, and a request without SOP
-Instance UID ends its thread. Here a request becomes a `Store`, complete or with the error that
+Instance UID ends its thread. Here a request becomes a `Stored`, complete or with the error that
 answers it, or `ProtocolViolation` ends the association.
 """
 
@@ -11,12 +11,10 @@ import contextlib
 import errno
 import re
 import struct
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 from uuid import uuid4
-
-from pydicom.uid import UID
-from pynetdicom.dimse_primitives import C_STORE
 
 from tbsnode.errors import InvalidInstance, ResourceError, StorageFull, TbsNodeError, UnsupportedInstance
 from tbsnode.net import upper_layer
@@ -33,7 +31,8 @@ AFFECTED_SOP_INSTANCE_UID = 0x1000
 MOVE_ORIGINATOR_AE_TITLE = 0x1030
 
 C_STORE_RQ = 0x0001
-C_STORE_RSP = 0x8001
+C_ECHO_RQ = 0x0030
+_RESPONSE = 0x8000
 NO_DATA_SET = 0x0101
 
 # Enough for safe file names and rows; whether the UID is conformant is judged by the taker.
@@ -44,11 +43,16 @@ class ProtocolViolation(Exception):
     """The peer does not speak DIMSE; the association is aborted."""
 
 
-class Store(C_STORE):
+@dataclass(slots=True)
+class Stored:
     """A C-STORE request as received.
 
     Attributes
     ----------
+    message_id : int
+        To be answered.
+    sop_class_uid, sop_instance_uid : str
+        As the command names them; empty where they are no UIDs.
     error : TbsNodeError or None
         Why it cannot be stored; then there is no file.
     path : Path or None
@@ -59,12 +63,13 @@ class Store(C_STORE):
         Move Originator AE Title: whose C-MOVE this is a sub-operation of; empty where it is none.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.error: TbsNodeError | None = None
-        self.path: Path | None = None
-        self.transfer_syntax_uid = ""
-        self.move_originator = ""
+    message_id: int
+    sop_class_uid: str = ""
+    sop_instance_uid: str = ""
+    error: TbsNodeError | None = None
+    path: Path | None = None
+    transfer_syntax_uid: str = ""
+    move_originator: str = ""
 
 
 def parse_command(encoded: bytes) -> dict[int, bytes]:
@@ -126,16 +131,28 @@ def file_meta(sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: st
     return struct.pack("<HH2sHL", 0x0002, 0x0000, b"UL", 4, len(elements)) + elements
 
 
-def encode_response(response: C_STORE) -> bytes:
-    """Return the encoded command set of a C-STORE-RSP (PS3.7 table 9.3-2)."""
+def encode_response(field: int, message_id: int, uids: tuple[str, str], answer: tuple[int, str]) -> bytes:
+    """Return the encoded command set of a C-STORE-RSP or C-ECHO-RSP (PS3.7 tables 9.3-2 and 9.3-13).
+
+    Parameters
+    ----------
+    field : int
+        Command Field of the request.
+    message_id : int
+        Its Message ID.
+    uids : tuple of str
+        Affected SOP Class UID and Affected SOP Instance UID; empty ones are left out.
+    answer : tuple
+        Status and Error Comment; an empty comment is left out.
+    """
     fields: list[tuple[int, bytes]] = [
-        (AFFECTED_SOP_CLASS_UID, _even(response.AffectedSOPClassUID or "")),
-        (COMMAND_FIELD, struct.pack("<H", C_STORE_RSP)),
-        (MESSAGE_ID_RESPONDED_TO, struct.pack("<H", response.MessageIDBeingRespondedTo)),
+        (AFFECTED_SOP_CLASS_UID, _even(uids[0])),
+        (COMMAND_FIELD, struct.pack("<H", field | _RESPONSE)),
+        (MESSAGE_ID_RESPONDED_TO, struct.pack("<H", message_id)),
         (DATA_SET_TYPE, struct.pack("<H", NO_DATA_SET)),
-        (STATUS, struct.pack("<H", response.Status)),
-        (ERROR_COMMENT, _even(response.ErrorComment or "", b" ")),
-        (AFFECTED_SOP_INSTANCE_UID, _even(response.AffectedSOPInstanceUID or "")),
+        (STATUS, struct.pack("<H", answer[0])),
+        (ERROR_COMMENT, _even(answer[1], b" ")),
+        (AFFECTED_SOP_INSTANCE_UID, _even(uids[1])),
     ]
     encoded = b"".join(
         struct.pack("<HHL", 0, element, len(value)) + value for element, value in fields if value
@@ -166,13 +183,11 @@ class Receipt:
     def __init__(
         self, command: dict[int, bytes], sop_class_uid: str, transfer_syntax_uid: str, folder: Path
     ) -> None:
-        self._store = Store()
-        self._file: IO[bytes] | None = None
-        self._store.transfer_syntax_uid = transfer_syntax_uid
         message_id = number(command, MESSAGE_ID)
         if message_id is None:
             raise ProtocolViolation("the C-STORE request has no Message ID, so it cannot be answered")
-        self._store.MessageID = message_id
+        self._store = Stored(message_id, transfer_syntax_uid=transfer_syntax_uid)
+        self._file: IO[bytes] | None = None
         self._store.move_originator = text(command, MOVE_ORIGINATOR_AE_TITLE).strip()
         self._store.error = self._identify(command, sop_class_uid)
         if self._store.error is None:
@@ -181,12 +196,9 @@ class Receipt:
     def _identify(self, command: dict[int, bytes], context_class: str) -> TbsNodeError | None:
         sop_class_uid = text(command, AFFECTED_SOP_CLASS_UID)
         sop_instance_uid = text(command, AFFECTED_SOP_INSTANCE_UID)
-        # Echoed in the response only where they are what they should be.
-        if is_safe_uid(sop_class_uid):
-            self._store.AffectedSOPClassUID = UID(sop_class_uid)
-        if is_safe_uid(sop_instance_uid):
-            self._store.AffectedSOPInstanceUID = UID(sop_instance_uid)
-        else:
+        self._store.sop_class_uid = sop_class_uid if is_safe_uid(sop_class_uid) else ""
+        self._store.sop_instance_uid = sop_instance_uid if is_safe_uid(sop_instance_uid) else ""
+        if not self._store.sop_instance_uid:
             return InvalidInstance(keyword="AffectedSOPInstanceUID")
         if sop_class_uid != context_class:
             return UnsupportedInstance("The SOP class is not that of the presentation context.")
@@ -196,9 +208,7 @@ class Receipt:
 
     def _open(self, folder: Path) -> None:
         meta = file_meta(
-            str(self._store.AffectedSOPClassUID),
-            str(self._store.AffectedSOPInstanceUID),
-            self._store.transfer_syntax_uid,
+            self._store.sop_class_uid, self._store.sop_instance_uid, self._store.transfer_syntax_uid
         )
         path = folder / f"{uuid4().hex}.part"
         try:
@@ -222,7 +232,7 @@ class Receipt:
         while data:
             data = data[self._file.write(data) :]
 
-    def complete(self) -> Store:
+    def complete(self) -> Stored:
         """Return the request: with its file, or with the error that answers it."""
         if self._file is not None:
             try:

@@ -135,6 +135,13 @@ def facts_of(certificate: dict[str, Any]) -> CertificateFacts:
     )
 
 
+def facts_of_peer(connected: object) -> CertificateFacts | None:
+    """Read the certificate that the peer of a connection proved itself with; None in clear text."""
+    if not isinstance(connected, ssl.SSLSocket):
+        return None
+    return facts_of(dict(connected.getpeercert() or {}))
+
+
 def own_facts(path: Path) -> CertificateFacts:
     """Read the first certificate of a PEM file.
 

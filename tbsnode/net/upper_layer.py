@@ -64,7 +64,7 @@ class WithoutMessages(logging.Filter):
         return True
 
 
-_without_messages = WithoutMessages()
+without_messages = WithoutMessages()
 
 
 def configure() -> None:
@@ -77,7 +77,7 @@ def configure() -> None:
     _config.STORE_SEND_CHUNKED_DATASET = True
     _config.STORE_RECV_CHUNKED_DATASET = True
     for name in _NOISY:
-        logging.getLogger(f"pynetdicom.{name}").addFilter(_without_messages)
+        logging.getLogger(f"pynetdicom.{name}").addFilter(without_messages)
 
 
 def configure_receiver() -> None:
@@ -190,6 +190,7 @@ class PatientSocket(AssociationSocket):
         bell: bool = True,
     ) -> None:
         super().__init__(assoc, client_socket=client_socket, address=address)
+        self.read_already = b""  # comes before what the connection gives
         self._transfer_timeout_s = transfer_timeout_s
         self._bell = _Bell() if bell else None
         self._selector: selectors.BaseSelector | None = None
@@ -226,6 +227,8 @@ class PatientSocket(AssociationSocket):
         if self.assoc.dul.state_machine.current_state == "Sta13":
             self._drain()  # PS3.8 table 9-10: the last word is said, pynetdicom closes now
             return False
+        if self.read_already:
+            return True
         if isinstance(self.socket, ssl.SSLSocket) and self.socket.pending():
             return True
         try:
@@ -269,9 +272,11 @@ class PatientSocket(AssociationSocket):
         if nr_bytes > max(LARGEST_OTHER_PDU, (ourselves.maximum_length or 0) + 6):
             raise OSError(f"the peer announced a PDU of {nr_bytes} bytes")
         received = bytearray(nr_bytes)
+        position = len(before := self.read_already[:nr_bytes])
+        received[:position] = before
+        self.read_already = self.read_already[position:]
         view = memoryview(received)
         deadline = time.monotonic() + self._transfer_timeout_s
-        position = 0
         self.is_reading = True
         try:
             while position < nr_bytes:

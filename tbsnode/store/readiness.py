@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import bindparam, case, exists, or_, select, update
+from sqlalchemy import BindParameter, bindparam, case, exists, or_, select, update
 
 from tbsnode.model import StudyState
 from tbsnode.store.prepared import Prepared
@@ -25,7 +25,7 @@ AT_WORK = (StudyState.QUEUED.value, StudyState.RUNNING.value)
 # What the receiver asks for each instance and each release. The names of bound parameters end in "_"
 # where a column of the statement has the plain one.
 _STUDY_IS = study.c.id == bindparam("study_")
-_IN_TIME = {name: bindparam(name) for name in ("ready_at", "ready_shadow", "updated_at")}
+_IN_TIME: dict[str, BindParameter[object]] = {name: bindparam(name) for name in ("ready_at", "ready_shadow", "updated_at")}
 _IS_AT_WORK = or_(*(study.c.state == state for state in AT_WORK))  # a list would be another statement
 _STATE = case((_IS_AT_WORK, study.c.state), else_=StudyState.RECEIVING.value)
 _ARM = Prepared(update(study).where(_STUDY_IS).values(state=_STATE, **_IN_TIME))

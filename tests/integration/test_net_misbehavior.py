@@ -11,11 +11,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tbsnode.net.messages import Receiver
+from tbsnode.net.admission import Admission
+from tbsnode.net.fragments import Fragments
 from tests import peers, raw_peer
 from tests.raw_peer import ABORT, ASSOCIATE_AC, RELEASE_RP
 from tests.raw_peer import Caller as RawCaller
 from tests.receiving_node import ReceivingNode, explicit, still_works
+
+
+@pytest.fixture(params=["ordinary", "pynetdicom"], autouse=True)
+def spoken(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Who serves the association: we ourselves, or pynetdicom as for a peer that negotiates more."""
+    if request.param == "pynetdicom":
+        monkeypatch.setattr(Admission, "is_ordinary", lambda self, request: False)
+    return str(request.param)
 
 
 @pytest.mark.parametrize(
@@ -194,16 +203,17 @@ def test_a_state_machine_that_fails_aborts_its_association_and_no_other(
     monkeypatch.setattr(threading, "excepthook", died.append)
     with monkeypatch.context() as broken, RawCaller(receiver.port) as caller:
         assert caller.associate() == ASSOCIATE_AC
-        broken.setattr(Receiver, "receive_primitive", _fail)
+        broken.setattr(Fragments, "take", _fail)
         caller.send(raw_peer.data(raw_peer.store_command(), control=3))
         assert caller.receive()[0] == ABORT
         assert caller.receive()[0] == 0, "and hangs up"
     peers.wait_until(lambda: "aborted" in receiver.log, "the end to be noticed")
-    assert [each.exc_type for each in died] == [ZeroDivisionError], "told to whoever logs ended threads"
+    peers.wait_until(lambda: died, "whoever logs ended threads to be told")
+    assert [each.exc_type for each in died] == [ZeroDivisionError]
     still_works(receiver)
 
 
-def _fail(self: Receiver, primitive: object) -> None:
+def _fail(self: Fragments, context_id: int, data: bytes) -> None:
     raise ZeroDivisionError
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tbsnode.net.admission import Admission
 from tests import peers, raw_peer
 from tests.raw_peer import ASSOCIATE_AC
 from tests.raw_peer import Caller as RawCaller
@@ -34,6 +36,13 @@ PIECES = st.one_of(
         st.integers(0, 255),
     ),
 )
+
+
+@pytest.fixture(params=["ordinary", "pynetdicom"], autouse=True)
+def spoken(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let an association be served by us, or by pynetdicom as for a peer that negotiates more."""
+    if request.param == "pynetdicom":
+        monkeypatch.setattr(Admission, "is_ordinary", lambda self, request: False)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -9,7 +9,6 @@ from pathlib import Path
 import pydicom
 import pytest
 from pydicom.filereader import read_dataset, read_file_meta_info
-from pynetdicom.dimse_primitives import C_STORE
 
 from tbsnode.dicom import uids
 from tbsnode.errors import InvalidInstance, ResourceError, StorageFull, UnsupportedInstance
@@ -31,7 +30,7 @@ def test_a_request_becomes_a_part_10_file(tmp_path: Path) -> None:
     store = growing.complete()
     assert store.error is None
     assert store.path is not None
-    assert store.MessageID == 7
+    assert store.message_id == 7
     ds = pydicom.dcmread(store.path)
     assert ds.PatientID == "X"
     assert ds.file_meta.MediaStorageSOPInstanceUID == "1.2.3.4"
@@ -51,13 +50,7 @@ def test_file_meta_is_what_pydicom_reads(tmp_path: Path) -> None:
 
 
 def test_a_response_is_what_pydicom_reads() -> None:
-    response = C_STORE()
-    response.MessageIDBeingRespondedTo = 9
-    response.AffectedSOPClassUID = CLASS
-    response.AffectedSOPInstanceUID = "1.2.345"
-    response.Status = 0xA700
-    response.ErrorComment = "odd"
-    encoded = receipt.encode_response(response)
+    encoded = receipt.encode_response(receipt.C_STORE_RQ, 9, (CLASS, "1.2.345"), (0xA700, "odd"))
     ds = read_dataset(io.BytesIO(encoded), is_implicit_VR=True, is_little_endian=True)
     assert ds.CommandGroupLength == len(encoded) - 12
     assert (ds.CommandField, ds.MessageIDBeingRespondedTo, ds.CommandDataSetType) == (0x8001, 9, 0x0101)
@@ -66,12 +59,8 @@ def test_a_response_is_what_pydicom_reads() -> None:
 
 
 def test_a_response_without_uids_has_none() -> None:
-    response = C_STORE()
-    response.MessageIDBeingRespondedTo = 9
-    response.Status = 0x0117
-    ds = read_dataset(
-        io.BytesIO(receipt.encode_response(response)), is_implicit_VR=True, is_little_endian=True
-    )
+    encoded = receipt.encode_response(receipt.C_STORE_RQ, 9, ("", ""), (0x0117, ""))
+    ds = read_dataset(io.BytesIO(encoded), is_implicit_VR=True, is_little_endian=True)
     assert "AffectedSOPInstanceUID" not in ds
     assert "ErrorComment" not in ds
 
@@ -83,7 +72,7 @@ def test_an_unsafe_instance_uid_is_refused_without_a_file(tmp_path: Path, uid: s
     store = begin(tmp_path, sop_instance_uid=uid).complete()
     assert isinstance(store.error, InvalidInstance)
     assert store.error.keyword == "AffectedSOPInstanceUID"
-    assert store.AffectedSOPInstanceUID is None
+    assert store.sop_instance_uid == ""
     assert list(tmp_path.iterdir()) == []
 
 

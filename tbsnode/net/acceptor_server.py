@@ -1,0 +1,190 @@
+"""Listens: an association for each connection, ordinary until it asks for more."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import logging
+import socket
+import ssl
+import threading
+from typing import TYPE_CHECKING, Any
+
+from pynetdicom import AE
+from pynetdicom.transport import AssociationServer
+
+from tbsnode.net import tls
+from tbsnode.net.acceptor import Acceptor
+from tbsnode.net.ordinary import OrdinaryAssociation
+
+if TYPE_CHECKING:
+    from tbsnode.net.line import Service
+
+log = logging.getLogger(__name__)
+
+_COLLECT_EVERY = 200
+_FOREVER_S = 1e9
+
+
+class AcceptorServer(AssociationServer):
+    """Listens, and opens an association for each connection, up to a limit.
+
+    Parameters
+    ----------
+    ae : pynetdicom.AE
+        Our titles, sizes and timeouts.
+    listening : tuple or socket
+        Address to listen on; or a socket that listens already, and that other processes listen on too.
+    service : Service
+        Decides and stores.
+    max_connections : int
+        Connections beyond are closed at once.
+    transfer_timeout_s : float
+        Longest time for one PDU [s].
+    tls_context : ssl.SSLContext, optional
+        Callers must do a TLS handshake first.
+    """
+
+    request_queue_size = 128
+
+    def __init__(
+        self,
+        ae: AE,
+        listening: tuple[str, int] | socket.socket,
+        *,
+        service: Service,
+        max_connections: int,
+        transfer_timeout_s: float,
+        tls_context: ssl.SSLContext | None = None,
+    ) -> None:
+        self.service = service
+        self._shared: socket.socket | None = None
+        if isinstance(listening, socket.socket):
+            self._shared = listening
+        address = listening if isinstance(listening, tuple) else listening.getsockname()
+        self._tls = tls_context
+        self._shaking = 0
+        self.transfer_timeout_s = transfer_timeout_s
+        self.acse_timeout_s = ae.acse_timeout or _FOREVER_S
+        self.idle_timeout_s = ae.network_timeout or _FOREVER_S
+        self._max_connections = max_connections
+        self._connected: set[Acceptor | OrdinaryAssociation] = set()
+        self._lock = threading.Lock()
+        self._count = 0
+        super().__init__(ae, address, ae.ae_title, [])
+
+    def server_bind(self) -> None:
+        """Listen on the address, or take the socket that is shared."""
+        if self._shared is None:
+            super().server_bind()
+            return
+        assert self.socket is not None
+        self.socket.close()
+        self.socket = self._shared
+        self.socket.setblocking(False)  # another process may be faster to accept
+        self.server_address = self.socket.getsockname()
+
+    def server_close(self) -> None:
+        """Stop listening; others may go on with a shared socket."""
+        if self._shared is None:
+            super().server_close()
+        else:
+            self._shared.close()
+
+    def get_request(self) -> Any:
+        """Accept a connection; it waits, also where the listening socket does not."""
+        client, address = super().get_request()
+        client.setblocking(True)
+        return client, address
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Open an association; a handshake comes first, and must not hold up other callers."""
+        if self._tls is None:
+            self.open(request, client_address)
+            return
+        with self._lock:
+            self._shaking += 1
+        arguments = (request, client_address)
+        threading.Thread(target=self._shake_hands, args=arguments, name="handshake", daemon=True).start()
+
+    def _shake_hands(self, client: socket.socket, address: Any) -> None:
+        assert self._tls is not None
+        try:
+            secured = tls.accept(self._tls, client)
+        except OSError as error:
+            self.service.unsecured(str(address[0]), tls.explain(error))
+            with contextlib.suppress(OSError):
+                client.close()
+            return
+        finally:
+            with self._lock:
+                self._shaking -= 1
+        try:
+            self.open(secured, address)
+        except (OSError, RuntimeError):  # the connection is gone, or no thread can be started
+            self.handle_error(secured, address)
+
+    def open(self, client: socket.socket, address: Any) -> None:
+        """Start an association on a connection."""
+        assoc = OrdinaryAssociation(self, client, address)
+        with self._lock:
+            self._count += 1
+            assoc.name = f"association-{self._count}"
+            self._connected.add(assoc)
+        assoc.start()
+
+    def hand_over(
+        self, ordinary: OrdinaryAssociation, client: socket.socket, address: Any, read: bytes
+    ) -> None:
+        """Let pynetdicom serve an association that turned out not to be ordinary.
+
+        Parameters
+        ----------
+        ordinary : OrdinaryAssociation
+            It ends.
+        client : socket.socket
+            Its connection, to an address.
+        address : tuple
+            Of the peer.
+        read : bytes
+            What it has read.
+        """
+        assoc = Acceptor(self, client, address, read)
+        assoc.name = ordinary.name
+        with self._lock:
+            self._connected.add(assoc)
+            self._connected.discard(ordinary)
+        assoc.start()
+
+    def forget(self, assoc: Acceptor | OrdinaryAssociation) -> None:
+        """Take an ended association off the list."""
+        with self._lock:
+            self._connected.discard(assoc)
+
+    @property
+    def connected(self) -> list[Acceptor | OrdinaryAssociation]:
+        """Associations and bare connections that have not ended."""
+        with self._lock:
+            return list(self._connected)
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:
+        """Refuse connections beyond the limit; a peer sees them closed."""
+        if len(self._connected) + self._shaking < self._max_connections:
+            return True
+        log.warning("too many connections", extra={"action": "association.refused"})
+        return False
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say that a connection could not be opened; the listener goes on."""
+        log.exception("could not open a connection", extra={"action": "association.failed"})
+
+    def service_actions(self) -> None:
+        """Collect ended associations now and then: they are cycles with buffers in them."""
+        if self._count >= _COLLECT_EVERY:
+            self._count = 0
+            gc.collect()
+
+    def shutdown(self) -> None:
+        """Stop listening; what is open stays open."""
+        super(AssociationServer, self).shutdown()
+        self.server_close()
