@@ -29,6 +29,7 @@ PIXEL_DATA = 0x7FE00010
 _PREAMBLE = 128
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _UNDEFINED = 0xFFFFFFFF
+_LONGEST_HEAD = 12  # tag, VR, reserved bytes and length
 # PS3.5 7.1.2: these have a 32-bit length field in Explicit VR
 _LONG_VRS = frozenset(
     [b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"]
@@ -234,20 +235,21 @@ class EncodedDataSet:
         return Fragment(position + 8, None if length == _UNDEFINED else length)
 
     def _element(self, position: int) -> Element:
-        tag = self._tag(position)
+        self.stream.seek(position)
+        head = self.stream.read(_LONGEST_HEAD)  # at once: this runs for each element of what arrives
+        tag = self._value(head, 0, 2) << 16 | self._value(head, 2, 2)
         if tag >> 16 == 0xFFFE:
             return Element(tag, "UN", position + 8, 0)
-        self.stream.seek(position + 4)
-        vr = self.stream.read(2)
+        vr = head[4:6]
         # some writers fall back to Implicit VR inside sequences
         if not (self.explicit and vr.isalpha() and vr.isupper()):
-            length, start = self._number(position + 4, 4), position + 8
+            length, start = self._value(head, 4, 4), position + 8
             name = dictionary_vr(tag)
         elif vr in _LONG_VRS:
-            length, start = self._number(position + 8, 4), position + 12
+            length, start = self._value(head, 8, 4), position + 12
             name = vr.decode("ascii")
         else:
-            length, start = self._number(position + 6, 2), position + 8
+            length, start = self._value(head, 6, 2), position + 8
             name = vr.decode("ascii")
         if length == _UNDEFINED:
             return Element(tag, name, start, None)
@@ -266,10 +268,12 @@ class EncodedDataSet:
 
     def _number(self, position: int, size: int) -> int:
         self.stream.seek(position)
-        data = self.stream.read(size)
-        if len(data) < size:
+        return self._value(self.stream.read(size), 0, size)
+
+    def _value(self, data: bytes, at: int, size: int) -> int:
+        if len(data) < at + size:
             raise InvalidInstance("The data set is truncated: it ends inside a data element.")
-        return int.from_bytes(data, self.byte_order)
+        return int.from_bytes(data[at : at + size], self.byte_order)
 
 
 def _require_depth(depth: int) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import Literal
@@ -96,7 +97,9 @@ class Header:
             text = raw.decode("ascii")
         else:
             text = decoded(raw, self.encodings, name=keyword.endswith("Name"))
-        return "".join(c for c in text if c >= " " and c != "\x7f").strip()
+        if not text.isprintable():
+            text = "".join(c for c in text if c >= " " and c != "\x7f")
+        return text.strip()
 
     def texts(self, keyword: str) -> tuple[str, ...]:
         """Return the values of an attribute that may have several, without empty ones."""
@@ -248,6 +251,7 @@ def _codecs(character_set: bytes) -> tuple[str, ...]:
     return found if _CODECS.issuperset(found) else (default_encoding,)
 
 
+@cache
 def tag_of(keyword: str) -> int:
     """Return the tag of an attribute that the data dictionary knows."""
     tag = tag_for_keyword(keyword)

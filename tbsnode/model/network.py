@@ -83,6 +83,8 @@ class ReceivedInstance:
         Identifies the association (UUID); empty for an import.
     fetched : bool
         Sub-operation of a C-MOVE that this node asked for: an earlier examination.
+    data_set_sha256 : str
+        Digest of the bytes after group 0002, taken as they came; empty for an import.
     """
 
     path: Path
@@ -94,6 +96,7 @@ class ReceivedInstance:
     host: str
     association_id: str
     fetched: bool = False
+    data_set_sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

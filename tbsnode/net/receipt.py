@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import re
 import struct
 from dataclasses import dataclass
@@ -61,6 +62,8 @@ class Stored:
         Of the presentation context.
     move_originator : str
         Move Originator AE Title: whose C-MOVE this is a sub-operation of; empty where it is none.
+    data_set_sha256 : str
+        Digest of the data set as it came.
     """
 
     message_id: int
@@ -70,6 +73,7 @@ class Stored:
     path: Path | None = None
     transfer_syntax_uid: str = ""
     move_originator: str = ""
+    data_set_sha256: str = ""
 
 
 def parse_command(encoded: bytes) -> dict[int, bytes]:
@@ -187,6 +191,7 @@ class Receipt:
         if message_id is None:
             raise ProtocolViolation("the C-STORE request has no Message ID, so it cannot be answered")
         self._store = Stored(message_id, transfer_syntax_uid=transfer_syntax_uid)
+        self._digest = hashlib.sha256()
         self._file: IO[bytes] | None = None
         self._store.move_originator = text(command, MOVE_ORIGINATOR_AE_TITLE).strip()
         self._store.error = self._identify(command, sop_class_uid)
@@ -222,6 +227,7 @@ class Receipt:
     def write(self, fragment: memoryview) -> None:
         """Add a piece of the data set; after a failure it is only read past."""
         if self._file is not None:
+            self._digest.update(fragment)
             try:
                 self._write_all(fragment)
             except OSError as error:
@@ -240,6 +246,7 @@ class Receipt:
             except OSError as error:
                 self._fail(error)
         self._file = None
+        self._store.data_set_sha256 = self._digest.hexdigest()
         return self._store
 
     def discard(self) -> None:

@@ -194,6 +194,7 @@ class StorageScp:
                     sop_instance_uid=request.sop_instance_uid,
                     transfer_syntax_uid=request.transfer_syntax_uid,
                     fetched=request.move_originator == self._settings.ae_title,
+                    data_set_sha256=request.data_set_sha256,
                     **_names(line),
                 )
             )

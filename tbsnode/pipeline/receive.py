@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tbsnode.net.scp import StorageScp
 from tbsnode.pipeline import intake, metrics
+from tbsnode.pipeline.closings import Closings, Ended
 from tbsnode.pipeline.commitment_requests import Commitments
 from tbsnode.store import audit, readiness
 
@@ -37,6 +38,7 @@ class Reception:
         self.site = site
         self.name = name
         commitments = Commitments(site)
+        self._closings = Closings(site.database)
         self._bringing: set[str] = set()  # associations with a row: an echo costs no transaction
         self.scps = tuple(StorageScp(each, self._store, self._association, commitments) for each in listening)
 
@@ -46,11 +48,13 @@ class Reception:
             readiness.forget_associations(tx, receiver=self.name, quiet_s=self.site.policy.timing.quiet_s)
         for scp in self.scps:
             scp.start()
+        self._closings.start()
 
     def stop(self) -> None:
         """Stop listening; what is being received is finished or aborted."""
         for scp in self.scps:
             scp.stop()
+        self._closings.stop()
 
     def _store(self, received: ReceivedInstance) -> None:
         with metrics.timed_ingest():
@@ -74,10 +78,10 @@ class Reception:
         elif event.kind != "opened" and event.association_id in self._bringing:
             self._bringing.discard(event.association_id)
             timing = self.site.policy.timing_for(event.calling_ae_title)
-            with self.site.database.transaction() as tx:
-                readiness.close_association(
-                    tx,
-                    event.association_id,
+            self._closings.add(
+                Ended(
+                    association_id=event.association_id,
                     outcome=event.kind,
                     after_release_s=timing.after_release_s,
                 )
+            )

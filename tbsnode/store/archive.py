@@ -102,6 +102,10 @@ class Archive:
             raise ValueError("not a kind of derived instance")
         return f"{_study_folder(study_uid)}/{_checked(sop_uid)}.{kind}.dcm"
 
+    def has_study(self, study_uid: str) -> bool:
+        """Tell whether there is a folder of a study."""
+        return os.path.isdir(f"{self.root}/{_study_folder(study_uid)}")
+
     def keep(self, source: Path, relative: str) -> str:
         """Move a complete file to its final name and return that name, once all is on the disk.
 

@@ -267,7 +267,11 @@ def _held(lock: threading.Lock) -> Iterator[None]:
 
 
 def _begin(connection: sa.Connection, statement: str) -> None:
-    connection.exec_driver_sql(statement)
+    """Begin a transaction on SQLite, without what SQLAlchemy does around a statement."""
+    try:
+        connection.connection.driver_connection.execute(statement)  # type: ignore[union-attr]
+    except sqlite_file.Error as error:
+        raise exc.DBAPIError.instance(statement, None, error, sqlite_file.Error) from error
 
 
 def _connected_postgresql(connection: Any, _record: object) -> None:

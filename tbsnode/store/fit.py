@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -39,7 +40,13 @@ def text(value: str, length: int | None = None) -> str:
 
 def columns(table: sa.Table, values: Mapping[str, Any]) -> dict[str, Any]:
     """Fit every text of a row."""
+    lengths = _lengths(table)
     return {
-        name: text(value, getattr(table.c[name].type, "length", None)) if isinstance(value, str) else value
+        name: text(value, lengths[name]) if isinstance(value, str) else value
         for name, value in values.items()
     }
+
+
+@cache
+def _lengths(table: sa.Table) -> dict[str, int | None]:
+    return {column.name: getattr(column.type, "length", None) for column in table.c}

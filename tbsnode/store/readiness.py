@@ -25,7 +25,9 @@ AT_WORK = (StudyState.QUEUED.value, StudyState.RUNNING.value)
 # What the receiver asks for each instance and each release. The names of bound parameters end in "_"
 # where a column of the statement has the plain one.
 _STUDY_IS = study.c.id == bindparam("study_")
-_IN_TIME: dict[str, BindParameter[object]] = {name: bindparam(name) for name in ("ready_at", "ready_shadow", "updated_at")}
+_IN_TIME: dict[str, BindParameter[object]] = {
+    name: bindparam(name) for name in ("ready_at", "ready_shadow", "updated_at")
+}
 _IS_AT_WORK = or_(*(study.c.state == state for state in AT_WORK))  # a list would be another statement
 _STATE = case((_IS_AT_WORK, study.c.state), else_=StudyState.RECEIVING.value)
 _ARM = Prepared(update(study).where(_STUDY_IS).values(state=_STATE, **_IN_TIME))
@@ -129,14 +131,16 @@ def open_association(tx: Transaction, opened: OpenAssociation) -> None:
     tx.ensure(association, **values)
 
 
-def close_association(tx: Transaction, association_id: str, *, outcome: str, after_release_s: float) -> None:
-    """Close an association; a release shortens the wait of the studies it brought.
+def close_association(
+    tx: Transaction, association_id: str, *, outcome: str, after_release_s: float, ago_s: float = 0.0
+) -> None:
+    """Close an association that ended some time ago; a release shortens the wait of the studies it brought.
 
     It shortens only where no other open association brought instances of the study and a spine
     candidate is present: the others wait out their quiet time, and settling studies theirs.
     """
-    closed = {"association_": association_id, "closed_at": tx.now, "outcome": outcome}
-    _CLOSE.run(tx, closed)
+    at = tx.now - ago_s
+    _CLOSE.run(tx, {"association_": association_id, "closed_at": at, "outcome": outcome})
     if outcome != "released":
         return
     for study_id in _studies_of(tx, association_id):
@@ -144,7 +148,7 @@ def close_association(tx: Transaction, association_id: str, *, outcome: str, aft
             continue
         if is_settling(tx, study_id):
             continue
-        _SHORTEN.run(tx, {"study_": study_id, "sooner": tx.now + after_release_s})
+        _SHORTEN.run(tx, {"study_": study_id, "sooner": at + after_release_s})
 
 
 def forget_associations(tx: Transaction, *, receiver: str, quiet_s: float) -> int:
