@@ -94,7 +94,8 @@ def take(site: Site, received: ReceivedInstance, *, receiver: str = "") -> Intak
         size_bytes=received.path.stat().st_size,
         receiver=receiver,
     )
-    known = _known(site, identity)
+    with site.database.read() as tx:
+        known = catalogue.find_instances(tx, identity.sop_instance_uid)
     path = received.path
     outcome, equal = _judge(site, arrival, path, known)
     while outcome != DUPLICATE:
@@ -118,14 +119,6 @@ def take(site: Site, received: ReceivedInstance, *, receiver: str = "") -> Intak
     received.path.unlink(missing_ok=True)
     _log(outcome, identity, received)
     return Intake(outcome, identity.study_instance_uid)
-
-
-def _known(site: Site, identity: InstanceIdentity) -> tuple[InstanceRow, ...]:
-    """Return what is kept under the same UID, as far as can be told; the transaction looks again."""
-    if not site.archive.has_study(identity.study_instance_uid):
-        return ()
-    with site.database.read() as tx:
-        return catalogue.find_instances(tx, identity.sop_instance_uid)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

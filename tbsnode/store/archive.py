@@ -21,13 +21,15 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path, PurePosixPath
+from functools import lru_cache
+from pathlib import Path
 
 from tbsnode.errors import ResourceError, StorageFull
 
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 _VERSION = re.compile(r"[0-9][0-9a-f]{0,63}|[0-9a-f]{16,64}")  # a number or a digest, no kind
 _KIND = re.compile(r"[a-z]+")
+_OUTSIDE = re.compile(r"[\\:\x00]")
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _UNUSABLE = frozenset(
     {errno.EROFS, errno.EIO, errno.ESTALE, errno.EACCES, errno.EPERM, errno.ENOTCONN, errno.ETIMEDOUT}
@@ -78,9 +80,9 @@ class Archive:
             If the name is absolute or could lead out of the archive.
         """
         parts = relative.split("/")
-        if any(part in ("", ".", "..") for part in parts) or re.search(r"[\\:\x00]", relative):
+        if any(part in ("", ".", "..") for part in parts) or _OUTSIDE.search(relative):
             raise ValueError("not a name inside the archive")
-        return self.root.joinpath(*parts)
+        return self.root / relative
 
     @staticmethod
     def relative_path(study_uid: str, sop_uid: str, version: int | str) -> str:
@@ -101,10 +103,6 @@ class Archive:
         if not _KIND.fullmatch(kind):
             raise ValueError("not a kind of derived instance")
         return f"{_study_folder(study_uid)}/{_checked(sop_uid)}.{kind}.dcm"
-
-    def has_study(self, study_uid: str) -> bool:
-        """Tell whether there is a folder of a study."""
-        return os.path.isdir(f"{self.root}/{_study_folder(study_uid)}")
 
     def keep(self, source: Path, relative: str) -> str:
         """Move a complete file to its final name and return that name, once all is on the disk.
@@ -297,9 +295,10 @@ def _checked(uid: str) -> str:
     return uid
 
 
+@lru_cache(_REMEMBERED_FOLDERS)
 def _study_folder(study_uid: str) -> str:
     shard = hashlib.sha256(_checked(study_uid).encode()).hexdigest()[:2]
-    return str(PurePosixPath("studies", shard, study_uid))
+    return f"studies/{shard}/{study_uid}"
 
 
 def _sync(path: Path) -> None:
