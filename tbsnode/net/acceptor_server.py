@@ -131,7 +131,18 @@ class AcceptorServer(AssociationServer):
             self._count += 1
             assoc.name = f"association-{self._count}"
             self._connected.add(assoc)
-        assoc.start()
+        self._start(assoc, client)
+
+    def _start(self, assoc: Acceptor | OrdinaryAssociation, client: socket.socket) -> None:
+        """Start its thread; where the system gives none, the connection ends and counts no longer."""
+        started = False
+        try:
+            assoc.start()
+            started = True
+        finally:
+            if not started:
+                self.forget(assoc)
+                client.close()
 
     def hand_over(
         self, ordinary: OrdinaryAssociation, client: socket.socket, address: Any, read: bytes
@@ -154,7 +165,7 @@ class AcceptorServer(AssociationServer):
         with self._lock:
             self._connected.add(assoc)
             self._connected.discard(ordinary)
-        assoc.start()
+        self._start(assoc, client)
 
     def forget(self, assoc: Acceptor | OrdinaryAssociation) -> None:
         """Take an ended association off the list."""

@@ -11,10 +11,11 @@ from pynetdicom.pdu_primitives import UserIdentityNegotiation
 
 from tbsnode.net.acceptor import Acceptor
 from tbsnode.net.admission import Admission
+from tbsnode.net.ordinary import OrdinaryAssociation
 from tests import peers, raw_peer
 from tests.raw_peer import ASSOCIATE_AC, RELEASE_RP, RELEASE_RQ, SECONDARY_CAPTURE
 from tests.raw_peer import Caller as RawCaller
-from tests.receiving_node import ReceivingNode, write_instance
+from tests.receiving_node import ReceivingNode, still_works, write_instance
 
 
 def test_pynetdicom_would_answer_an_ordinary_request_with_the_same_bytes(
@@ -52,6 +53,22 @@ def _without_order(accept: bytes) -> tuple[bytes, list[bytes]]:
         items.append(accept[position:end])
         position = end
     return accept[:68], sorted(items)
+
+
+def test_a_system_without_threads_left_loses_one_connection_and_counts_it_no_longer(
+    receiver: ReceivingNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as exhausted, RawCaller(receiver.port) as caller:
+        exhausted.setattr(OrdinaryAssociation, "start", _no_thread)
+        assert caller.receive() == (0, b"")
+    server = receiver.scp._server
+    assert server is not None
+    assert server.connected == []
+    still_works(receiver)
+
+
+def _no_thread(self: OrdinaryAssociation) -> None:
+    raise RuntimeError("can't start new thread")
 
 
 def test_who_negotiates_more_is_served_by_pynetdicom(receiver: ReceivingNode, tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def test_who_else_may_call(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, expected: tuple[Caller, ...]
 ) -> None:
     monkeypatch.setattr(receive, "StorageScp", lambda settings, *_: settings)
-    site = cast("Any", SimpleNamespace(archive=SimpleNamespace(incoming=tmp_path)))
+    site = cast("Any", SimpleNamespace(archive=SimpleNamespace(incoming=tmp_path), database=None))
     reception = receivers.make_receiver(load(tmp_path, text), site)
     (settings,) = cast("Any", reception.scps)
     assert settings.reporters == expected
