@@ -58,9 +58,10 @@ def _without_order(accept: bytes) -> tuple[bytes, list[bytes]]:
 def test_a_system_without_threads_left_loses_one_connection_and_counts_it_no_longer(
     receiver: ReceivingNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with monkeypatch.context() as exhausted, RawCaller(receiver.port) as caller:
+    with monkeypatch.context() as exhausted:
         exhausted.setattr(OrdinaryAssociation, "start", _no_thread)
-        assert caller.receive() == (0, b"")
+        with RawCaller(receiver.port) as caller:
+            assert caller.receive() == (0, b"")
     server = receiver.scp._server
     assert server is not None
     assert server.connected == []
