@@ -198,12 +198,16 @@ def send(target: Target, *, clients: int, associations: int, images: int, first:
     return Took(wall_s, tuple(value for one in took for value in one), clients * each)
 
 
-def file_of(folder: Path, number: int) -> Path:
-    """Write image `number`, in a study of its own, as a Part 10 file."""
+def file_of(folder: Path, place: int, number: int) -> Path:
+    """Write image `number`, in a study of its own, as the Part 10 file that has this place.
+
+    It is written over the one that had its place before: ext4 looks at each file deleted in the last
+    minutes whenever one is made near it, and then a benchmark times its own deletions.
+    """
     image = Image()
     image.messages(number, number, _OUR_PDU)
     meta = receipt.file_meta(DX_FOR_PRESENTATION, _uid(1, number), ExplicitVRLittleEndian)
-    path = folder / f"{number}.dcm"
+    path = folder / f"{place}.dcm"
     path.write_bytes(bytes(128) + b"DICM" + meta + image.encoded)
     return path
 
