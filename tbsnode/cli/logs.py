@@ -16,6 +16,8 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 # they speak about bytes and statements, and hardly ever about what an operator can change
 _QUIET = ("pynetdicom", "pydicom", "sqlalchemy", "alembic", "dbos", "PIL")
 
+_JSON = json.JSONEncoder(ensure_ascii=False, default=str)  # `json.dumps` would make one for each line
+
 # what it says of a rejected association, `net` says in words that name the peer and what to do
 _SAID_BY_US = ("pynetdicom.acse",)
 
@@ -84,4 +86,4 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info:
             entry["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(entry, ensure_ascii=False, default=str)
+        return _JSON.encode(entry)

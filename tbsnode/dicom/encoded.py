@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from struct import Struct
 from tempfile import SpooledTemporaryFile
 from typing import IO, Literal, NamedTuple
 
@@ -29,7 +30,8 @@ PIXEL_DATA = 0x7FE00010
 _PREAMBLE = 128
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _UNDEFINED = 0xFFFFFFFF
-_LONGEST_HEAD = 12  # tag, VR, reserved bytes and length
+_SHORTEST_HEAD, _LONGEST_HEAD = 8, 12  # tag, VR, reserved bytes and length
+_ENDS_EARLY = "The data set is truncated: it ends inside a data element."
 # PS3.5 7.1.2: these have a 32-bit length field in Explicit VR
 _LONG_VRS = frozenset(
     [b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"]
@@ -142,6 +144,10 @@ class EncodedDataSet:
         self.start, self.end = span
         self.explicit = explicit
         self.byte_order: Literal["little", "big"] = "little" if little_endian else "big"
+        order = "<" if little_endian else ">"
+        # at once: group, element, VR and short length are read for each element of what arrives
+        self._head = Struct(f"{order}HH2sH")
+        self._long = Struct(f"{order}L")
 
     def elements(self, within: Fragment | None = None, *, depth: int = 0) -> Iterator[Element]:
         """Yield the elements of the data set or of one item, in the order of the file.
@@ -236,21 +242,21 @@ class EncodedDataSet:
 
     def _element(self, position: int) -> Element:
         self.stream.seek(position)
-        head = self.stream.read(_LONGEST_HEAD)  # at once: this runs for each element of what arrives
-        tag = self._value(head, 0, 2) << 16 | self._value(head, 2, 2)
-        if tag >> 16 == 0xFFFE:
-            return Element(tag, "UN", position + 8, 0)
-        vr = head[4:6]
+        head = self.stream.read(_LONGEST_HEAD)
+        if len(head) < _SHORTEST_HEAD:
+            raise InvalidInstance(_ENDS_EARLY)
+        group, number, vr, length = self._head.unpack_from(head)
+        tag, start = group << 16 | number, position + 8
+        if group == 0xFFFE:
+            return Element(tag, "UN", start, 0)
         # some writers fall back to Implicit VR inside sequences
         if not (self.explicit and vr.isalpha() and vr.isupper()):
-            length, start = self._value(head, 4, 4), position + 8
+            (length,) = self._long.unpack_from(head, 4)
             name = dictionary_vr(tag)
-        elif vr in _LONG_VRS:
-            length, start = self._value(head, 8, 4), position + 12
-            name = vr.decode("ascii")
         else:
-            length, start = self._value(head, 6, 2), position + 8
             name = vr.decode("ascii")
+            if vr in _LONG_VRS:
+                length, start = self._value(head, 8, 4), position + 12
         if length == _UNDEFINED:
             return Element(tag, name, start, None)
         self._require(start + length, tag)
@@ -272,7 +278,7 @@ class EncodedDataSet:
 
     def _value(self, data: bytes, at: int, size: int) -> int:
         if len(data) < at + size:
-            raise InvalidInstance("The data set is truncated: it ends inside a data element.")
+            raise InvalidInstance(_ENDS_EARLY)
         return int.from_bytes(data[at : at + size], self.byte_order)
 
 
