@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import multiprocessing
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -165,10 +166,32 @@ def test_every_new_name_is_flushed_before_keep_returns(
     archive.keep(source, NAME)
     folder = archive.path(NAME).parent
     root = archive.root
-    assert flushed == [source, root, root / "studies", folder.parent, folder]
+    assert flushed == [source, folder.parent, folder]
     flushed.clear()
     archive.keep(_receive(archive, b"y"), Archive.relative_path("1.2", "1.2.4", 1))
     assert flushed == [source, folder]
+    flushed.clear()
+    knows_nothing = Archive(root)
+    knows_nothing.keep(_receive(archive, b"z"), Archive.relative_path("1.2", "1.2.5", 1))
+    assert flushed == [source, root, root / "studies", folder.parent, folder]
+
+
+def test_folders_that_cannot_be_made_beforehand_are_made_when_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Archive(tmp_path / "archive")
+    made.prepare()
+    shutil.rmtree(made.root / "studies")
+    with monkeypatch.context() as refusing:
+        refusing.setattr(Path, "mkdir", _refuse)
+        made = Archive(tmp_path / "archive")
+        made.prepare()
+    assert not (made.root / "studies").exists()
+    assert made.keep(_receive(made, b"x"), NAME) == NAME
+
+
+def _refuse(*_args: object, **_options: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_a_folder_that_was_removed_is_made_again(archive: Archive) -> None:
