@@ -94,7 +94,7 @@ def take(site: Site, received: ReceivedInstance, *, receiver: str = "") -> Intak
         size_bytes=received.path.stat().st_size,
         receiver=receiver,
     )
-    with site.database.read() as tx:
+    with site.database.glance() as tx:
         known = catalogue.find_instances(tx, identity.sop_instance_uid)
     path = received.path
     outcome, equal = _judge(site, arrival, path, known)

@@ -165,9 +165,26 @@ class Database:
             As for `transaction`.
         """
         with _translated(), self._here().readers.connected() as connection:
-            connection.execution_options(postgresql_readonly=True)
+            if self.path is None:
+                connection.execution_options(postgresql_readonly=True)
             with connection.begin():
                 yield Transaction(connection, writes=False)
+
+    @contextmanager
+    def glance(self) -> Iterator[Transaction]:
+        """Have a connection for one prepared query; on SQLite no transaction is begun for it.
+
+        Raises
+        ------
+        DatabaseUnavailable, SchemaOutdated
+            As for `transaction`.
+        """
+        if self.path is None:
+            with self.read() as tx:
+                yield tx
+            return
+        with _translated(), self._here().readers.connected() as connection:
+            yield Transaction(connection, writes=False)
 
     def ping(self) -> None:
         """Raise DatabaseUnavailable unless the database answers."""
@@ -266,10 +283,15 @@ class Database:
         if poolclass is pool.QueuePool:
             options |= {"pool_size": 5, "max_overflow": 15, "pool_timeout": _LOCK_TIMEOUT_S}
         if self.path is not None:
-            connect = partial(sqlite_file.connect, self.path, foreign_keys=foreign_keys, writes=writes)
+            connect = partial(
+                sqlite_file.connect,
+                self.path,
+                foreign_keys=foreign_keys,
+                writes=writes,
+                patience_s=0.0 if writes else sqlite_file.BUSY_TIMEOUT_S,  # BEGIN waits: see begin_writing
+            )
             engine = sa.create_engine(self._parsed, creator=connect, **options)
-            begin = "BEGIN IMMEDIATE" if writes else "BEGIN DEFERRED"
-            sa.event.listen(engine, "begin", lambda connection: _begin(connection, begin))
+            sa.event.listen(engine, "begin", _begin_writing if writes else _begin_reading)
         else:
             url = self._parsed.update_query_dict(
                 {name: str(value) for name, value in _POSTGRESQL.items() if name not in self._parsed.query}
@@ -283,7 +305,7 @@ class Database:
 
 
 # NaN is not JSON: PostgreSQL refuses it, SQLite would keep it for a reader that cannot
-_json = partial(json.dumps, allow_nan=False, separators=(",", ":"))
+_json = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 _URL_FORMS = "Use sqlite:///path/to/file.db or postgresql+psycopg://user@host/name."
 
 
@@ -297,12 +319,20 @@ def _held(lock: threading.Lock) -> Iterator[None]:
         lock.release()
 
 
-def _begin(connection: sa.Connection, statement: str) -> None:
-    """Begin a transaction on SQLite, without what SQLAlchemy does around a statement."""
+def _begin_writing(connection: sa.Connection) -> None:
+    """Begin a write transaction on SQLite, without what SQLAlchemy does around a statement."""
     try:
-        connection.connection.driver_connection.execute(statement)  # type: ignore[union-attr]
+        sqlite_file.begin_writing(connection.connection.driver_connection)  # type: ignore[arg-type]
     except sqlite_file.Error as error:
-        raise exc.DBAPIError.instance(statement, None, error, sqlite_file.Error) from error
+        raise exc.DBAPIError.instance("BEGIN IMMEDIATE", None, error, sqlite_file.Error) from error
+
+
+def _begin_reading(connection: sa.Connection) -> None:
+    """Begin a read transaction on SQLite: its first statement settles what it sees."""
+    try:
+        connection.connection.driver_connection.execute("BEGIN DEFERRED")  # type: ignore[union-attr]
+    except sqlite_file.Error as error:
+        raise exc.DBAPIError.instance("BEGIN DEFERRED", None, error, sqlite_file.Error) from error
 
 
 def _connected_postgresql(connection: Any, _record: object) -> None:

@@ -16,6 +16,8 @@ from pathlib import Path
 from tbsnode.errors import ConfigError
 
 BUSY_TIMEOUT_S = 30.0
+_CHECKPOINT_PAGES = 4000  # of 4 KiB
+_SHORTEST_SLEEP_S, _LONGEST_SLEEP_S = 0.0002, 0.005
 Error = sqlite3.Error  # what `create` may raise beside OSError
 
 _NETWORK = frozenset(
@@ -86,23 +88,52 @@ def refuse_network_share(path: Path, mounts: Path = _MOUNTS) -> None:
         )
 
 
-def connect(path: Path, *, foreign_keys: bool = True, writes: bool = True) -> sqlite3.Connection:
+def connect(
+    path: Path, *, foreign_keys: bool = True, writes: bool = True, patience_s: float = BUSY_TIMEOUT_S
+) -> sqlite3.Connection:
     """Open a connection to an existing file; the caller begins and ends transactions itself.
 
     Whether it may write is settled for good: to change it makes SQLite prepare every statement again.
+    `patience_s` is how long SQLite itself waits for a lock; none where `begin_writing` does.
     """
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode=rw",
         uri=True,
-        timeout=BUSY_TIMEOUT_S,
+        timeout=patience_s,
         isolation_level=None,  # no implicit BEGIN: see Database
         check_same_thread=False,  # the pool hands a connection to one thread at a time
     )
-    connection.execute(f"PRAGMA busy_timeout={int(BUSY_TIMEOUT_S * 1000)}")
+    connection.execute(f"PRAGMA busy_timeout={int(patience_s * 1000)}")
     connection.execute("PRAGMA synchronous=FULL")  # an acknowledged commit survives a power cut
     connection.execute(f"PRAGMA foreign_keys={'ON' if foreign_keys else 'OFF'}")
+    # four times the usual: the pages that every instance changes are copied into the file less often
+    connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
     connection.execute(f"PRAGMA query_only={'OFF' if writes else 'ON'}")
     return connection
+
+
+def begin_writing(connection: sqlite3.Connection) -> None:
+    """Begin a write transaction; wait for another process that is writing.
+
+    SQLite waits in ever longer sleeps, a tenth of a second at last, while the lock is free hundreds of
+    times: whoever came later gets it. Sleeps of a millisecond let each process have its turn.
+
+    Raises
+    ------
+    Error
+        "database is locked" after `BUSY_TIMEOUT_S`.
+    """
+    began = time.monotonic()
+    while True:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            return
+        except sqlite3.OperationalError as error:
+            waited = time.monotonic() - began
+            # extended codes have the plain one in their low byte
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or waited > BUSY_TIMEOUT_S:
+                raise
+        time.sleep(min(_LONGEST_SLEEP_S, max(_SHORTEST_SLEEP_S, waited / 20)))
 
 
 def create(path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from tbsnode.errors import ConfigError, DatabaseUnavailable, SchemaOutdated
-from tbsnode.store import schema
+from tbsnode.store import schema, sqlite_file
 from tbsnode.store.database import Database
 
 
@@ -153,6 +153,25 @@ def test_a_write_transaction_begins_immediately(sqlite: Database) -> None:
         other.execute("BEGIN IMMEDIATE")
         other.execute("ROLLBACK")
     other.close()
+
+
+def test_a_writer_waits_for_another_process_and_no_longer_than_it_may(
+    sqlite: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert sqlite.path is not None
+    other = sqlite3.connect(sqlite.path, timeout=0, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    release = threading.Timer(0.3, lambda: other.execute("ROLLBACK"))
+    release.start()
+    assert _add_patient(sqlite, "P1")
+    release.join()
+    monkeypatch.setattr(sqlite_file, "BUSY_TIMEOUT_S", 0.2)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(DatabaseUnavailable, match="locked"):
+        _add_patient(sqlite, "P2")
+    other.execute("ROLLBACK")
+    other.close()
+    assert _add_patient(sqlite, "P3")
 
 
 def _read_then_write(url: str, times: int) -> None:
