@@ -144,10 +144,8 @@ class EncodedDataSet:
         self.start, self.end = span
         self.explicit = explicit
         self.byte_order: Literal["little", "big"] = "little" if little_endian else "big"
-        order = "<" if little_endian else ">"
-        # at once: group, element, VR and short length are read for each element of what arrives
-        self._head = Struct(f"{order}HH2sH")
-        self._long = Struct(f"{order}L")
+        # group, element, VR and short length, at once: this is read for each element of what arrives
+        self._head = Struct("<HH2sH" if little_endian else ">HH2sH")
 
     def elements(self, within: Fragment | None = None, *, depth: int = 0) -> Iterator[Element]:
         """Yield the elements of the data set or of one item, in the order of the file.
@@ -251,8 +249,7 @@ class EncodedDataSet:
             return Element(tag, "UN", start, 0)
         # some writers fall back to Implicit VR inside sequences
         if not (self.explicit and vr.isalpha() and vr.isupper()):
-            (length,) = self._long.unpack_from(head, 4)
-            name = dictionary_vr(tag)
+            length, name = self._value(head, 4, 4), dictionary_vr(tag)
         else:
             name = vr.decode("ascii")
             if vr in _LONG_VRS:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -291,7 +291,8 @@ class Database:
                 patience_s=0.0 if writes else sqlite_file.BUSY_TIMEOUT_S,  # BEGIN waits: see begin_writing
             )
             engine = sa.create_engine(self._parsed, creator=connect, **options)
-            sa.event.listen(engine, "begin", _begin_writing if writes else _begin_reading)
+            begin = sqlite_file.begin_writing if writes else sqlite_file.begin_reading
+            sa.event.listen(engine, "begin", lambda connection: _begin(connection, begin))
         else:
             url = self._parsed.update_query_dict(
                 {name: str(value) for name, value in _POSTGRESQL.items() if name not in self._parsed.query}
@@ -319,20 +320,12 @@ def _held(lock: threading.Lock) -> Iterator[None]:
         lock.release()
 
 
-def _begin_writing(connection: sa.Connection) -> None:
-    """Begin a write transaction on SQLite, without what SQLAlchemy does around a statement."""
+def _begin(connection: sa.Connection, begin: Callable[[Any], None]) -> None:
+    """Begin a transaction on SQLite, without what SQLAlchemy does around a statement."""
     try:
-        sqlite_file.begin_writing(connection.connection.driver_connection)  # type: ignore[arg-type]
+        begin(connection.connection.driver_connection)
     except sqlite_file.Error as error:
-        raise exc.DBAPIError.instance("BEGIN IMMEDIATE", None, error, sqlite_file.Error) from error
-
-
-def _begin_reading(connection: sa.Connection) -> None:
-    """Begin a read transaction on SQLite: its first statement settles what it sees."""
-    try:
-        connection.connection.driver_connection.execute("BEGIN DEFERRED")  # type: ignore[union-attr]
-    except sqlite_file.Error as error:
-        raise exc.DBAPIError.instance("BEGIN DEFERRED", None, error, sqlite_file.Error) from error
+        raise exc.DBAPIError.instance("BEGIN", None, error, sqlite_file.Error) from error
 
 
 def _connected_postgresql(connection: Any, _record: object) -> None:

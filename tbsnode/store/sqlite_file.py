@@ -136,6 +136,11 @@ def begin_writing(connection: sqlite3.Connection) -> None:
         time.sleep(min(_LONGEST_SLEEP_S, max(_SHORTEST_SLEEP_S, waited / 20)))
 
 
+def begin_reading(connection: sqlite3.Connection) -> None:
+    """Begin a read transaction: its first statement settles what it sees."""
+    connection.execute("BEGIN DEFERRED")
+
+
 def create(path: Path) -> None:
     """Create the file and its folders if missing, and switch it to a write-ahead log for good."""
     path.parent.mkdir(parents=True, exist_ok=True)
