@@ -26,7 +26,7 @@ def test_two_share_a_port_and_one_that_is_killed_is_not_missed(tmp_path: Path) -
     )
     target = ingest_clients.Target(node.port, nodes.CALLER, nodes.AE_TITLE)
     with nodes.serving(node, only="receive"):
-        peers.wait_until(lambda: node.log.read_text().count("ready") == 2, "both")
+        peers.wait_until(lambda: node.log.read_text().count(" ready\n") == 2, "both")
         assert sorted(receivers_of(node).values()) == ["receive-0", "receive-1"]
         ingest_clients.send(target, clients=4, associations=10, images=1, first=0)
 
