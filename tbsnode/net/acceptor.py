@@ -8,6 +8,7 @@ removed.
 from __future__ import annotations
 
 import socket
+import threading
 from typing import TYPE_CHECKING, Any
 
 from pydicom.dataset import Dataset
@@ -193,6 +194,10 @@ class Acceptor(Association):
             self.reason = self.reason or line.BROKEN
 
     def _serve_request(self, msg: Any, context_id: int) -> None:
+        if threading.current_thread() is not self:
+            assert isinstance(self.dimse, Receiver)
+            self.dimse.keep(msg, context_id)
+            return
         if isinstance(msg, C_STORE) and not self._sent_release:
             # Not by the class UID: it may be private, absent or wrong, and is answered anyway.
             self._is_paused = True

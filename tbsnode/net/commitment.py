@@ -21,6 +21,7 @@ from pynetdicom import build_role, evt
 from tbsnode.errors import PeerError, ResourceError, TbsNodeError
 from tbsnode.model.commitment import CommitmentReport, CommitmentRequest, SopReference
 from tbsnode.net import same_association, status
+from tbsnode.net.messages import Receiver
 from tbsnode.net.requestor import AssociationBroken, association, named
 from tbsnode.net.upper_layer import IMPLICIT_VR_LITTLE_ENDIAN
 
@@ -139,6 +140,7 @@ def ask(
         if not assoc.accepted_contexts:
             raise NotOffered(f"{named(peer)} offers no storage commitment.", peer=peer.name)
         assoc.bind(evt.EVT_N_EVENT_REPORT, on_report)
+        assert isinstance(assoc.dimse, Receiver)
         answer, _ = assoc.send_n_action(
             _request_data_set(request), REQUEST_COMMITMENT, UID(PUSH_MODEL), UID(PUSH_MODEL_INSTANCE)
         )
@@ -149,7 +151,7 @@ def ask(
         code = int(answer.Status)
         deadline = time.monotonic() + (patience_s if is_accepted(code) else 0.0)
         while time.monotonic() < deadline and assoc.is_established and not arrived and not settled():
-            time.sleep(_LOOK_S)
+            assoc.dimse.listen(_LOOK_S)
     return code
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import queue
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ log = logging.getLogger(__name__)
 
 # We answer "window 1": a peer that sends further requests before our answer is broken.
 _MAX_WAITING = 8
+_PAUSE_LOOK_S = 1e-4
 
 
 class Store(C_STORE):
@@ -92,22 +95,54 @@ class Receiver(Fragments, DIMSEServiceProvider):
         fragment.presentation_data_value_list.append((context_id, bytes(data)))
         super().receive_primitive(fragment)
 
+    def keep(self, message: Any, context_id: int) -> None:
+        """Queue a request, in place of pynetdicom's `_serve_request`.
+
+        Event reports would get a thread of their own at once. When done it says that the association's own
+        thread goes on, although that may have been paused meanwhile: whoever paused it waits for ever.
+        """
+        self.msg_queue.put((context_id, message))
+
     def get_msg(self, block: bool = False) -> tuple[int, Any] | tuple[None, None]:
-        """Take the next message; answers to what we asked are only for the thread that asked.
+        """Take the next message; the thread that asks serves what is no answer.
 
         pynetdicom pauses its own thread, which serves requests, while another one sends and waits. Under
         load that thread may still be on its way, and take the answer: the sender would wait for two minutes.
         """
-        mine = threading.current_thread() is not self.assoc or self.assoc.is_acceptor
-        if not mine and self._next_is_an_answer():
+        if self.assoc.is_acceptor:
+            return self._next(block)
+        if threading.current_thread() is self.assoc:
             return None, None
+        deadline = time.monotonic() + (self.dimse_timeout or 0.0)
+        while True:
+            context_id, message = self._next(block)
+            if message is None or context_id is None or _is_answer(message):
+                return context_id, message  # type: ignore[return-value]
+            self._serve(message, context_id)
+            if not self.assoc.is_established or time.monotonic() > deadline:
+                return None, None
+
+    def listen(self, longest_s: float) -> None:
+        """Serve a request on an association that we opened, if one comes within this time [s]."""
+        try:
+            context_id, message = self.msg_queue.get(timeout=longest_s)
+        except queue.Empty:
+            return
+        if message is not None and context_id is not None and not _is_answer(message):
+            self.assoc._reactor_checkpoint.clear()
+            while not self.assoc._is_paused:
+                time.sleep(_PAUSE_LOOK_S)
+            self._serve(message, context_id)
+            self.assoc._reactor_checkpoint.set()
+
+    def _next(self, block: bool) -> tuple[int, Any] | tuple[None, None]:
         taken: tuple[int, Any] | tuple[None, None] = super().get_msg(block)
         return taken
 
-    def _next_is_an_answer(self) -> bool:
-        with self.msg_queue.mutex:
-            waiting = self.msg_queue.queue
-            return bool(waiting) and getattr(waiting[0][1], "MessageIDBeingRespondedTo", None) is not None
+    def _serve(self, message: Any, context_id: int) -> None:
+        """Serve a request while the association's own thread is paused, which pynetdicom forgets."""
+        Association._serve_request(self.assoc, message, context_id)
+        self.assoc._is_paused = True
 
     def send_msg(self, primitive: Any, context_id: int) -> None:
         """Send a message; the answer to a C-STORE without detours."""
@@ -131,3 +166,7 @@ class Receiver(Fragments, DIMSEServiceProvider):
             _, message = self.msg_queue.get_nowait()
             if isinstance(message, Store) and message.stored.path is not None:
                 message.stored.path.unlink(missing_ok=True)
+
+
+def _is_answer(message: Any) -> bool:
+    return getattr(message, "MessageIDBeingRespondedTo", None) is not None

@@ -52,7 +52,8 @@ class _Requestor(AE):
         self.sock: PatientSocket | None = None
 
     def _create_socket(self, assoc: Association, address: Any, tls_args: Any) -> PatientSocket:
-        assoc.dimse = Receiver(assoc, None)
+        assoc.dimse = receiver = Receiver(assoc, None)
+        assoc._serve_request = receiver.keep  # type: ignore[method-assign,assignment]
         upper_layer.attach(assoc, _WAITING_PDUS)
         self.sock = PatientSocket(assoc, address=address, transfer_timeout_s=TRANSFER_S)
         self.sock.tls_args = tls_args

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from pynetdicom.dimse_primitives import N_EVENT_REPORT
 
 from tbsnode.model import DeliveryState
 from tbsnode.model.commitment import CommitmentReport, SopReference
+from tbsnode.net.messages import Receiver
 from tbsnode.pipeline import commitments, deliver
 from tbsnode.store import deliveries, schema
 from tbsnode.store.commitments import AskedInstance
-from tests import commitment_peer
+from tests import commitment_peer, peers
 from tests.unit.commitment.conftest import BOTH, IMAGE, ONE, PDF, SR, TWO, Bench, report
 
 # ---- what a report says --------------------------------------------------------------------------
@@ -107,6 +110,48 @@ def test_a_report_on_the_spot_commits(
     assert {each.reason for each in row.instances} == {0}
     assert bench.delivery() == "committed"
     assert bench.told()[-1] == "commitment.committed: pacs keeps all 2 instances"
+
+
+def test_the_answer_to_a_report_goes_out_before_the_release(
+    bench: Bench, pacs: commitment_peer.Pacs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """pynetdicom serves a report in a thread of its own, and a release that overtook it waited for ever."""
+    monkeypatch.setattr(commitments, "_PATIENCE_S", 10.0)
+    send = Receiver.send_msg
+
+    def slowly(self: Receiver, primitive: Any, context_id: int) -> None:
+        if isinstance(primitive, N_EVENT_REPORT):
+            time.sleep(0.3)
+        send(self, primitive, context_id)
+
+    monkeypatch.setattr(Receiver, "send_msg", slowly)
+    pacs.reports_on_the_spot = True
+    bench.deliver()
+    assert bench.ask().state == "committed"
+    peers.wait_until(lambda: pacs.answers, "the answer to the report")
+    assert pacs.answers == [0]
+
+
+def test_a_report_before_the_answer_to_its_request_is_served(
+    bench: Bench, pacs: commitment_peer.Pacs
+) -> None:
+    """A PACS of one thread may report first, and answers our request when its report is answered."""
+    bench.deliver()
+    action = pacs._action
+
+    def reported_first(event: Any) -> tuple[int, None]:
+        information, kind = commitment_peer.report_of(event.action_information)
+        answer, _ = event.assoc.send_n_event_report(
+            information, kind, commitment_peer.PUSH_MODEL, commitment_peer.INSTANCE
+        )
+        pacs.answers.append(answer.Status)
+        return action(event)
+
+    pacs.stop()
+    pacs.handlers[1] = (pacs.handlers[1][0], reported_first)
+    pacs.start()
+    assert bench.ask().state == "committed"
+    assert pacs.answers == [0]
 
 
 @BOTH
