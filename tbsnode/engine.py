@@ -33,7 +33,7 @@ from tbsnode.pipeline import housekeeping, metrics, workers
 from tbsnode.store import audit, audit_chain, clock, work
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import IO
 
     from tbsnode.pipeline.site import Site
@@ -71,25 +71,24 @@ class EngineSettings:
     ----------
     executor_id : str
         Fixed for its worker slot, so that a restart recovers its own work at once.
-    queues : tuple of str
-        What it works on: ``"analyze"``, ``"deliver:<name>"``.
+    queues : mapping of str to float
+        What it works on (``"analyze"``, ``"deliver:<name>"``), each with the time between two looks [s].
     concurrency : int
         Workflows of one queue at once in this process.
     scan_lock : Path
         Lock file that lets one process of this machine scan.
     lease_s : float
         How long an executor counts as alive after its last sign of life.
-    scan_s, poll_s : float
-        Periods of the scanner and of the queues.
+    scan_s : float
+        Period of the scanner [s].
     """
 
     executor_id: str
-    queues: tuple[str, ...]
+    queues: Mapping[str, float]
     concurrency: int
     scan_lock: Path
     lease_s: float = 30.0
     scan_s: float = 0.1
-    poll_s: float = 0.1
 
 
 def dbos_url(database: Database) -> str:
@@ -209,11 +208,11 @@ class Engine:
         DBOS(config=config)
         DBOS.listen_queues(list(self.settings.queues))
         DBOS.launch()
-        for queue in self.settings.queues:
+        for queue, poll_s in self.settings.queues.items():
             DBOS.register_queue(
                 queue,
                 worker_concurrency=self.settings.concurrency,
-                polling_interval_sec=self.settings.poll_s,
+                polling_interval_sec=poll_s,
                 on_conflict="always_update",
             )
         self._client = DBOSClient(

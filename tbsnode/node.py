@@ -26,13 +26,18 @@ from tbsnode.tbs import reference
 from tbsnode.tbs.parameters import Parameters
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from typing import IO
 
     from tbsnode.config import Caller, Config, Destination, ScannerHint
     from tbsnode.engine import Engine
 
 log = logging.getLogger(__name__)
+
+# Between two looks at a queue.
+_ANALYZE_POLL_S = 0.05  # a worker that has ended a study waits for this
+_DELIVER_POLL_S, _LONGEST_POLL_S = 0.1, 1.0
+_REPORT_POLL_S = 0.5
 
 
 @contextmanager
@@ -286,20 +291,34 @@ def make_engine(config: Config, site: Site, *, role: str, slot: int) -> Engine:
     """Build the executor of one worker slot: ``"analyze"`` or ``"deliver"``."""
     from tbsnode.engine import Engine, EngineSettings
 
-    queues: tuple[str, ...] = (work.ANALYZE_QUEUE,)
+    queues = {work.ANALYZE_QUEUE: _ANALYZE_POLL_S}
     if role == "deliver":
-        queues = (*(work.deliver_queue(peer.name) for peer in site.peers), work.REPORT_QUEUE)
+        queues = deliver_queues([peer.name for peer in site.peers])
     return Engine(
         site,
         EngineSettings(
             executor_id=f"{node_id(config.node.state)}/{role}-{slot}",
             queues=queues,
             concurrency=1 if role == "analyze" else 2,
-            poll_s=0.05 if role == "analyze" else 0.1,  # a worker that has ended a study waits for this
             scan_lock=config.node.state / "locks" / "scanner",
             lease_s=config.engine.lease_s,
         ),
     )
+
+
+def deliver_queues(destinations: Sequence[str]) -> dict[str, float]:
+    """Return the queues of a sender, each with the time between two looks [s].
+
+    A look costs 3 ms of processor time. With many destinations each is looked after less often, so that
+    a node with nothing to do stays quiet.
+
+    Examples
+    --------
+    >>> deliver_queues(["pacs", "archive"])
+    {'deliver:pacs': 0.2, 'deliver:archive': 0.2, 'report': 0.5}
+    """
+    poll_s = min(_DELIVER_POLL_S * len(destinations), _LONGEST_POLL_S)
+    return {work.deliver_queue(name): poll_s for name in destinations} | {work.REPORT_QUEUE: _REPORT_POLL_S}
 
 
 def node_id(state: Path) -> str:

@@ -62,12 +62,11 @@ def _work(step: str, url: str, folder: Path, seconds: float, said: Path) -> None
     database = Database(url)
     settings = engine.EngineSettings(
         executor_id="test/analyze-0",
-        queues=("analyze",),
+        queues={"analyze": 0.05},
         concurrency=1,
         scan_lock=folder / "scanner",
         lease_s=2.0,
         scan_s=0.05,
-        poll_s=0.05,
     )
     running = engine.Engine(cast("Any", SimpleNamespace(database=database)), settings)
     running.start()
