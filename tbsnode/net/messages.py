@@ -130,7 +130,7 @@ class Receiver(Fragments, DIMSEServiceProvider):
             return
         if message is not None and context_id is not None and not _is_answer(message):
             self.assoc._reactor_checkpoint.clear()
-            while not self.assoc._is_paused:
+            while not self.assoc._is_paused and self.assoc.is_alive():
                 time.sleep(_PAUSE_LOOK_S)
             self._serve(message, context_id)
             self.assoc._reactor_checkpoint.set()
