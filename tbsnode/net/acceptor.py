@@ -194,7 +194,7 @@ class Acceptor(Association):
             self.reason = self.reason or line.BROKEN
 
     def _serve_request(self, msg: Any, context_id: int) -> None:
-        if threading.current_thread() is not self:
+        if threading.current_thread() is not self:  # pynetdicom's for an event report: see `Receiver.keep`
             assert isinstance(self.dimse, Receiver)
             self.dimse.keep(msg, context_id)
             return
