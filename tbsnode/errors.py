@@ -11,6 +11,7 @@
         + UnsupportedInstance      SOP class, modality or transfer syntax
         + InvalidInstance          an attribute is missing or contradicts another
         + MismatchedInstance       the data set is not what the command announced
+        + TooManyVersions          one UID for ever other instances: its service
       - AnalysisError              the reader: no trustworthy number from these pixels
         + SegmentationError
         + TextureError
@@ -152,6 +153,10 @@ class InvalidInstance(InstanceError):
 
 class MismatchedInstance(InstanceError):
     """The data set is not the instance that the C-STORE command announced."""
+
+
+class TooManyVersions(InstanceError):
+    """The same SOP Instance UID came with ever other content."""
 
 
 class AnalysisError(TbsNodeError):

@@ -15,6 +15,7 @@ from tbsnode.errors import (
     ResourceError,
     StorageFull,
     TbsNodeError,
+    TooManyVersions,
     UnsupportedInstance,
 )
 
@@ -37,6 +38,7 @@ ANSWERS: Final[dict[type[TbsNodeError], tuple[int, str]]] = {
     UnsupportedInstance: (SOP_CLASS_NOT_SUPPORTED, "SOP class or transfer syntax not supported"),
     MismatchedInstance: (DATA_SET_MISMATCH, "Data set is not what the command announced"),
     InvalidInstance: (CANNOT_UNDERSTAND, "Missing or invalid attribute"),
+    TooManyVersions: (CANNOT_UNDERSTAND, "One UID for too many different instances"),
     InstanceError: (CANNOT_UNDERSTAND, "Instance cannot be accepted"),
     TbsNodeError: (PROCESSING_FAILURE, "Processing failure"),
 }

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from tbsnode.dicom import identity as dicom_identity
 from tbsnode.dicom import part10
-from tbsnode.errors import MismatchedInstance
+from tbsnode.errors import MismatchedInstance, TooManyVersions
 from tbsnode.model import Claim, StudyState
 from tbsnode.pipeline import healing
 from tbsnode.reasons import Code
@@ -40,6 +40,10 @@ RESTORED = "restored"  # equal to a header that had been corrected: that one is 
 CONFLICT = "conflict"  # other pixels under the same UID: held
 OWN = "own"  # made by this or another tbsnode: kept, triggers nothing
 ADOPTED = "adopted"  # equal to one fetched as an earlier examination: now the scanner's own, and triggers
+
+# A newcomer is compared with every version of its UID: without a limit, a sender that uses one UID for
+# everything would make each intake slower than the one before.
+MOST_VERSIONS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,8 @@ def take(site: Site, received: ReceivedInstance, *, receiver: str = "") -> Intak
     Raises
     ------
     InstanceError
-        The instance cannot be accepted: no or invalid UIDs, not what the command announced.
+        The instance cannot be accepted: no or invalid UIDs, not what the command announced, or one more
+        version of a UID that has `MOST_VERSIONS` already.
     ResourceError
         Disk below its watermark, or no database: the sender tries again.
     """
@@ -100,6 +105,7 @@ def take(site: Site, received: ReceivedInstance, *, receiver: str = "") -> Intak
     outcome, equal = _judge(site, arrival, path, known)
     while outcome != DUPLICATE:
         if equal is None and path == received.path:
+            _require_few(known, identity)
             path = _keep(site, arrival)
         with site.database.transaction() as tx:
             newer = catalogue.find_instances(tx, identity.sop_instance_uid)  # locks the UID
@@ -155,6 +161,17 @@ def _require_announced(identity: InstanceIdentity, received: ReceivedInstance) -
                 uid=found,
                 remedy="The sender must announce the instance that it sends.",
             )
+
+
+def _require_few(known: Sequence[InstanceRow], identity: InstanceIdentity) -> None:
+    """Refuse one more version of a UID that has many (several that arrive at once may pass together)."""
+    if len(known) >= MOST_VERSIONS:
+        raise TooManyVersions(
+            f"The SOP Instance UID is kept in {len(known)} different versions already.",
+            keyword="SOPInstanceUID",
+            uid=identity.sop_instance_uid,
+            remedy="The sender's service must see to it that every image gets a UID of its own.",
+        )
 
 
 def _judge(
