@@ -10,6 +10,7 @@ import json
 import logging
 import sys
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -46,6 +47,9 @@ def configure(*, level: str, as_json: bool, libraries: str = "warning") -> None:
     for name in _SAID_BY_US:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     logging.captureWarnings(capture=True)
+    # neither form of a line names the thread, nor the line of the code, which the stack is walked for
+    logging.logThreads = False
+    logging._srcfile = None  # as the logging HOWTO has it
 
 
 def _extras(record: logging.LogRecord) -> dict[str, Any]:
@@ -53,7 +57,15 @@ def _extras(record: logging.LogRecord) -> dict[str, Any]:
 
 
 def _at(record: logging.LogRecord) -> str:
-    return datetime.fromtimestamp(record.created).astimezone().isoformat(timespec="milliseconds")
+    second = int(record.created)
+    until_seconds, zone = _second(second)
+    return f"{until_seconds}.{int((record.created - second) * 1000):03d}{zone}"
+
+
+@lru_cache(4)  # a receiver writes some hundred lines a second
+def _second(second: int) -> tuple[str, str]:
+    whole = datetime.fromtimestamp(second).astimezone().isoformat()
+    return whole[:19], whole[19:]
 
 
 class Sentences(logging.Formatter):
