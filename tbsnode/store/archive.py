@@ -136,10 +136,11 @@ class Archive:
         """
         with _translated():
             # new folders first: the file's flush takes their names to the disk with it
-            made = self._new_folders(self.path(relative).parent)
+            folder = self.path(relative).parent
+            made = self._new_folders(folder)
             _sync(source)
             self._remember(made)
-            return self._place(source, relative)
+            return self._place(source, folder, relative)
 
     def write(self, relative: str, data: bytes) -> Path:
         """Write a file under its final name, whole or not at all; nothing to do if it is there.
@@ -232,14 +233,13 @@ class Archive:
     def _temporary(self) -> Path:
         return self.incoming / f"{uuid.uuid4().hex}.part"
 
-    def _place(self, source: Path, relative: str) -> str:
+    def _place(self, source: Path, folder: Path, relative: str) -> str:
         stem, dot, suffix = relative.rpartition(".")
         for number in range(_MOST_ORPHANS):
             name = relative if number == 0 else f"{stem}-{number}{dot}{suffix}"
-            target = self.path(name)
-            self._make_folder(target.parent)
+            target = folder / name.rpartition("/")[2]
             if self._link(source, target) or filecmp.cmp(source, target, shallow=False):
-                _sync(target.parent)
+                _sync(folder)
                 source.unlink(missing_ok=True)
                 return name
         raise ResourceError(f"{_MOST_ORPHANS} files without a catalogue row lie around one name.")
