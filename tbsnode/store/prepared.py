@@ -6,7 +6,8 @@ and knows the types of its columns, as everywhere in `store`; after that a row i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -35,6 +36,14 @@ class Prepared:
         """Run it and return all rows, by column name."""
         compiled = self._for(tx, values)
         return [compiled.row(each) for each in compiled.run(tx.connection, values)]
+
+    def any(
+        self, tx: Transaction, values: Mapping[str, Any], wanted: Callable[[dict[str, Any]], bool]
+    ) -> bool:
+        """Run it and tell whether there is a row that is wanted; rows after that are not read."""
+        compiled = self._for(tx, values)
+        with closing(compiled.each(tx.connection, values)) as found:
+            return any(wanted(compiled.row(each)) for each in found)
 
     def value(self, tx: Transaction, values: Mapping[str, Any]) -> Any:
         """Run it and return the first column of the first row, or None."""
@@ -79,18 +88,22 @@ class _Compiled:
 
     def run(self, connection: sa.Connection, values: Mapping[str, Any]) -> list[Any]:
         """Run it and return the driver's rows."""
+        return list(self.each(connection, values))
+
+    def each(self, connection: sa.Connection, values: Mapping[str, Any]) -> Generator[Any, None, None]:
+        """Run it and yield the driver's rows."""
         bound = {**self._standing, **self._bound(values)}
         parameters = bound if self._order is None else [bound[name] for name in self._order]
         cursor = connection.connection.cursor()
         try:
             cursor.execute(self._sql, parameters)
             if not self._columns:
-                return []
+                return
             if self._converts is None:
                 self._converts = [
                     self._convert(*each) for each in zip(self._columns, cursor.description, strict=True)
                 ]
-            return list(cursor.fetchall())
+            yield from iter(cursor.fetchone, None)
         except self._dialect.loaded_dbapi.Error as error:
             base = self._dialect.loaded_dbapi.Error
             raise exc.DBAPIError.instance(self._sql, None, error, base, hide_parameters=True) from error

@@ -18,6 +18,9 @@ from tbsnode.store.prepared import Prepared
 from tbsnode.store.schema import analysis, association, instance, study
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
     from tbsnode.store.database import Transaction
 
 AT_WORK = (StudyState.QUEUED.value, StudyState.RUNNING.value)
@@ -180,5 +183,9 @@ def _open_elsewhere(tx: Transaction, study_id: int, association_id: str) -> bool
 
 def _has_candidate(tx: Transaction, study_id: int, *, since: float = 0.0) -> bool:
     or_state = "conflict" if since else "current"
-    found = _HEADERS.rows(tx, {"study_": study_id, "or_state": or_state, "since": since})
-    return any(row["identity"]["is_image"] and row["identity"]["claim"] != "other" for row in found)
+    values = {"study_": study_id, "or_state": or_state, "since": since}
+    return _HEADERS.any(tx, values, lambda row: _is_candidate(row["identity"]))
+
+
+def _is_candidate(identity: Mapping[str, Any]) -> bool:
+    return bool(identity["is_image"] and identity["claim"] != "other")
