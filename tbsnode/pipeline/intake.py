@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tbsnode.dicom import identity as dicom_identity
@@ -107,16 +108,10 @@ def take(site: Site, received: ReceivedInstance, *, receiver: str = "") -> Intak
         if equal is None and path == received.path:
             _require_few(known, identity)
             path = _keep(site, arrival)
-        with site.database.transaction() as tx:
-            newer = catalogue.find_instances(tx, identity.sop_instance_uid)  # locks the UID
-            if newer == known:
-                study_id = _register(tx, site, arrival, path, outcome) if equal is None else equal.study_ref
-                if equal is not None and equal.fetched and not received.fetched:
-                    priors.adopt(tx, equal.id)
-                _settle(tx, site, arrival, outcome, study_id)
-                if outcome in (CORRECTED, RESTORED):
-                    _replace(tx, identity, study_id, known, now_current=equal)
-                break
+        verdict = (outcome, equal)
+        newer = site.database.together(partial(_write, site, arrival, path, known=known, verdict=verdict))
+        if newer == known:
+            break
         # The same UID arrived elsewhere meanwhile: judge again, beside what is known now.
         known = newer
         outcome, equal = _judge(site, arrival, path, known)
@@ -161,6 +156,28 @@ def _require_announced(identity: InstanceIdentity, received: ReceivedInstance) -
                 uid=found,
                 remedy="The sender must announce the instance that it sends.",
             )
+
+
+def _write(
+    site: Site,
+    arrival: _Arrival,
+    path: Path,
+    tx: Transaction,
+    *,
+    known: Sequence[InstanceRow],
+    verdict: tuple[str, InstanceRow | None],
+) -> tuple[InstanceRow, ...]:
+    """Write what was decided if it was decided beside all that is known now; return what is known now."""
+    identity, (outcome, equal) = arrival.identity, verdict
+    newer = catalogue.find_instances(tx, identity.sop_instance_uid)  # locks the UID
+    if newer == known:
+        study_id = _register(tx, site, arrival, path, outcome) if equal is None else equal.study_ref
+        if equal is not None and equal.fetched and not arrival.received.fetched:
+            priors.adopt(tx, equal.id)
+        _settle(tx, site, arrival, outcome, study_id)
+        if outcome in (CORRECTED, RESTORED):
+            _replace(tx, identity, study_id, known, now_current=equal)
+    return newer
 
 
 def _require_few(known: Sequence[InstanceRow], identity: InstanceIdentity) -> None:

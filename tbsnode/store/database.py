@@ -16,7 +16,7 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,8 @@ from sqlalchemy import exc, pool
 
 from tbsnode.errors import ConfigError, DatabaseUnavailable, ResourceError, SchemaOutdated, StorageFull
 from tbsnode.store import sqlite_file
+from tbsnode.store.connections import Connections
+from tbsnode.store.together import Together, Work
 from tbsnode.store.transaction import Transaction
 
 __all__ = ["REVISION_TABLE", "Database", "Transaction"]
@@ -34,7 +36,6 @@ __all__ = ["REVISION_TABLE", "Database", "Transaction"]
 REVISION_TABLE = "tbs_revision"
 _IDLE_IN_TRANSACTION_S = 20.0  # less than the wait for a lock, so that who waits gets it
 _LOCK_TIMEOUT_S = 30.0
-_MOST_WAITING = 4
 _UPGRADE = "Run `tbsnode db upgrade`."
 
 # psycopg passes these to libpq: a dead server is noticed within a minute, not after two hours
@@ -48,40 +49,12 @@ _POSTGRESQL = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Connections:
-    """Connections of an engine; on SQLite they stay open, which spares a tenth of storing an instance."""
-
-    engine: sa.Engine
-    stay: bool
-    waiting: list[sa.Connection] = field(default_factory=list)
-
-    @contextmanager
-    def connected(self) -> Iterator[sa.Connection]:
-        """Have a connection for one transaction; after an error it is closed."""
-        try:
-            connection = self.waiting.pop()  # atomic
-        except IndexError:
-            connection = self.engine.connect()
-        with ExitStack() as undo:
-            undo.callback(connection.close)
-            yield connection
-            if self.stay and len(self.waiting) < _MOST_WAITING:
-                undo.pop_all()
-                self.waiting.append(connection)
-
-    def dispose(self) -> None:
-        """Close what waits."""
-        while self.waiting:
-            self.waiting.pop().close()
-        self.engine.dispose()
-
-
-@dataclass(frozen=True, slots=True)
 class _InProcess:
     """What one process holds of a database; readers have connections of their own on SQLite."""
 
-    writers: _Connections
-    readers: _Connections
+    writers: Connections
+    readers: Connections
+    together: Together
     writer: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -154,6 +127,17 @@ class Database:
         here = self._here()
         with _translated(), self._writer(here), here.writers.connected() as connection, connection.begin():
             yield Transaction(connection, writes=True)
+
+    def together(self, work: Work) -> Any:
+        """Do short work in a write transaction: on SQLite in one with what other threads want written.
+
+        PostgreSQL has many writers at a time, and locks rows: there each has its own. Raises what
+        `transaction` does; the work may be done again.
+        """
+        if self.path is not None:
+            return self._here().together.run(work)
+        with self.transaction() as tx:
+            return work(tx)
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
@@ -268,7 +252,8 @@ class Database:
             engine = self._make_engine(pool.QueuePool)
             reader = engine if self.path is None else self._make_engine(pool.QueuePool, writes=False)
             stay = self.path is not None
-            made = _InProcess(_Connections(engine, stay), _Connections(reader, stay))
+            together = Together(self.transaction)
+            made = _InProcess(Connections(engine, stay), Connections(reader, stay), together)
             here = self._processes.setdefault(os.getpid(), made)  # atomic: the first thread wins
         return here
 
