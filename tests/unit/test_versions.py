@@ -2,40 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pydicom
 import pytest
 
-from tbsnode import config as configuration
-from tbsnode import node as wiring
-from tbsnode.dicom import acquisition
 from tbsnode.errors import TooManyVersions
 from tbsnode.net import status
 from tbsnode.pipeline import intake, operate
 from tbsnode.pipeline.site import Site
-from tests import nodes, schemas
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    node = nodes.Node(tmp_path / "node", 11197)
-    node.write()
-    schemas.fill_sqlite(node.folder / "state" / "tbsnode.db")
-    with wiring.open_site(configuration.load(node.config)) as opened:
-        yield opened
-
-
-@pytest.fixture
-def image(tmp_path: Path) -> Path:
-    (part10,) = acquisition.study(
-        "hip",
-        patient=acquisition.PatientTags(patient_id="V-1"),
-        seed=1,
-        options=acquisition.Options(small=True),
-    )
-    return nodes.write(tmp_path / "in", [part10])[0]
 
 
 def version(image: Path, number: int) -> Path:
