@@ -57,9 +57,8 @@ def _extras(record: logging.LogRecord) -> dict[str, Any]:
 
 
 def _at(record: logging.LogRecord) -> str:
-    second = int(record.created)
-    until_seconds, zone = _second(second)
-    return f"{until_seconds}.{int((record.created - second) * 1000):03d}{zone}"
+    until_seconds, zone = _second(int(record.created))
+    return f"{until_seconds}.{int(record.msecs):03d}{zone}"
 
 
 @lru_cache(4)  # a receiver writes some hundred lines a second

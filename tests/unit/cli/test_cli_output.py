@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -125,6 +126,9 @@ def test_no_filter_and_a_wrong_one() -> None:
 
 @pytest.fixture
 def logged(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], io.StringIO]:
+    for everywhere in ("logThreads", "_srcfile"):  # put back after the test
+        monkeypatch.setattr(logging, everywhere, getattr(logging, everywhere))
+
     def configure(as_json: bool) -> io.StringIO:
         stream = io.StringIO()
         monkeypatch.setattr("sys.stderr", stream)
@@ -162,6 +166,30 @@ def test_log_of_an_exception_has_its_traceback(formatter: logging.Formatter) -> 
             "tbsnode", logging.ERROR, __file__, 1, "went wrong", (), __import__("sys").exc_info()
         )
     assert "ValueError: why" in formatter.format(record)
+
+
+@pytest.mark.parametrize(
+    ("created", "expected"),
+    [
+        (1792889999.0, "2026-10-25T02:59:59.000+02:00"),
+        (1792890000.0625, "2026-10-25T02:00:00.062+01:00"),  # the clocks went back in that second
+        (1792890000.9375, "2026-10-25T02:00:00.937+01:00"),
+    ],
+)
+def test_a_line_says_when_to_the_millisecond_and_in_which_zone(
+    monkeypatch: pytest.MonkeyPatch, created: float, expected: str
+) -> None:
+    record = logging.makeLogRecord({"created": created, "msecs": created % 1 * 1000})
+    try:
+        monkeypatch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+        time.tzset()
+        logs._second.cache_clear()
+        assert logs.Sentences().format(record).startswith(f"{expected} ")
+        assert json.loads(logs.JsonLines().format(record))["at"] == expected
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+        logs._second.cache_clear()
 
 
 def test_configured_twice_logs_once(logged: Callable[[bool], io.StringIO]) -> None:
