@@ -2,7 +2,7 @@
 
 SQLite has one writer at a time, and each commit waits for the disk. Threads that would stand in line
 hand their work to the one at the head of the line, which does all of it in its transaction. Who asked
-gets its answer after that commit, as if it had done the work itself.
+gets its answer after that commit.
 """
 
 from __future__ import annotations
@@ -55,6 +55,9 @@ class Together:
         ------
         ResourceError
             If the transaction failed; everybody in it gets the same.
+        Exception
+            What a piece raises otherwise, a bug: nothing of the group is written, whose turn it was gets
+            it, be it its own or not, and the others do their work again.
         """
         mine = _Piece(work)
         self._waiting.append(mine)

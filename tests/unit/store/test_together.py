@@ -85,7 +85,7 @@ def test_a_transaction_that_fails_fails_for_everybody_in_it() -> None:
     assert line.together.run(cast("Any", writing("e"))) == "e"
 
 
-def test_a_bug_in_one_piece_does_not_take_the_work_of_the_others() -> None:
+def test_a_bug_in_one_piece_is_answered_to_two_at_most_and_the_rest_is_written() -> None:
     line = Line()
     answers = line.all([writing("a"), failing, writing("c"), writing("d")])
     bugs = [each for each in answers if isinstance(each, ZeroDivisionError)]
