@@ -104,7 +104,7 @@ class Database:
         Raises
         ------
         ConfigError
-            If the SQLite file would lie on a network share.
+            If the SQLite file would lie on a network share, or the library is too old.
         """
         return self._here().writers.engine
 
@@ -185,6 +185,7 @@ class Database:
     def current_revision(self) -> str | None:
         """Return the schema revision the database has, None where it has no tables yet."""
         if self.path is not None and not self.path.exists():
+            sqlite_file.refuse_unfit(self.path)
             return None
         with self.read() as tx:
             if not sa.inspect(tx.connection).has_table(REVISION_TABLE):
@@ -225,14 +226,14 @@ class Database:
         Raises
         ------
         ConfigError
-            If the SQLite file would lie on a network share; SchemaOutdated if a newer version made it.
+            As for `engine`; SchemaOutdated if a newer version made it.
         DatabaseUnavailable
             As for `transaction`.
         """
         from tbsnode.store import revision
 
         if self.path is not None:
-            sqlite_file.refuse_network_share(self.path)
+            sqlite_file.refuse_unfit(self.path)
         with _translated():
             if self.path is not None:
                 _create_file(self.path)
@@ -248,7 +249,7 @@ class Database:
             if self.path is not None:
                 if set(self._processes) - {os.getpid()}:
                     raise RuntimeError("an open SQLite database was inherited by fork; spawn the child")
-                sqlite_file.refuse_network_share(self.path)
+                sqlite_file.refuse_unfit(self.path)
             engine = self._make_engine(pool.QueuePool)
             reader = engine if self.path is None else self._make_engine(pool.QueuePool, writes=False)
             stay = self.path is not None

@@ -1,4 +1,4 @@
-"""The SQLite file: where it may lie, and how a connection to it is opened.
+"""The SQLite file: where it may lie, what library it needs, and how a connection to it is opened.
 
 A write-ahead log needs shared memory and dependable locks, which network shares do not give; a
 database on one is refused before it can be damaged. A missing file is an error everywhere but in
@@ -10,12 +10,14 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
+import sys
 import time
 from pathlib import Path
 
 from tbsnode.errors import ConfigError
 
 BUSY_TIMEOUT_S = 30.0
+_LIBRARY, _LIBRARY_FROM_PYTHON_3_12 = (3, 35), (3, 42)  # RETURNING; unixepoch('subsec')
 _CHECKPOINT_PAGES = 4000  # of 4 KiB
 _SHORTEST_SLEEP_S, _LONGEST_SLEEP_S = 0.0002, 0.005
 Error = sqlite3.Error  # what `create` may raise beside OSError
@@ -86,6 +88,46 @@ def refuse_network_share(path: Path, mounts: Path = _MOUNTS) -> None:
             f"database.url: {path} lies on a network share ({kind}), where SQLite loses data.",
             remedy="Put the file on a local disk, or use PostgreSQL.",
         )
+
+
+def refuse_unfit(path: Path) -> None:
+    """Raise ConfigError where this SQLite, or this place for its file, would not do."""
+    refuse_old_library()
+    refuse_network_share(path)
+
+
+def refuse_old_library(
+    python: tuple[int, ...] = sys.version_info[:2], library: tuple[int, ...] | None = None
+) -> None:
+    """Raise if the SQLite that this Python was built with lacks what we use.
+
+    From Python 3.12 on, the job engine writes time stamps with ``unixepoch('subsec')``: SQLite 3.42 has
+    it, an older one gives NULL. Debian's and Ubuntu's own Python fit; a newer one put beside them may not.
+
+    Parameters
+    ----------
+    python : tuple of int
+        Major and minor version.
+    library : tuple of int, optional
+        Version of SQLite; the one in use where not given.
+
+    Raises
+    ------
+    ConfigError
+        With both versions.
+    """
+    library = sqlite3.sqlite_version_info if library is None else library
+    needed = _LIBRARY_FROM_PYTHON_3_12 if python >= (3, 12) else _LIBRARY
+    if library < needed:
+        raise ConfigError(
+            f"Python {_dotted(python)} is used with SQLite {_dotted(library)}, too old:"
+            f" {_dotted(needed)} is needed.",
+            remedy="Use the Python of your distribution, one with a newer SQLite, or PostgreSQL.",
+        )
+
+
+def _dotted(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))
 
 
 def connect(

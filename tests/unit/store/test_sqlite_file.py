@@ -73,3 +73,35 @@ def test_a_path_with_odd_letters_works(tmp_path: Path) -> None:
 def test_others_may_not_read_the_file(tmp_path: Path) -> None:
     sqlite_file.create(tmp_path / "x.db")
     assert (tmp_path / "x.db").stat().st_mode & 0o007 == 0
+
+
+@pytest.mark.parametrize(
+    ("python", "library", "needed"),
+    [
+        ((3, 11), (3, 40, 1), ""),  # Debian 12 as it comes
+        ((3, 11), (3, 34, 1), "3.35"),
+        ((3, 12), (3, 45, 1), ""),  # Ubuntu 24.04 as it comes
+        ((3, 12), (3, 42, 0), ""),
+        ((3, 12), (3, 41, 2), "3.42"),
+        ((3, 13), (3, 40, 1), "3.42"),  # a newer Python on Debian 12
+    ],
+)
+def test_a_library_too_old_for_its_python_is_refused(
+    python: tuple[int, int], library: tuple[int, int, int], needed: str
+) -> None:
+    if not needed:
+        sqlite_file.refuse_old_library(python, library)
+        return
+    with pytest.raises(ConfigError, match=rf"{needed}.*PostgreSQL"):
+        sqlite_file.refuse_old_library(python, library)
+
+
+def test_nobody_opens_a_database_with_a_library_too_old(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'x.db'}")
+    monkeypatch.setattr(sqlite_file.sqlite3, "sqlite_version_info", (3, 34, 0))
+    for use in (database.upgrade, database.ping, database.current_revision):
+        with pytest.raises(ConfigError, match=r"SQLite 3\.34\.0"):
+            use()
+    assert not list(tmp_path.iterdir())
