@@ -12,6 +12,7 @@ import re
 import sqlite3
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 from tbsnode.errors import ConfigError
@@ -145,12 +146,15 @@ def connect(
         isolation_level=None,  # no implicit BEGIN: see Database
         check_same_thread=False,  # the pool hands a connection to one thread at a time
     )
-    connection.execute(f"PRAGMA busy_timeout={int(patience_s * 1000)}")
-    connection.execute("PRAGMA synchronous=FULL")  # an acknowledged commit survives a power cut
-    connection.execute(f"PRAGMA foreign_keys={'ON' if foreign_keys else 'OFF'}")
-    # four times the usual: the pages that every instance changes are copied into the file less often
-    connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
-    connection.execute(f"PRAGMA query_only={'OFF' if writes else 'ON'}")
+    with ExitStack() as undo:
+        undo.callback(connection.close)
+        connection.execute(f"PRAGMA busy_timeout={int(patience_s * 1000)}")
+        connection.execute("PRAGMA synchronous=FULL")  # an acknowledged commit survives a power cut
+        connection.execute(f"PRAGMA foreign_keys={'ON' if foreign_keys else 'OFF'}")
+        # four times the usual: the pages that every instance changes are copied into the file less often
+        connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
+        connection.execute(f"PRAGMA query_only={'OFF' if writes else 'ON'}")
+        undo.pop_all()
     return connection
 
 

@@ -9,6 +9,7 @@ import sqlite3
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -119,7 +120,14 @@ def test_a_missing_file_is_unavailable_and_not_created(tmp_path: Path) -> None:
         database.require_current()
 
 
-def test_a_damaged_file_is_unavailable(tmp_path: Path) -> None:
+def test_a_damaged_file_is_unavailable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    connect, opened = sqlite3.connect, list[sqlite3.Connection]()
+
+    def watched(*args: Any, **options: Any) -> sqlite3.Connection:
+        opened.append(connect(*args, **options))
+        return opened[-1]
+
+    monkeypatch.setattr(sqlite3, "connect", watched)
     (tmp_path / "x.db").write_bytes(b"no database at all" * 1000)
     database = Database(f"sqlite:///{tmp_path}/x.db")
     with pytest.raises(DatabaseUnavailable):
@@ -127,6 +135,10 @@ def test_a_damaged_file_is_unavailable(tmp_path: Path) -> None:
     with pytest.raises(DatabaseUnavailable):
         database.upgrade()
     database.dispose()
+    assert opened
+    for connection in opened:
+        with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+            connection.execute("SELECT 1")
 
 
 def test_a_folder_that_cannot_be_made_is_unavailable(tmp_path: Path) -> None:
