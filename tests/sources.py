@@ -103,3 +103,16 @@ def write(path: Path, ds: Dataset, syntax: str = ExplicitVRLittleEndian) -> Path
     """Write a data set as a Part 10 file and return its path."""
     path.write_bytes(encoded(ds, syntax))
     return path
+
+
+def with_an_item_in_an_item(part10: bytes) -> bytes:
+    """Put a sequence before the pixel data whose item begins with an item where an element belongs.
+
+    A reader that walks by lengths goes past it; pydicom reads on to the end of the file and raises OSError.
+    """
+    item, item_ends, sequence_ends = (
+        bytes.fromhex(each) for each in ("feff00e0ffffffff", "feff0de000000000", "feffdde000000000")
+    )
+    content = b"\x40\x00\x30\xa7SQ\0\0" + b"\xff" * 4
+    before, pixels, after = part10.rpartition(b"\xe0\x7f\x10\x00O")
+    return before + content + item + item + item_ends + sequence_ends + pixels + after

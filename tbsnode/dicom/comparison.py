@@ -99,13 +99,13 @@ def _equal_streams(a: EncodedDataSet, b: EncodedDataSet, of_a: Element, of_b: El
 
 
 def _equal_frames(a: Path, b: Path) -> bool:
-    with quiet_pydicom():
-        try:
+    try:
+        with quiet_pydicom():
             frames = zip_longest(iter_pixels(a, raw=True), iter_pixels(b, raw=True))
             return all(x is not None and y is not None and np.array_equal(x, y) for x, y in frames)
-        except UNREADABLE:
-            # not decodable here: whether they are the same is for a person to say
-            return False
+    except UNREADABLE:
+        # not decodable here: whether they are the same is for a person to say
+        return False
 
 
 def _equal_elements(

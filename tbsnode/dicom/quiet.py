@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
+from typing import NoReturn
 
 from pydicom import config
 from pydicom.errors import BytesLengthException, InvalidDicomError
@@ -38,18 +39,33 @@ class _State:
 
 @contextmanager
 def quiet_pydicom() -> Iterator[None]:
-    """Read tolerantly and without warnings while inside."""
+    """Read tolerantly and without warnings while inside; all that pydicom raises is `UNREADABLE`.
+
+    Catch that outside: what pydicom calls an OSError, with no number of the system's, leaves as a ValueError.
+    """
     with _lock:
         _State.users += 1
         if _State.users == 1:
             _enter()
     try:
         yield
+    except OSError as error:
+        _raise_again(error)
     finally:
         with _lock:
             _State.users -= 1
             if _State.users == 0:
                 _leave()
+
+
+def _raise_again(error: OSError) -> NoReturn:
+    """Tell a fault of the system from a broken element, about which pydicom raises an OSError too."""
+    if error.errno is not None:
+        raise error
+    behind = error.__context__
+    if isinstance(behind, OSError) and behind.errno is not None:
+        raise behind  # pydicom's writer hides a full disk
+    raise ValueError("pydicom gave up") from None  # its message may quote a value
 
 
 def _enter() -> None:

@@ -70,13 +70,13 @@ def check(derived: DerivedInstance) -> tuple[str, ...]:
     tuple of str
         Sentences that name attributes and never quote an identifying value.
     """
-    with quiet_pydicom():
-        try:
+    try:
+        with quiet_pydicom():
             header = part10.header_in(derived.part10)
             ds = dcmread(BytesIO(derived.part10))
             return tuple(_faults(ds, header, derived))
-        except (*UNREADABLE, InvalidInstance) as error:
-            return (f"The bytes cannot be read as DICOM ({type(error).__name__}).",)
+    except (*UNREADABLE, InvalidInstance) as error:
+        return (f"The bytes cannot be read as DICOM ({type(error).__name__}).",)
 
 
 def _faults(ds: Dataset, header: Header, derived: DerivedInstance) -> Iterator[str]:

@@ -89,8 +89,8 @@ def _copy_value(data_set: EncodedDataSet, element: Element, length: int, out: IO
 
 
 def _decode(source: Path, target: Path) -> None:
-    with quiet_pydicom():
-        try:
+    try:
+        with quiet_pydicom():
             data_set = dcmread(source)
             if "PixelData" in data_set:
                 data_set.decompress(generate_instance_uid=False)
@@ -101,7 +101,7 @@ def _decode(source: Path, target: Path) -> None:
             meta.ImplementationClassUID = UID(uids.IMPLEMENTATION_CLASS_UID)
             data_set.file_meta = meta
             data_set.save_as(target, implicit_vr=True, little_endian=True, enforce_file_format=True)
-        except UNREADABLE as error:
-            raise UnsupportedInstance(
-                "The pixel data cannot be decoded for a peer that takes only Implicit VR Little Endian."
-            ) from error
+    except UNREADABLE as error:
+        raise UnsupportedInstance(
+            "The pixel data cannot be decoded for a peer that takes only Implicit VR Little Endian."
+        ) from error

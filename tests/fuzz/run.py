@@ -50,20 +50,23 @@ class Tally:
         into = self.hangs if isinstance(_current(), Hang) else self.crashes
         if place not in self._seen:
             self._seen.add(place)
-            kept.mkdir(parents=True, exist_ok=True)
-            name = hashlib.sha256(data).hexdigest()[:12]
-            (kept / name).write_bytes(data)
-            into.append(f"{target.name} {name}\n{traceback.format_exc()}")
+            self._keep(into, data, kept, target.name, f"\n{traceback.format_exc()}")
 
     def broke(self, what: str, why: str, data: bytes, kept: Path) -> None:
         """Keep what an association did, once a reason."""
         into = self.hangs if what == "hang" else self.crashes
         if why.split(":")[0] not in self._seen:
             self._seen.add(why.split(":")[0])
-            kept.mkdir(parents=True, exist_ok=True)
-            name = hashlib.sha256(data).hexdigest()[:12]
-            (kept / name).write_bytes(data)
-            into.append(f"associations {name}: {why}")
+            self._keep(into, data, kept, "associations", f": {why}")
+
+    @staticmethod
+    def _keep(into: list[str], data: bytes, kept: Path, what: str, why: str) -> None:
+        """Write down at once what happened: the run may be broken off before it prints it."""
+        kept.mkdir(parents=True, exist_ok=True)
+        name = hashlib.sha256(data).hexdigest()[:12]
+        (kept / name).write_bytes(data)
+        into.append(f"{what} {name}{why}")
+        (kept / f"{name}.txt").write_text(into[-1])
 
 
 def _current() -> BaseException:

@@ -177,3 +177,11 @@ def test_an_element_of_the_wrong_size_beside_pixels_is_no_crash(tmp_path: Path) 
         paths.append(tmp_path / name)
         paths[-1].write_bytes(part10)
     assert compare(*paths) == "pixels"
+
+
+def test_what_only_pydicom_cannot_read_is_not_the_same(original: Path, tmp_path: Path) -> None:
+    """Found by fuzzing: its OSError left `compare`, and the sender's C-STORE failed as a fault of ours."""
+    other = compressed(tmp_path / "b.dcm", RLELossless)
+    original.write_bytes(sources.with_an_item_in_an_item(original.read_bytes()))
+    assert compare(original, other) == compare(other, original) == "pixels"
+    assert compare(original, original) == "equal"

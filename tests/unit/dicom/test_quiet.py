@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import warnings
 from pathlib import Path
 from threading import Barrier, Thread
 
+import pytest
 from pydicom import config
 
 from tbsnode.dicom.identity import read_identity
-from tbsnode.dicom.quiet import quiet_pydicom
+from tbsnode.dicom.quiet import UNREADABLE, quiet_pydicom
 from tests import sources
 
 
@@ -65,3 +67,27 @@ def test_no_value_reaches_the_log(tmp_path: Path, caplog: object) -> None:
     with caplog.at_level(logging.DEBUG):  # type: ignore[attr-defined]
         read_identity(path)
     assert caplog.text == ""  # type: ignore[attr-defined]
+
+
+def _write_fails(fault: Exception) -> None:
+    """Fail as pydicom's writer of numbers does: every fault becomes an OSError that quotes the element."""
+    try:
+        raise fault
+    except Exception as error:
+        raise OSError(f"{error}\nfor data_element:\nDoe^Jane") from error
+
+
+def test_what_pydicom_calls_an_error_of_the_system_is_a_broken_element() -> None:
+    with pytest.raises(ValueError, match=r"^pydicom gave up$") as caught, quiet_pydicom():
+        _write_fails(TypeError("no number"))
+    assert isinstance(caught.value, UNREADABLE)
+    assert caught.value.__suppress_context__, "no value reaches a log by way of the context"
+
+
+def test_what_the_system_says_stays() -> None:
+    with pytest.raises(FileNotFoundError), quiet_pydicom():
+        Path("/no/such/file").read_bytes()
+    full = OSError(errno.ENOSPC, "full")
+    with pytest.raises(OSError, match="full") as caught, quiet_pydicom():
+        _write_fails(full)
+    assert caught.value is full

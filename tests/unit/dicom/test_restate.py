@@ -107,3 +107,16 @@ def test_an_element_of_half_a_number_is_refused(tmp_path: Path) -> None:
     source.write_bytes(before + bits_stored + b"\x03\x00" + after[2:4] + b"\0" + after[4:])
     with pytest.raises(InvalidInstance):
         restate.restate(source, tmp_path / "b.dcm", StatedIdentity(name="Yamada^Tarou=山田^太郎"))
+
+
+def test_what_only_pydicom_cannot_read_is_refused(tmp_path: Path) -> None:
+    source = sources.write(tmp_path / "a.dcm", sources.spine())
+    source.write_bytes(sources.with_an_item_in_an_item(source.read_bytes()))
+    with pytest.raises(InvalidInstance):
+        restate.restate(source, tmp_path / "b.dcm", NEW)
+
+
+def test_a_missing_file_is_no_broken_one(tmp_path: Path) -> None:
+    source = sources.write(tmp_path / "a.dcm", sources.spine())
+    with pytest.raises(FileNotFoundError):
+        restate.restate(source, tmp_path / "no folder" / "b.dcm", NEW)

@@ -81,3 +81,12 @@ def test_an_element_of_half_a_number_is_refused(tmp_path: Path) -> None:
     source.write_bytes(before + bits_stored + b"\x03\x00" + after[2:4] + b"\0" + after[4:])
     with pytest.raises(UnsupportedInstance):
         part10.reencode(source, tmp_path / "b.dcm")
+
+
+def test_what_only_pydicom_cannot_read_is_refused(tmp_path: Path) -> None:
+    ds = dcmread(BytesIO(sources.encoded(sources.spine())))
+    ds.compress(JPEGLSLossless, generate_instance_uid=False)
+    ds.save_as(source := tmp_path / "a.dcm")
+    source.write_bytes(sources.with_an_item_in_an_item(source.read_bytes()))
+    with pytest.raises(UnsupportedInstance):
+        part10.reencode(source, tmp_path / "b.dcm")
