@@ -34,6 +34,7 @@ from tbsnode.model import (
 from tbsnode.reasons import Code, Finding
 from tbsnode.tbs.bone_density import BmdDiagnosis, Diagnosis, SiteScore, diagnose
 from tbsnode.tbs.frax import Adjustment, Supplied, adjust
+from tbsnode.tbs.interpretation import Patient
 from tbsnode.tbs.result import LABELS
 from tests.report_parts import IDENTITY, analysis, left_out, picture, refused, report, vertebra
 
@@ -76,6 +77,7 @@ RADIUS = ScannerResults(
     sites=(SiteResult(site="one_third_radius", side="left", bmd_g_cm2=0.655, t_score=-2.6, z_score=-1.1),),
     source="import",
 )
+WOMAN = Patient(sex="F", age_years=70.1, bmi=26.0)
 SUPPLIED = Supplied(
     major_percent=22.0,
     hip_percent=4.5,
@@ -318,7 +320,7 @@ def _maximal() -> Report:
         findings=tuple(Finding(code) for code in codes),
         clinical=every,
         follow_up=FOUR_PRIORS,
-        frax=adjust(SUPPLIED, 1.27, 0.045, age_years=70.1, manufacturer="GE Healthcare"),
+        frax=adjust(SUPPLIED, 1.27, 0.045, patient=WOMAN, manufacturer="GE Healthcare"),
         site_percentile=23.4,
         site_z=-0.7,
         alternative=Alternative(shift=1, score=1.29),
@@ -329,7 +331,7 @@ def _maximal() -> Report:
 
 
 def _scored_cases() -> dict[str, Report]:
-    adjusted = adjust(SUPPLIED, 1.18, 0.03, age_years=70.1, manufacturer="GE Healthcare")
+    adjusted = adjust(SUPPLIED, 1.18, 0.03, patient=WOMAN, manufacturer="GE Healthcare")
     fractured = (vertebra(0), left_out(1, Code.REDUCED_HEIGHT), vertebra(2), vertebra(3))
     two_out = (left_out(0, Code.LEVEL_CUT), vertebra(1), left_out(2, Code.HIGH_DENSITY), vertebra(3))
     return {

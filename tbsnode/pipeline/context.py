@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tbsnode.model import AnalysisStatus, FollowUp
-from tbsnode.pipeline import bone_results, priors
+from tbsnode.pipeline import bone_results, interpret, priors
 from tbsnode.tbs import bone_density, frax
 
 if TYPE_CHECKING:
@@ -121,6 +121,6 @@ def adjustment_of(analysis: Analysis) -> Adjustment | None:
         supplied,
         analysis.tbs,
         analysis.tbs_see,
-        age_years=analysis.identity.demographics.age_years,
+        patient=interpret.patient_of(analysis),
         manufacturer=analysis.identity.scanner.manufacturer,
     )

@@ -68,6 +68,17 @@ def person_of(analysis: Analysis) -> Person:
     return Person(bmi=who.bmi, age_years=who.age_years, sex=who.sex)
 
 
+def patient_of(analysis: Analysis) -> Patient:
+    """Return what of the patient decides over a class and over the adjustment of a probability."""
+    person = person_of(analysis)
+    return Patient(
+        sex=person.sex,
+        age_years=person.age_years,
+        bmi=person.bmi,
+        menopausal_status=analysis.clinical.menopausal_status if analysis.clinical else "",
+    )
+
+
 def interpreted(analysis: Analysis, rules: Interpreting) -> Analysis:
     """Add what a calibration allows to say about a scored result.
 
@@ -116,12 +127,7 @@ def _calibrated(analysis: Analysis, chosen: Calibration, person: Person, rules: 
             labels_certain=not any(finding.code in _LABELS_IN_DOUBT for finding in analysis.findings),
             alternative_tbs=alternative,
         ),
-        Patient(
-            sex=person.sex,
-            age_years=person.age_years,
-            bmi=person.bmi,
-            menopausal_status=analysis.clinical.menopausal_status if analysis.clinical else "",
-        ),
+        patient_of(analysis),
         reference.threshold_set(rules.threshold_set),
         reference.reference_curve(rules.reference_file),
     )

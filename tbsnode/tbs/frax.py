@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tbsnode.reasons import Code, Finding
+from tbsnode.tbs.interpretation import BMI_RANGE, Patient, not_postmenopausal
 from tbsnode.tbs.reference import frax_coefficients
 
 PROBABILITY = (0.0, 100.0)
@@ -82,9 +83,7 @@ def family(manufacturer: str) -> str | None:
     return None
 
 
-def adjust(
-    supplied: Supplied, tbs: float, see: float, *, age_years: float | None, manufacturer: str
-) -> Adjustment:
+def adjust(supplied: Supplied, tbs: float, see: float, *, patient: Patient, manufacturer: str) -> Adjustment:
     """Adjust supplied probabilities for a calibrated value.
 
     Parameters
@@ -93,8 +92,9 @@ def adjust(
         Probabilities [%] with femoral neck BMD.
     tbs, see : float
         Calibrated value and its standard error of estimate.
-    age_years : float or None
-        Age; clamped by manufacturer and kind of fracture.
+    patient : Patient
+        Whom the equation must fit: men and postmenopausal women of 40 to 90 completed years whose body
+        mass index the value is valid for. The age is clamped by manufacturer and kind of fracture.
     manufacturer : str
         Of the scanner, as the image states it.
 
@@ -106,22 +106,24 @@ def adjust(
     Examples
     --------
     >>> supplied = Supplied(major_percent=22.0, hip_percent=6.0, with_bmd=True)
-    >>> made = adjust(supplied, 1.18, 0.04, age_years=68.0, manufacturer="Hologic")
+    >>> woman = Patient(sex="F", age_years=68.0, bmi=26.0)
+    >>> made = adjust(supplied, 1.18, 0.04, patient=woman, manufacturer="Hologic")
     >>> made.major.before_percent < made.major.after_percent < made.major.high_percent
     True
-    >>> adjust(supplied, 1.18, 0.04, age_years=30.0, manufacturer="Hologic").finding.code.value
+    >>> heavy = Patient(sex="F", age_years=68.0, bmi=44.0)
+    >>> adjust(supplied, 1.18, 0.04, patient=heavy, manufacturer="Hologic").finding.code.value
     'FRAX_NOT_ADJUSTED'
     """
     numbers = frax_coefficients()
     scanner = family(manufacturer)
-    why = _why_not(supplied, tbs, age_years, scanner, numbers)
-    if why or age_years is None or scanner is None:
+    why = _why_not(supplied, tbs, scanner, numbers) or _not_for(patient, numbers)
+    if why or patient.age_years is None or scanner is None:
         return Adjustment(finding=Finding(Code.FRAX_NOT_ADJUSTED, values=(("detail", why),)))
     clamps = numbers["clamps_years"][scanner]
     made = {}
     for kind, before in (("major", supplied.major_percent), ("hip", supplied.hip_percent)):
         low, high = clamps[kind]
-        age = min(max(age_years, low), high)
+        age = min(max(patient.age_years, low), high)
         after, one, other = (
             adjusted_percent(kind, before, value, age) for value in (tbs, tbs - see, tbs + see)
         )
@@ -134,9 +136,7 @@ def adjust(
     return Adjustment(major=made["major"], hip=made["hip"])
 
 
-def _why_not(
-    supplied: Supplied, tbs: float, age_years: float | None, scanner: str | None, numbers: dict[str, Any]
-) -> str:
+def _why_not(supplied: Supplied, tbs: float, scanner: str | None, numbers: dict[str, Any]) -> str:
     percents = (supplied.major_percent, supplied.hip_percent)
     if not all(PROBABILITY[0] < percent < PROBABILITY[1] for percent in percents):
         return "a probability must lie between 0 and 100 percent"
@@ -144,13 +144,24 @@ def _why_not(
         return "the probability was computed without bone density"
     if scanner is None:
         return "there is no adjustment for this manufacturer"
-    if age_years is None:
-        return "age not known"
-    if not numbers["ages_years"][0] <= age_years <= numbers["ages_years"][1]:
-        return "age outside 40 to 90 years"
     if not numbers["tbs"][0] <= tbs <= numbers["tbs"][1]:
         return "value outside 0.7 to 1.7"
     return ""
+
+
+def _not_for(patient: Patient, numbers: dict[str, Any]) -> str:
+    """Return why the equation does not fit a patient; empty where it does."""
+    if patient.sex not in ("F", "M"):
+        return "sex not known"
+    if patient.age_years is None:
+        return "age not known"
+    if not numbers["ages_years"][0] <= math.floor(patient.age_years) <= numbers["ages_years"][1]:
+        return "age outside 40 to 90 years"
+    if patient.bmi is None:
+        return "height or weight not known"
+    if not BMI_RANGE[0] <= patient.bmi <= BMI_RANGE[1]:
+        return "body mass index outside 15 to 37"
+    return not_postmenopausal(patient)
 
 
 def adjusted_percent(kind: str, percent: float, tbs: float, age_years: float) -> float:

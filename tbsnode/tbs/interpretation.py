@@ -190,6 +190,19 @@ def not_eligible(patient: Patient, thresholds: ThresholdSet) -> str:
         return f"cut-offs {thresholds.name} are for postmenopausal women"
     if patient.sex == "M":
         return "" if patient.age_years >= AGE_MEN else "men below 50 years"
+    return not_postmenopausal(patient)
+
+
+def not_postmenopausal(patient: Patient) -> str:
+    """Return why a woman does not count as postmenopausal; empty where she does, and for a man.
+
+    Examples
+    --------
+    >>> not_postmenopausal(Patient(sex="F", age_years=45.0, bmi=26.0))
+    'women of 40 to 49 years, menopause not declared'
+    """
+    if patient.sex != "F" or patient.age_years is None:
+        return ""
     if patient.menopausal_status == "pre":
         return "women before menopause"
     if patient.age_years >= AGE_WOMEN:

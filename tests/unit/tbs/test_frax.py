@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from tbsnode.reasons import Code
 from tbsnode.tbs import frax
+from tbsnode.tbs.interpretation import Patient
 
 SUPPLIED = frax.Supplied(major_percent=22.0, hip_percent=4.5, with_bmd=True, source="referrer")
 VECTORS = [
@@ -27,9 +29,16 @@ VECTORS = [
 ]
 
 
-def adjust(supplied: frax.Supplied = SUPPLIED, **changed: object) -> frax.Adjustment:
-    given_ = {"tbs": 1.18, "see": 0.045, "age_years": 68.0, "manufacturer": "GE Healthcare", **changed}
-    return frax.adjust(supplied, given_.pop("tbs"), given_.pop("see"), **given_)  # type: ignore[arg-type]
+def adjust(
+    supplied: frax.Supplied = SUPPLIED,
+    *,
+    tbs: float = 1.18,
+    see: float = 0.045,
+    manufacturer: str = "GE Healthcare",
+    **changed: Any,
+) -> frax.Adjustment:
+    who: dict[str, Any] = {"sex": "F", "age_years": 68.0, "bmi": 26.0, "menopausal_status": "post", **changed}
+    return frax.adjust(supplied, tbs, see, patient=Patient(**who), manufacturer=manufacturer)
 
 
 @pytest.mark.parametrize(("age", "tbs", "major", "hip", "major_out", "hip_out"), VECTORS)
@@ -85,6 +94,21 @@ def test_better_bone_never_has_the_higher_probability(
 
 
 @pytest.mark.parametrize(
+    "who",
+    [
+        {"age_years": 90.9},  # ninety until her birthday, as the probability takes it
+        {"age_years": 40.0},
+        {"sex": "M", "age_years": 41.0, "menopausal_status": ""},
+        {"age_years": 50.0, "menopausal_status": ""},
+        {"bmi": 15.0},
+        {"bmi": 37.0},
+    ],
+)
+def test_whom_it_is_for(who: dict[str, Any]) -> None:
+    assert adjust(**who).finding is None
+
+
+@pytest.mark.parametrize(
     ("supplied", "changed", "why"),
     [
         (replace(SUPPLIED, major_percent=0.0), {}, "between 0 and 100"),
@@ -94,11 +118,18 @@ def test_better_bone_never_has_the_higher_probability(
         (SUPPLIED, {"manufacturer": ""}, "this manufacturer"),
         (SUPPLIED, {"age_years": None}, "age not known"),
         (SUPPLIED, {"age_years": 39.9}, "outside 40 to 90"),
-        (SUPPLIED, {"age_years": 90.1}, "outside 40 to 90"),
+        (SUPPLIED, {"age_years": 91.0}, "outside 40 to 90"),
+        (SUPPLIED, {"sex": "O"}, "sex not known"),
+        (SUPPLIED, {"bmi": None}, "height or weight not known"),
+        (SUPPLIED, {"bmi": 37.1}, "outside 15 to 37"),
+        (SUPPLIED, {"bmi": 14.9}, "outside 15 to 37"),
+        (SUPPLIED, {"age_years": 44.0, "menopausal_status": "pre"}, "before menopause"),
+        (SUPPLIED, {"age_years": 55.0, "menopausal_status": "pre"}, "before menopause"),
+        (SUPPLIED, {"age_years": 44.0, "menopausal_status": ""}, "menopause not declared"),
         (SUPPLIED, {"tbs": 0.69}, "outside 0.7 to 1.7"),
     ],
 )
-def test_what_is_not_adjusted(supplied: frax.Supplied, changed: dict[str, object], why: str) -> None:
+def test_what_is_not_adjusted(supplied: frax.Supplied, changed: dict[str, Any], why: str) -> None:
     made = adjust(supplied, **changed)
     assert (made.major, made.hip) == (None, None)
     assert made.finding is not None
