@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 # field -> smallest and largest value that is no misprint; one vertebra to a whole skeleton
@@ -14,6 +15,9 @@ LIMITS = {
     "z_score": (-15.0, 15.0),
     "height_mm": (1.0, 400.0),
 }
+
+_SUM = re.compile(r"L[1-4]-L[2-4]")
+_IMPORT = "import"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +92,30 @@ class SourcedSite:
     result: SiteResult
     source: str
     results: ScannerResults | None = None
+
+
+def spine_of(densities: Sequence[SourcedSite]) -> SourcedSite | None:
+    """Return the sum of levels that stands for the spine, None where none is stated.
+
+    L1-L4, or where levels were left out the longest sum that there is, of two the lower one; one with
+    scores goes before one without, and what the scanner states before what was imported, because it
+    knows which levels were left out.
+
+    Examples
+    --------
+    >>> stated = [("L1-L2", "text"), ("L2-L4", "text"), ("L1-L3", "text"), ("L1-L4", "import")]
+    >>> made = [SourcedSite(result=SiteResult(site=site), source=source) for site, source in stated]
+    >>> spine_of(made).result.site
+    'L2-L4'
+    """
+    sums = [each for each in densities if _SUM.fullmatch(each.result.site)]
+    return max(sums, key=_standing, default=None)
+
+
+def _standing(each: SourcedSite) -> tuple[bool, bool, int, int]:
+    scored = each.result.t_score is not None or each.result.z_score is not None
+    first, last = int(each.result.site[1]), int(each.result.site[4])
+    return scored, each.source != _IMPORT, last - first, last
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tbsnode.model import AnalysisStatus, FollowUp
+from tbsnode.model import AnalysisStatus, FollowUp, densitometry
 from tbsnode.pipeline import bone_results, interpret, priors
 from tbsnode.tbs import bone_density, frax
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tbsnode.model import Analysis, SourcedSite
+    from tbsnode.model import Analysis
     from tbsnode.pipeline.analyze import AnalysisSettings
     from tbsnode.pipeline.site import Site
     from tbsnode.store.records import InstanceRow, StudyRow
     from tbsnode.tbs.bone_density import BmdDiagnosis
     from tbsnode.tbs.frax import Adjustment
-
-
-_SUM = re.compile(r"L[1-4]-L[2-4]")
-_IMPORT = "import"
 
 
 def in_context(
@@ -69,7 +64,7 @@ def diagnosis_of(analysis: Analysis) -> BmdDiagnosis | None:
     if not densities or analysis.identity is None:
         return None
     who = analysis.identity.demographics
-    spine = spine_of(densities)
+    spine = densitometry.spine_of(densities)
     scores = [
         bone_density.SiteScore(
             site="spine" if each is spine else each.result.site,
@@ -85,31 +80,6 @@ def diagnosis_of(analysis: Analysis) -> BmdDiagnosis | None:
         age_years=who.age_years,
         menopausal_status=analysis.clinical.menopausal_status if analysis.clinical else "",
     )
-
-
-def spine_of(densities: Sequence[SourcedSite]) -> SourcedSite | None:
-    """Return the sum of levels that stands for the spine, None where none is stated.
-
-    L1-L4, or where levels were left out the longest sum that there is, of two the lower one; one with
-    scores goes before one without, and what the scanner states before what was imported, because it
-    knows which levels were left out.
-
-    Examples
-    --------
-    >>> from tbsnode.model import SiteResult, SourcedSite
-    >>> stated = [("L1-L2", "text"), ("L2-L4", "text"), ("L1-L3", "text"), ("L1-L4", "import")]
-    >>> made = [SourcedSite(result=SiteResult(site=site), source=source) for site, source in stated]
-    >>> spine_of(made).result.site
-    'L2-L4'
-    """
-    sums = [each for each in densities if _SUM.fullmatch(each.result.site)]
-    return max(sums, key=_standing, default=None)
-
-
-def _standing(each: SourcedSite) -> tuple[bool, bool, int, int]:
-    scored = each.result.t_score is not None or each.result.z_score is not None
-    first, last = int(each.result.site[1]), int(each.result.site[4])
-    return scored, each.source != _IMPORT, last - first, last
 
 
 def adjustment_of(analysis: Analysis) -> Adjustment | None:

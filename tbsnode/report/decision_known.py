@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from tbsnode import text
-from tbsnode.model import Analysis, ClinicalContext, Factor, Report, SourcedSite
+from tbsnode.model import Analysis, ClinicalContext, Factor, Report, SourcedSite, densitometry
 from tbsnode.report import facts
 from tbsnode.report.narrative_words import percent, signed
-from tbsnode.tbs.bone_density import OSTEOPOROSIS_AT, Diagnosis
+from tbsnode.tbs.bone_density import Diagnosis, is_osteoporotic
 from tbsnode.tbs.result import LABELS
 
 SITE_ORDER = ("total_hip", "femoral_neck", "one_third_radius")
@@ -21,18 +21,13 @@ SOURCES = {
 def sites(analysis: Analysis) -> tuple[SourcedSite, ...]:
     """Return the sites of page 1: the spine, hip and forearm.
 
-    Of the spine the widest sum, its levels where there is none.
+    Of the spine the sum that the diagnosis rests on, its levels where there is none.
     """
     known = analysis.bone_densities
-    sums = [each for each in known if "-" in each.result.site]
-    spine = [max(sums, key=_width)] if sums else [each for each in known if each.result.site in LABELS]
+    whole = densitometry.spine_of(known)
+    spine = [whole] if whole else [each for each in known if each.result.site in LABELS]
     rest = [each for each in known if "-" not in each.result.site and each.result.site not in LABELS]
     return (*spine, *sorted(rest, key=_place))
-
-
-def _width(sourced: SourcedSite) -> int:
-    ends = sourced.result.site.split("-")
-    return LABELS.index(ends[1]) - LABELS.index(ends[0]) if set(ends) <= set(LABELS) else -1
 
 
 def _place(sourced: SourcedSite) -> tuple[int, str, str]:
@@ -119,7 +114,7 @@ def overrides(analysis: Analysis, *, language: str = "en") -> list[str]:
         said.append(text.phrase("override_fracture", language=language, sites=named))
     found, with_z = lowest(analysis), analysis.bmd_diagnosis and analysis.bmd_diagnosis.uses_z_score
     score = found.result.t_score if found is not None and not with_z else None
-    if found is not None and score is not None and score <= OSTEOPOROSIS_AT:
+    if found is not None and score is not None and is_osteoporotic(score):
         site = site_name(found, language=language)
         said.append(text.phrase("override_t_score", language=language, score=signed(score, 1), site=site))
     return said
@@ -136,7 +131,7 @@ def may_be_colored(report: Report) -> bool:
         if set(FRAGILE_SITES) & set(declared.fracture_sites) or (fractured and not declared.fracture_sites):
             return False
     scores = (each.result.t_score for each in analysis.bone_densities)
-    if any(score is not None and score <= OSTEOPOROSIS_AT for score in scores):
+    if any(score is not None and is_osteoporotic(score) for score in scores):
         return False
     return not facts.alerts(report)
 

@@ -32,6 +32,11 @@ from tbsnode.report.narrative_words import signed
 from tbsnode.report.what_ran import what_ran
 from tbsnode.tbs.result import LABELS, Vertebra
 
+SOURCES = {
+    "private results text": "level_source_text",
+    "structured report": "level_source_report",
+    "import": "level_source_import",
+}
 SHARES = {  # of the width, by column; the last takes the rest
     "level": 0.06,
     "slope": 0.12,
@@ -175,7 +180,8 @@ def _mean_row(sheet: Sheet, site: SourcedSite | None, keys: tuple[str, ...]) -> 
 def _density_notes(sheet: Sheet, keys: tuple[str, ...], used: dict[str, SourcedSite]) -> list[str]:
     if not used:
         return []
-    sources = ", ".join(dict.fromkeys(each.source for each in used.values() if each.source))
+    stated = dict.fromkeys(each.source for each in used.values() if each.source)
+    sources = ", ".join(sheet.say(SOURCES[each]) if each in SOURCES else each for each in stated)
     score = sheet.say(keys[-1])
     notes = [sheet.say("level_density_source", score=score, sources=sources or sheet.say("not_stated"))]
     results = sheet.report.analysis.densitometry

@@ -13,7 +13,7 @@ from tbsnode.model.clinical import FRACTURE_SITES
 from tbsnode.reasons import Code
 from tbsnode.report import facts
 from tbsnode.report.narrative_words import change, fixed, percent, plain, short
-from tbsnode.tbs.bone_density import OSTEOPOROSIS_AT, Diagnosis
+from tbsnode.tbs.bone_density import Diagnosis, is_osteoporotic
 
 if TYPE_CHECKING:
     from tbsnode.model import Analysis, ClinicalContext, FollowUp
@@ -72,7 +72,7 @@ def _relation(analysis: Analysis, words: Words) -> str:
     names = analysis.borderline or ((analysis.category,) if analysis.category else ())
     if analysis.tbs is None or found is None or found.score is None or not names:
         return ""
-    low = analysis.category == "degraded" and found.score > OSTEOPOROSIS_AT
+    low = analysis.category == "degraded" and not is_osteoporotic(found.score)
     if found.diagnosis not in BMD_RANK:  # spine only: no diagnosis to compare with
         return words.say("risk") if low else ""
     signs = {_sign(CLASS_RANK[name] - BMD_RANK[found.diagnosis]) for name in names}

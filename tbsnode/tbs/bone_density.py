@@ -1,6 +1,7 @@
 """What the scanner's own T- and Z-scores say: the diagnosis rests on the lowest site.
 
-Nothing is recomputed: the scanner's numbers are taken with their source. ISCD adult positions 2019:
+Nothing is recomputed: the scanner's numbers are taken with their source, and judged in tenths, as they
+are printed. ISCD adult positions 2019:
 T-scores for postmenopausal women and men from 50 on, Z-scores for everybody else.
 """
 
@@ -107,11 +108,29 @@ def diagnose(
     )
 
 
+def in_tenths(score: float) -> float:
+    """Return a T- or Z-score as it is printed, by which it is judged: nobody reads "osteopenia, -2.5".
+
+    ISCD adult positions 2019, "DXA reporting": one decimal for both.
+
+    Examples
+    --------
+    >>> in_tenths(-2.46), in_tenths(-2.44), in_tenths(-1.04)
+    (-2.5, -2.4, -1.0)
+    """
+    return float(f"{score:.1f}")
+
+
+def is_osteoporotic(t_score: float) -> bool:
+    """Tell whether a T-score, as printed, is -2.5 or lower."""
+    return in_tenths(t_score) <= OSTEOPOROSIS_AT
+
+
 def _by_t(score: float) -> Diagnosis:
-    if score <= OSTEOPOROSIS_AT:
+    if is_osteoporotic(score):
         return Diagnosis.OSTEOPOROSIS
-    return Diagnosis.LOW_BONE_MASS if score < LOW_BELOW else Diagnosis.NORMAL
+    return Diagnosis.LOW_BONE_MASS if in_tenths(score) < LOW_BELOW else Diagnosis.NORMAL
 
 
 def _by_z(score: float) -> Diagnosis:
-    return Diagnosis.BELOW_EXPECTED if score <= Z_LOW_AT else Diagnosis.WITHIN_EXPECTED
+    return Diagnosis.BELOW_EXPECTED if in_tenths(score) <= Z_LOW_AT else Diagnosis.WITHIN_EXPECTED

@@ -7,7 +7,10 @@ EVIDENCE: dict[str, str] = {
     "level_bmd": "BMD [g/cm2]",
     "level_t_score": "T-score",
     "level_z_score": "Z-score",
-    "level_density_source": "BMD and {score} are the scanner's, read from: {sources}.",
+    "level_density_source": "BMD and {score} as stated in: {sources}.",
+    "level_source_text": "the scanner's private results text",
+    "level_source_report": "the scanner's structured report",
+    "level_source_import": "an import, by a person",
     "level_density_reference": "Their reference: {reference}.",
     # figures
     "figure_reference": "Reference curve by age",

@@ -18,6 +18,7 @@ from tbsnode.model import (
     SiteResult,
     SourcedSite,
 )
+from tbsnode.model.densitometry import spine_of
 from tbsnode.pipeline import bone_results, context
 from tbsnode.pipeline.site import Site
 from tbsnode.store.records import InstanceRow
@@ -215,5 +216,5 @@ def test_no_densities_no_diagnosis(analysis: Analysis) -> None:
 def test_a_sum_with_scores_goes_before_one_without() -> None:
     bare = SourcedSite(result=SiteResult(site="L1-L4", bmd_g_cm2=0.9), source="structured report")
     scored = SourcedSite(result=SiteResult(site="L2-L4", t_score=-2.0), source="private results text")
-    assert context.spine_of([bare, scored]) is scored
-    assert context.spine_of([]) is None
+    assert spine_of([bare, scored]) is scored
+    assert spine_of([]) is None

@@ -284,3 +284,35 @@ def test_an_unknown_change_is_printed_as_it_is():
         "weather: from none to rain.",
         "Reason: It rained.",
     ]
+
+
+def test_page_1_has_the_spine_that_the_diagnosis_rests_on():
+    """The scanner left L1 out; somebody imported the sum with it. Only one of them may decide."""
+    scanner = replace(SPINE, sites=(SiteResult(site="L2-L4", t_score=-2.7),))
+    imported = ScannerResults(sites=(SiteResult(site="L1-L4", t_score=-2.2),), source="import")
+    both = calibrated(
+        densitometry=scanner,
+        other_densitometry=(replace(HIP, sites=(SiteResult(site="femoral_neck", t_score=-1.5),)), imported),
+        bmd_diagnosis=BmdDiagnosis(diagnosis=Diagnosis.OSTEOPOROSIS, site="spine", score=-2.7),
+    )
+    shown = [(each.result.site, each.result.t_score) for each in decision_known.sites(both)]
+    assert shown == [("L2-L4", -2.7), ("femoral_neck", -1.5)]
+    lowest = decision_known.lowest(both)
+    assert lowest is not None
+    assert lowest.result.site == "L2-L4"
+    assert decision_known.overrides(both) == [
+        "T-score -2.7 at spine L2-L4: -2.5 or lower, whatever the texture."
+    ]
+
+
+def test_a_t_score_that_is_printed_as_minus_two_and_a_half_counts_as_that():
+    low = replace(HIP, sites=(SiteResult(site="total_hip", t_score=-2.46),))
+    found = calibrated(
+        densitometry=None,
+        other_densitometry=(low,),
+        bmd_diagnosis=BmdDiagnosis(diagnosis=Diagnosis.OSTEOPOROSIS, site="total_hip", score=-2.46),
+    )
+    assert decision_known.overrides(found) == [
+        "T-score -2.5 at total hip: -2.5 or lower, whatever the texture."
+    ]
+    assert not decision_known.may_be_colored(report(found))

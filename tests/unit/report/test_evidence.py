@@ -15,6 +15,7 @@ from tbsnode.model import (
     InputClass,
     PageOrigin,
     ReviewAction,
+    ScannerResults,
 )
 from tbsnode.reasons import Code, Finding
 from tbsnode.report import evidence_figures
@@ -22,7 +23,7 @@ from tbsnode.report.layout import PAGE_SIZES, Sheet
 from tbsnode.report.pdf import render
 from tbsnode.report.what_ran import what_ran
 from tbsnode.tbs.bone_density import BmdDiagnosis, Diagnosis
-from tests.report_cases import HIP, calibrated, densities, prior, review
+from tests.report_cases import HIP, SPINE, calibrated, densities, prior, review
 from tests.report_pages import both, followed, made, pages, second
 from tests.report_parts import IDENTITY, analysis, left_out, report, vertebra
 
@@ -51,8 +52,14 @@ def test_every_level_has_its_row_with_the_scanners_numbers():
     assert "L1 1.210 not estimated 1012 0.991 123456 0.901 -1.9 yes" in words
     assert "L4 1.330 not estimated 1015 0.991 123459 0.975 -1.9 yes" in words
     assert "Mean 1.273 0.006 0.953 -1.9 L1, L2, L3 and L4" in words
-    assert "BMD and T-score are the scanner's, read from: private results text." in words
+    assert "BMD and T-score as stated in: the scanner's private results text." in words
     assert "Their reference: USA (ages 20-40)." in words
+
+
+def test_densities_that_a_person_imported_are_not_called_the_scanners():
+    imported = ScannerResults(sites=SPINE.sites, source="import")
+    words = pages(report(calibrated(densitometry=None, other_densitometry=(imported,))))[1]
+    assert "BMD and T-score as stated in: an import, by a person." in words
 
 
 def test_a_level_that_does_not_count_says_why_and_the_sum_is_that_of_the_rest():

@@ -12,8 +12,10 @@ from tbsnode.reasons import Code, Finding
 from tbsnode.report import narrative
 from tbsnode.tbs.bone_density import BmdDiagnosis, Diagnosis
 from tbsnode.tbs.frax import Supplied, adjust
+from tbsnode.tbs.interpretation import Patient
 from tests import report_cases, report_parts
 
+WOMAN = Patient(sex="F", age_years=68.0, bmi=26.0)
 SUPPLIED = Supplied(major_percent=22.0, hip_percent=4.5, with_bmd=True)
 RISK = "fracture risk may be higher than BMD alone suggests"
 
@@ -216,13 +218,13 @@ def test_switched_off() -> None:
 
 
 def test_adjusted_with_its_interval() -> None:
-    made = adjust(SUPPLIED, 1.18, 0.045, age_years=68.0, manufacturer="GE Healthcare")
+    made = adjust(SUPPLIED, 1.18, 0.045, patient=WOMAN, manufacturer="GE Healthcare")
     told = said(clinical=declared(frax=SUPPLIED), frax=made)
     assert f"{HEAD}; research estimate adjusted for TBS 23.9 % (22.7-25.2) and 5.3 % (4.9-5.8). " in told
 
 
 def test_not_adjusted_says_why() -> None:
-    made = adjust(SUPPLIED, 1.18, 0.045, age_years=68.0, manufacturer="Other")
+    made = adjust(SUPPLIED, 1.18, 0.045, patient=WOMAN, manufacturer="Other")
     told = said(clinical=declared(frax=SUPPLIED), frax=made)
     assert "; not adjusted for TBS: there is no adjustment for this manufacturer. " in told
     bare = said_uncalibrated(clinical=declared(frax=SUPPLIED))

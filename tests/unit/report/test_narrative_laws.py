@@ -108,15 +108,16 @@ def calibrated(draw: st.DrawFn) -> Analysis:
     around = draw(surroundings())
     tbs, see = draw(st.floats(0.71, 1.69)), draw(st.floats(0.01, 0.06))
     who = around["identity"].demographics
+    patient = Patient(sex=who.sex, age_years=who.age_years, bmi=who.bmi)
     made = interpret(
         Value(tbs=tbs, see=see, category_allowed=draw(st.booleans())),
-        Patient(sex=who.sex, age_years=who.age_years, bmi=who.bmi),
+        patient,
         threshold_set(draw(st.sampled_from(["A", "B"]))),
         reference_curve(),
     )
     frax = around["clinical"].frax if around["clinical"] else None
     manufacturer = draw(st.sampled_from(["GE Healthcare", "Other"]))
-    adjusted = frax and adjust(frax, tbs, see, age_years=who.age_years, manufacturer=manufacturer)
+    adjusted = frax and adjust(frax, tbs, see, patient=patient, manufacturer=manufacturer)
     return report_parts.analysis(
         **{**around, "findings": (*made.findings, *around["findings"])},
         tbs=tbs,

@@ -143,8 +143,8 @@ def scores(**t_scores: float) -> list[SiteScore]:
     ("sites", "diagnosis", "site"),
     [
         ({"spine": -1.0, "total_hip": -0.5}, Diagnosis.NORMAL, "spine"),
-        ({"spine": -1.01, "total_hip": -0.5}, Diagnosis.LOW_BONE_MASS, "spine"),
-        ({"spine": -2.49, "femoral_neck": -0.5}, Diagnosis.LOW_BONE_MASS, "spine"),
+        ({"spine": -1.1, "total_hip": -0.5}, Diagnosis.LOW_BONE_MASS, "spine"),
+        ({"spine": -2.4, "femoral_neck": -0.5}, Diagnosis.LOW_BONE_MASS, "spine"),
         ({"spine": 0.5, "femoral_neck": -2.5, "total_hip": -1.0}, Diagnosis.OSTEOPOROSIS, "femoral_neck"),
         (
             {"spine": 0.5, "total_hip": 0.1, "one_third_radius": -2.6},
@@ -158,6 +158,21 @@ def scores(**t_scores: float) -> list[SiteScore]:
 def test_the_lowest_site_decides(sites: dict[str, float], diagnosis: Diagnosis, site: str) -> None:
     made = bone_density.diagnose(scores(**sites), sex="F", age_years=68.0)
     assert (made.diagnosis, made.site, made.uses_z_score) == (diagnosis, site, False)
+
+
+@pytest.mark.parametrize(
+    ("score", "diagnosis"),
+    [
+        (-1.04, Diagnosis.NORMAL),  # printed -1.0
+        (-1.06, Diagnosis.LOW_BONE_MASS),
+        (-2.44, Diagnosis.LOW_BONE_MASS),  # printed -2.4
+        (-2.46, Diagnosis.OSTEOPOROSIS),  # printed -2.5
+        (-2.499, Diagnosis.OSTEOPOROSIS),
+    ],
+)
+def test_a_score_is_judged_as_it_is_printed(score: float, diagnosis: Diagnosis) -> None:
+    made = bone_density.diagnose(scores(spine=0.0, total_hip=score), sex="F", age_years=68.0)
+    assert (made.diagnosis, made.score) == (diagnosis, score)
 
 
 def test_younger_people_are_judged_by_z_scores() -> None:
