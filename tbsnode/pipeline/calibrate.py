@@ -325,7 +325,7 @@ def precision_record(scored: Sequence[Scored]) -> dict[str, Any]:
     Raises
     ------
     CalibrationError
-        If the scans come from several scanners, or a scan occurs twice.
+        If the scans come from several scanners, a scan occurs twice, or nobody was scanned twice.
     """
     key = one_key(scored)
     if len({each.scan for each in scored}) < len(scored):
@@ -339,6 +339,11 @@ def precision_record(scored: Sequence[Scored]) -> dict[str, Any]:
         day = identity.study_date if identity else ""
         scans.append(precision.Scan(subject=each.line.text("subject"), scores=scores, day=day))
     made = precision.fit(scans)
+    if not made.sets:
+        raise CalibrationError(
+            "Nobody was scanned twice with the same two levels scored.",
+            remedy="The column subject must name each person in every line of that person's scans.",
+        )
     return {
         "key": asdict(key),
         "estimator": calibration.estimator_of(scored[0].analysis.parameters),

@@ -66,14 +66,14 @@ def follow_up(site: Site, study: StudyRow, analysis: Analysis, settings: Analysi
         precision = _precision(tx, analysis)
     differences = [*fetched.differences, *(name for each in found for name in each.differences)]
     measured = _measured(site, [each for each in found if not each.differences], analysis, settings)
-    compared = _all_compared(site, analysis, measured, precision)
+    slope = _slope(analysis, settings)
+    compared = _all_compared(site, analysis, measured, precision, slope)
     whose = [_detailed(Code.PRIOR_IDENTITY, ", ".join(dict.fromkeys(differences)))] if differences else []
     missed = [_detailed(Code.PRIORS_NOT_FETCHED, fetched.failure)] if fetched.failure else []
     findings = (*missed, *whose, *(finding for _, why in compared for finding in why))
     if not (asked or compared or findings):
         return None
     lsc = _lsc(analysis, precision)
-    slope = _slope(analysis, settings)
     return FollowUp(
         priors=tuple(prior for prior, _ in compared),
         lsc=lsc,
@@ -154,7 +154,11 @@ def _measured(
 
 
 def _all_compared(
-    site: Site, analysis: Analysis, measured: Sequence[Measured], precision: Precision | None
+    site: Site,
+    analysis: Analysis,
+    measured: Sequence[Measured],
+    precision: Precision | None,
+    slope: float | None,
 ) -> list[tuple[PriorExamination, tuple[Finding, ...]]]:
     """Return each earlier examination, oldest first, and why it cannot be compared."""
     if not measured:
@@ -169,7 +173,7 @@ def _all_compared(
         estimator=calibration.estimator_of(analysis.parameters),
         scan_mode=_mode_of(site, analysis),
     )
-    return [_compared(now, each, precision) for each in reversed(measured)]
+    return [_compared(now, each, precision, slope) for each in reversed(measured)]
 
 
 def _mode_of(site: Site, analysis: Analysis) -> str:
@@ -181,9 +185,13 @@ def _mode_of(site: Site, analysis: Analysis) -> str:
 
 
 def _compared(
-    now: Examination, measured: Measured, precision: Precision | None
+    now: Examination, measured: Measured, precision: Precision | None, slope: float | None
 ) -> tuple[PriorExamination, tuple[Finding, ...]]:
-    """Return an earlier examination with its difference, or why there is none."""
+    """Return an earlier examination with its difference, or why there is none.
+
+    Its value is that of today's age and body size: where a calibration counts these, they are no change of
+    the bone, and no precision study knows how they vary.
+    """
     prior = measured.prior
     if measured.key is None:
         return prior, (_detailed(Code.PRIOR_NOT_COMPARABLE, "image (only our report of it is left)"),)
@@ -199,26 +207,35 @@ def _compared(
     trend = compare(now, [then], precision)
     if not trend.changes:
         return prior, trend.findings
-    tbs_difference = None if now.tbs is None or prior.tbs is None else now.tbs - prior.tbs
     difference = trend.changes[0].difference
-    return replace(prior, comparable=True, difference=difference, tbs_difference=tbs_difference), ()
+    compared = replace(prior, comparable=True, difference=difference)
+    if now.tbs is None or prior.tbs is None or slope is None:
+        return compared, ()
+    return replace(compared, tbs=now.tbs - slope * difference, tbs_difference=slope * difference), ()
 
 
 # ---- the least significant change -----------------------------------------------------------------
 
 
 def _precision(tx: Transaction, analysis: Analysis) -> Precision | None:
-    """Return the site's newest precision study of this very scanner and estimator."""
+    """Return the site's newest precision study of this very scanner and estimator.
+
+    One that is too small for a least significant change of these levels does not hide an older one.
+    """
     key = scanner_key(analysis)
     estimator = calibration.estimator_of(analysis.parameters)
+    newest = None
     for record in calibrations.precision_records(tx):
         stated = dict(record["key"])
         row_mm, column_mm = stated.pop("pixel_spacing_mm")
         other = ScannerKey(**stated, pixel_spacing_mm=(row_mm, column_mm))
         if record["estimator"] == estimator and key.same_scanner(other) and not key.changes(other):
             sets = tuple(LevelSet(**{**each, "levels": tuple(each["levels"])}) for each in record["sets"])
-            return Precision(sets=sets, same_day=record["same_day"])
-    return None
+            found = Precision(sets=sets, same_day=record["same_day"])
+            if _lsc(analysis, found) is not None:
+                return found
+            newest = newest or found
+    return newest
 
 
 def _lsc(analysis: Analysis, precision: Precision | None) -> float | None:

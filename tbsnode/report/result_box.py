@@ -112,11 +112,13 @@ def _value(sheet: Sheet) -> list[Any]:
         headline = sheet.say("tbs_value_see", tbs=tbs, see=f"{analysis.tbs_see:.3f}")
     parts = [paragraph(headline, "value"), statement(_category(sheet), "class")]
     details: list[str] = []
-    if analysis.category is not None or analysis.borderline:
+    has_class = analysis.category is not None or bool(analysis.borderline)
+    if has_class:
         details = [sheet.say("class_is_not_risk"), sheet.say("class_cut_offs", set=analysis.threshold_set)]
     if analysis.z_score is not None:
         z = signed(analysis.z_score, 1)
-        details.append(sheet.say("tbs_z_score", z=z, reference=analysis.reference))
+        key = "tbs_z_score" if has_class else "tbs_z_score_only"
+        details.append(sheet.say(key, z=z, reference=analysis.reference))
     calibration = analysis.calibration or sheet.say("not_stated")
     named = levels(analysis.included, language=sheet.language)
     details.append(sheet.say("tbs_calibration", calibration=calibration, levels=named))

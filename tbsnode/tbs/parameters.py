@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
+
+_CHOICES = {"region": ("bmd", "body"), "region_rule": (1,), "exclusion_policy": ("automatic", "none")}
+_LEAST = {"radii": 2, "min_pairs": 1, "native_lags": 1, "min_gray_levels": 1} | {
+    "edge_inset_mm": 0.0,
+    "body_erosion_mm": 0.0,
+}
+_POSITIVE = (
+    "lag_min_mm", "lag_max_mm", "bandwidth", "variogram_max_mm", "unweighted_lag_min_mm", "min_area_mm2"
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +52,11 @@ class Parameters:
         ``"automatic"``: levels that are cut, metallic or reduced in height are left out; ``"none"``:
         only those that cannot be measured, so that one of reduced height counts.
 
+    Raises
+    ------
+    ValueError
+        Naming the parameter that makes no sense.
+
     Examples
     --------
     >>> body = Parameters(region="body")
@@ -64,6 +79,20 @@ class Parameters:
     min_area_mm2: float = 300.0
     min_gray_levels: int = 64
     exclusion_policy: str = "automatic"
+
+    def __post_init__(self) -> None:
+        """Refuse what would give another number than the one that was asked for."""
+        for name, allowed in _CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}")
+        for name, least in _LEAST.items():
+            if not least <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be a number of at least {least:g}")
+        for name in _POSITIVE:
+            if not 0.0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be a number above 0")
+        if not self.lag_min_mm < self.lag_max_mm:
+            raise ValueError("lag_min_mm must be below lag_max_mm")
 
     def as_dict(self) -> dict[str, float | int | str]:
         """Return all parameters by name, for JSON, SR and PDF."""

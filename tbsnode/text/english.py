@@ -37,6 +37,7 @@ PHRASES: dict[str, str] = {
     "tbs_borderline": "Texture class borderline: {classes}",
     "tbs_no_category": "No texture class is given: see the findings.",
     "tbs_z_score": "Z-score {z} ({reference}). It does not change the class.",
+    "tbs_z_score_only": "Z-score {z} ({reference}). It gives no class.",
     "research_banner": "PROVISIONAL, FOR RESEARCH ONLY",
     "research_value": "Value {tbs} +- {see} from calibration file {calibration}: {classes} (cut-offs {set}).",
     "research_no_value": "No provisional value from calibration file {calibration}.",

@@ -35,7 +35,7 @@ from tbsnode.pipeline.making import make_report
 from tbsnode.pipeline.site import Site
 from tbsnode.reasons import Code
 from tbsnode.store import calibrations, catalogue, reviews
-from tbsnode.tbs.calibration import Calibration, Kind, estimator_of
+from tbsnode.tbs.calibration import Calibration, Covariate, Kind, estimator_of
 from tbsnode.tbs.parameters import Parameters
 from tests import desk, nodes, peers, reported
 
@@ -457,12 +457,12 @@ def test_a_file_that_is_gone_does_not_stop_a_report(house: House) -> None:
 # ---- calibration and least significant change --------------------------------------------------------
 
 
-def precision(house: House, analysis: Analysis, lsc: float, **key: Any) -> None:
+def precision(house: House, analysis: Analysis, lsc: float | None, **key: Any) -> None:
     """Put a precision study of this scanner into use."""
     from dataclasses import asdict
 
     level_set = {
-        "levels": list(ALL), "subjects": 30, "degrees": 30, "rms_sd": lsc / 2.77, "cv_percent": 1.4,
+        "levels": list(ALL), "subjects": 30, "degrees": 30, "rms_sd": 0.02, "cv_percent": 1.4,
         "upper_95": 0.03, "lsc": lsc,
     }  # fmt: skip
     record = {
@@ -499,6 +499,15 @@ def test_the_least_significant_change_is_the_sites_own(house: House) -> None:
     assert (found.lsc, found.tbs_lsc) == (0.05, None)
 
 
+def test_a_study_that_is_too_small_does_not_replace_one_that_is_not(house: House) -> None:
+    precision(house, analyzed(), 0.05)
+    precision(house, analyzed(), None)
+    house.earlier()
+    found = house.ask()
+    assert found is not None
+    assert found.lsc == 0.05
+
+
 @pytest.mark.parametrize("key", [{"device_serial_number": "OTHER"}, {"software_versions": "0.9"}])
 def test_a_precision_study_of_another_scanner_says_nothing(house: House, key: dict[str, str]) -> None:
     precision(house, analyzed(), 0.05, **key)
@@ -523,6 +532,31 @@ def test_calibrated_values_differ_by_the_slope(house: House) -> None:
     assert prior.difference is not None
     assert prior.tbs_difference == pytest.approx(0.8 * prior.difference)
     assert found.tbs_lsc == pytest.approx(0.8 * 0.05)
+
+
+def test_age_and_weight_are_no_change_of_texture(house: House) -> None:
+    """A calibration that takes age off: two years older and 9 kg lighter, her bone is judged by itself."""
+    aging = replace(
+        line(analyzed(), 0.8),
+        covariates=(
+            Covariate(name="age_years", slope=-0.02, center=65.0),
+            Covariate(name="bmi", slope=0.01, center=26.0),
+        ),
+        calibration_id="",
+    ).named()
+    rule = Interpreting(calibrations=(aging,), on=date(2026, 11, 2))
+    house.settings = replace(house.settings, interpreting=rule)
+    precision(house, analyzed(), 0.05)
+    house.earlier(weight_kg=75.0)
+    today = interpreted(analyzed(), rule)
+    assert today.tbs is not None
+    found = house.ask(today)
+    assert found is not None
+    (prior,) = found.priors
+    assert prior.difference is not None
+    assert prior.tbs is not None
+    assert prior.tbs_difference == pytest.approx(0.8 * prior.difference)
+    assert today.tbs - prior.tbs == pytest.approx(prior.tbs_difference)
 
 
 # ---- our own reports ---------------------------------------------------------------------------------

@@ -167,6 +167,18 @@ def test_an_extension_does_not_carry_a_line_to_another_estimator(
     assert "another estimator" in done.stderr
 
 
+def test_scans_without_a_repeat_are_no_precision_study(
+    run: Any, site_config: Path, tmp_path: Path, scores: dict[str, float]
+) -> None:
+    where = ("--config", site_config)
+    rows = [(f"S{index}", uid) for index, uid in enumerate(list(scores)[:3])]
+    table = write(tmp_path / "once.csv", ("subject", "uid"), rows)
+    done = run("precision", "fit", table, "--approved-by", "Dr. Example", *where)
+    assert done.exit_code == 30
+    assert "Nobody was scanned twice" in done.stderr
+    assert "There is no precision study." in run("precision", "show", *where).stdout
+
+
 def test_a_precision_study(
     run: Any, run_json: Any, site_config: Path, tmp_path: Path, scores: dict[str, float]
 ) -> None:

@@ -110,6 +110,20 @@ def test_a_borderline_value_names_both_classes_and_no_single_one(make_report, ma
     assert "Z-score -0.7 (US NHANES 2007-2008 women). It does not change the class." in first
 
 
+def test_beside_no_class_the_z_score_gives_none(make_report, make_analysis, make_picture):
+    withheld = make_analysis(
+        tbs=1.27,
+        tbs_see=0.02,
+        z_score=-1.04,
+        reference="US NHANES 2007-2008 women",
+        findings=(Finding(Code.CATEGORY_NOT_ELIGIBLE, values=(("detail", "women before menopause"),)),),
+    )
+    first = " ".join(pages(render(make_report(withheld), make_picture()))[0].split())
+    assert "No texture class is given: see the findings. Z-score -1.0" in first
+    assert "It gives no class." in first
+    assert "does not change the class" not in first
+
+
 @pytest.mark.parametrize(
     ("code", "headline"),
     [
