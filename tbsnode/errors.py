@@ -25,6 +25,7 @@
         + PeerUnreachable                                                      retryable
         + AssociationRejected      retryable only when PS3.8 says transient
         + StoreRefused             carries the peer's status
+      - DamagedFile                the administrator restores it, or its sender sends it again
       - ReviewRefused              the reviewer: the state of the result does not allow this act
       - InvalidResult              the developers: an object that we made is not valid
       - NotFound                   the person at the keyboard named something that is not here
@@ -298,6 +299,12 @@ class StoreRefused(PeerError):
     ) -> None:
         super().__init__(message, peer=peer, remedy=remedy)
         self.status = status
+
+
+class DamagedFile(TbsNodeError):
+    """A file of the archive is gone, or is not what was received."""
+
+    exit_code = 30
 
 
 class ReviewRefused(TbsNodeError):

@@ -185,6 +185,19 @@ def data_set_digest(path: Path, meta: FileMeta | None = None) -> str:
     return digest.hexdigest()
 
 
+def is_as_received(path: Path, *, transfer_syntax_uid: str, data_set_sha256: str) -> bool:
+    """Tell whether a file still has the data set that was received, and says truly how it is encoded.
+
+    Raises
+    ------
+    InvalidInstance
+        If the file is not a Part 10 file.
+    """
+    with path.open("rb") as stream:
+        meta = read_file_meta(stream)
+    return meta.transfer_syntax_uid == transfer_syntax_uid and data_set_digest(path, meta) == data_set_sha256
+
+
 def encode(data_set: Dataset, *, version: str) -> bytes:
     """Write a data set as Part 10 bytes, Explicit VR Little Endian.
 

@@ -237,7 +237,10 @@ def _fault(path: Path, kept: KeptFile) -> str:
             return "other size"
         if kept.sha256:
             return "" if _sha256(path) == kept.sha256 else "other content"
-        return "" if part10.data_set_digest(path) == kept.data_set_sha256 else "other content"
+        same = part10.is_as_received(
+            path, transfer_syntax_uid=kept.transfer_syntax_uid, data_set_sha256=kept.data_set_sha256
+        )
+        return "" if same else "other content"
     except FileNotFoundError:
         return "missing"
     except (OSError, TbsNodeError):

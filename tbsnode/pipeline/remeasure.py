@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tbsnode.dicom import own_report, part10
-from tbsnode.errors import CorrectionError, InstanceError
+from tbsnode.errors import CorrectionError, DamagedFile, InstanceError
 from tbsnode.model import AnalysisStatus, Corrections, InputClass, PriorExamination
 from tbsnode.pipeline.interpret import person_of, scanner_key
 from tbsnode.pipeline.spines import analyze_pictures, choose
@@ -121,7 +121,7 @@ def _measured_now(site: Site, kept: KeptStudy, settings: AnalysisSettings) -> _R
         spines = analyze_pictures(site, corrected, kept.current)
     except CorrectionError:  # they no longer fit the picture
         spines = analyze_pictures(site, plain, kept.current)
-    except OSError:  # a file is no longer there
+    except DamagedFile:  # gone, or not what was received
         return None
     answers = [each for each in spines if each.analysis.status is not AnalysisStatus.NOT_APPLICABLE]
     if not answers:

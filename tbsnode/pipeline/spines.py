@@ -13,6 +13,7 @@ from tbsnode.dicom import image as dicom_image
 from tbsnode.dicom import results_report
 from tbsnode.errors import InstanceError
 from tbsnode.model import Analysis, AnalysisStatus, Claim, DensitometryImage, InputClass
+from tbsnode.pipeline import healing
 from tbsnode.pipeline.analyze import analyze_image
 from tbsnode.reasons import Code, Finding
 
@@ -57,7 +58,10 @@ def analyze_pictures(site: Site, settings: AnalysisSettings, current: Sequence[I
     ------
     CorrectionError
         If the corrections do not fit the picture that they are for.
+    DamagedFile
+        If a file is gone or is not what was received: nothing is measured then.
     """
+    healing.require_whole(site, current)
     # what one instance of the examination states, a report or a page, holds for its other pictures
     reported = _reported(site, current)
     pictures = _pictures(site, settings, current, reported)

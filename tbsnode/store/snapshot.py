@@ -35,8 +35,9 @@ class KeptFile:
         Relative to the archive.
     size_bytes : int
         As the row has it.
-    data_set_sha256 : str
-        Of a received instance: digest of its encoded data set. Empty for one that we made.
+    data_set_sha256, transfer_syntax_uid : str
+        Of a received instance: digest of its encoded data set, and how that is encoded. Empty for one that
+        we made.
     sha256 : str
         Of one that we made: digest of the whole file. Empty for a received one.
     """
@@ -44,14 +45,26 @@ class KeptFile:
     path: str
     size_bytes: int
     data_set_sha256: str = ""
+    transfer_syntax_uid: str = ""
     sha256: str = ""
 
 
 def kept_files(tx: Transaction) -> Iterator[KeptFile]:
     """Yield every file that a row vouches for: received instances, then what was made."""
-    received = sa.select(instance.c.path, instance.c.size_bytes, instance.c.data_set_sha256)
+    columns = (
+        instance.c.path,
+        instance.c.size_bytes,
+        instance.c.data_set_sha256,
+        instance.c.transfer_syntax_uid,
+    )
+    received = sa.select(*columns)
     for row in tx.all(received.where(instance.c.state != "purged").order_by(instance.c.id)):
-        yield KeptFile(row.path, row.size_bytes, data_set_sha256=row.data_set_sha256)
+        yield KeptFile(
+            row.path,
+            row.size_bytes,
+            data_set_sha256=row.data_set_sha256,
+            transfer_syntax_uid=row.transfer_syntax_uid,
+        )
     made = sa.select(derived_instance.c.path, derived_instance.c.size_bytes, derived_instance.c.sha256)
     for row in tx.all(made.where(~derived_instance.c.purged).order_by(derived_instance.c.id)):
         yield KeptFile(row.path, row.size_bytes, sha256=row.sha256)

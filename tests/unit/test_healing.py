@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydicom import dcmread
 
+from tbsnode.errors import DamagedFile
 from tbsnode.pipeline import backup, operate
+from tbsnode.pipeline.assemble import assemble
 from tbsnode.pipeline.site import Site
-from tbsnode.store import audit
+from tbsnode.store import audit, catalogue
 
 
 def archived(site: Site) -> Path:
@@ -32,16 +35,46 @@ def test_a_duplicate_of_a_whole_file_changes_nothing(site: Site, image: Path) ->
     assert (archived(site).stat().st_mtime_ns, healed(site)) == (before, 0)
 
 
-@pytest.mark.parametrize("damage", ["missing", "cut", "changed"])
-def test_a_lost_or_damaged_file_comes_back(site: Site, image: Path, damage: str) -> None:
-    operate.import_file(site, image)
-    path = archived(site)
+def damaged(path: Path, damage: str) -> None:
     data = bytearray(path.read_bytes())
     if damage == "missing":
         path.unlink()
+        return
+    if damage == "transfer syntax":
+        stated = str(dcmread(path).file_meta.TransferSyntaxUID).encode()
+        data = data.replace(stated, stated[:-1] + b"9", 1)
+    elif damage == "prefix":
+        data[:200] = bytes(200)
     else:
         data[-1] ^= 1
-        path.write_bytes(data[:-100] if damage == "cut" else data)
+    path.write_bytes(data[:-100] if damage == "cut" else data)
+
+
+DAMAGE = pytest.mark.parametrize("damage", ["missing", "cut", "changed", "transfer syntax", "prefix"])
+
+
+@DAMAGE
+def test_nothing_is_measured_from_a_damaged_file(site: Site, image: Path, damage: str) -> None:
+    """Another number would replace the right one; an unreadable file would be "no AP spine"."""
+    operate.import_file(site, image)
+    with site.database.read() as tx:
+        study = catalogue.study_by_id(tx, 1)
+        assert study is not None
+        instances = catalogue.instances_of_study(tx, study.id)
+    assert assemble(site, study, instances).reason is not None, "a hip, and said to be none of ours"
+    path = archived(site)
+    damaged(path, damage)
+    with pytest.raises(DamagedFile, match=path.name) as caught:
+        assemble(site, study, instances)
+    assert not caught.value.retryable
+    assert "send it again" in str(caught.value)
+
+
+@DAMAGE
+def test_a_lost_or_damaged_file_comes_back(site: Site, image: Path, damage: str) -> None:
+    operate.import_file(site, image)
+    path = archived(site)
+    damaged(path, damage)
     assert not whole(site)
     assert operate.import_file(site, image) == "duplicate"
     assert whole(site)
