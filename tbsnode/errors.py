@@ -304,8 +304,6 @@ class StoreRefused(PeerError):
 class DamagedFile(TbsNodeError):
     """A file of the archive is gone, or is not what was received."""
 
-    exit_code = 30
-
 
 class ReviewRefused(TbsNodeError):
     """The state of the result does not allow this act of review."""

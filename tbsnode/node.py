@@ -242,8 +242,9 @@ def upgrade(config: Config) -> None:
 
 def other_database(config: Config, wanted: dict[str, str]) -> Config:
     """Return the configuration with another database; its mistakes are told as those of the file."""
-    made = config.database.model_validate(wanted, context={"folder": Path.cwd()})
-    return config.model_copy(update={"database": made})
+    from tbsnode.config import with_database
+
+    return with_database(config, wanted, Path.cwd())
 
 
 def move(config: Config, target: Config, *, told: Callable[[str, int], None]) -> int:

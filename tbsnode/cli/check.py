@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tbsnode.cli import check_commitment, check_refusals, check_tls, options, output
+from tbsnode.cli import check_commitment, check_queues, check_refusals, check_tls, options, output
 from tbsnode.cli.check_line import Line, failed
 from tbsnode.errors import ConfigError, InvalidConfiguration, PeerError, ResourceError
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 # no clock was right before this version existed; a scanner or PACS may be a minute off, not more
 _VERSION_MADE_AT = 1_767_225_600.0  # 2026-01-01 UTC
+_WITHDRAWAL = "withdrawals"
 _CLOCK_TOLERANCE_S = 60.0
 
 
@@ -138,6 +139,7 @@ def _database(config: Config) -> Iterator[Line]:
             with database.read() as tx:
                 yield _clock(tx.now)
                 yield from check_refusals.lines(tx)
+                yield from check_queues.lines(tx, [each.name for each in config.destinations])
         finally:
             database.dispose()
     except (ConfigError, ResourceError) as error:
@@ -271,6 +273,7 @@ def _classes(peer: Peer, what: str) -> Iterator[Line]:
         wanted.append(("PDF", (sop_classes.PDF,)))
     if "overlay" in peer.send:
         wanted.append(("overlay", (sop_classes.SECONDARY_CAPTURE,)))
+    wanted.append((_WITHDRAWAL, (sop_classes.KEY_OBJECT_SELECTION,)))
     accepted = scu.accepts(peer, [uid for _, uids in wanted for uid in uids])
     for name, uids in wanted:
         taken = next((uid for uid in uids if accepted.get(uid)), None)
@@ -282,7 +285,9 @@ def _classes(peer: Peer, what: str) -> Iterator[Line]:
         yield Line(
             what,
             f"does not accept {name} ({offered}).",
-            f"Ask its administrator to accept it, or take it out of send of {peer.name}.",
+            "Ask its administrator to accept it: a rejected result would stay there as it is."
+            if name == _WITHDRAWAL
+            else f"Ask its administrator to accept it, or take it out of send of {peer.name}.",
             PeerError.exit_code,
         )
 

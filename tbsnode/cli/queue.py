@@ -14,6 +14,7 @@ from tbsnode.errors import NotFound
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from tbsnode.pipeline.site import Site
     from tbsnode.store.queue import QueueFilter, QueueRow
 
 app = typer.Typer(help="See and steer the work that is due.", no_args_is_help=True, rich_markup_mode=None)
@@ -52,9 +53,22 @@ class Filters:
         return any(getattr(self, field.name) for field in fields(self))
 
     def wanted(self) -> QueueFilter:
-        """Return the filter as the store takes it."""
+        """Return the filter as the store takes it.
+
+        Raises
+        ------
+        NotFound
+            If there is no such state: an empty answer would look like good news.
+        """
+        from tbsnode.model import DeliveryState, StudyState
+        from tbsnode.model.commitment import CommitmentState
         from tbsnode.store.queue import QueueFilter
 
+        states = sorted(
+            {state.value for kind in (StudyState, DeliveryState, CommitmentState) for state in kind}
+        )
+        if self.state and self.state not in states:
+            raise NotFound(f"There is no state {self.state}.", remedy=f"There are: {', '.join(states)}.")
         return QueueFilter(
             state=self.state,
             queue=self.queue,
@@ -81,6 +95,7 @@ def list_queue(
 
     with options.site(config) as site:
         found = operate.queue_list(site, filters.wanted())
+        _tell_pauses(site)
     if as_csv:
         output.csv(QueueRow, found)
     else:
@@ -94,6 +109,7 @@ def count(*, as_json: options.AsJson = False, config: options.ConfigFile = None)
 
     with options.site(config) as site:
         counts = operate.queue_count(site)
+        _tell_pauses(site)
     if as_json:
         output.as_json(counts)
         return
@@ -166,6 +182,19 @@ def resume(queues: QueueNames, *, dry_run: options.DryRun = False, config: optio
         operate.queue_resume(site, queues, dry_run=dry_run)
     for queue in queues:
         typer.echo(f"{'Would resume' if dry_run else 'Resumed'} {queue}.")
+
+
+def _tell_pauses(site: Site) -> None:
+    """Say beside a listing which queues are paused: an empty one would look like good news."""
+    from tbsnode.cli import check_queues
+    from tbsnode.store import work
+
+    with site.database.read() as tx:
+        for pause in work.pauses(tx):
+            told = (
+                f"{pause.queue} is {check_queues.paused(pause)} `tbsnode queue resume {pause.queue}` goes on."
+            )
+            typer.echo(told, err=True)
 
 
 def _require_one_way(ids: list[str] | None, everything: bool, filters: Filters) -> None:

@@ -4,7 +4,7 @@
 over it and reports every mistake at once, in the words of `mistakes`.
 """
 
-from tbsnode.config.loading import SEARCH_PATHS, find, load
+from tbsnode.config.loading import SEARCH_PATHS, find, load, with_database
 from tbsnode.config.sections import (
     Analysis,
     Archive,
@@ -48,4 +48,5 @@ __all__ = [
     "Site",
     "find",
     "load",
+    "with_database",
 ]

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from tbsnode.config import mistakes
-from tbsnode.config.sections import Config
+from tbsnode.config.sections import Config, Database
 from tbsnode.errors import InvalidConfiguration, Mistake
 
 PATH_VARIABLE = "TBSNODE_CONFIG"
@@ -79,6 +79,31 @@ def load(path: Path | None = None) -> Config:
             mistakes=tuple(_with_origin(location, mistake, origins) for location, mistake in wrong),
         )
     return config
+
+
+def with_database(config: Config, wanted: dict[str, str], folder: Path) -> Config:
+    """Return a configuration with another database.
+
+    Parameters
+    ----------
+    config : Config
+        Everything else.
+    wanted : dict of str to str
+        Keys of ``[database]``.
+    folder : Path
+        Where relative paths begin.
+
+    Raises
+    ------
+    InvalidConfiguration
+        With the mistakes in `wanted`.
+    """
+    try:
+        made = Database.model_validate(wanted, context={"folder": folder})
+    except ValidationError as error:
+        found = tuple(mistake for _, mistake in mistakes.of_validation(error, Database))
+        raise InvalidConfiguration("The other database is not named rightly:", mistakes=found) from None
+    return config.model_copy(update={"database": made})
 
 
 def _counted(number: int) -> str:

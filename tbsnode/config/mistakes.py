@@ -99,6 +99,8 @@ def _words(detail: ErrorDetails, location: Location, model: type[BaseModel]) -> 
         return "this value is not known.", f"Write {context['expected'].replace(chr(39), chr(34))}."
     if kind == "tuple_type" and isinstance(detail["input"], Mapping):
         return "this is one table, a list of tables is needed.", f"Write [[{key_path(location)}]]."
+    if kind in ("model_type", "model_attributes_type") and isinstance(location[-1], int):
+        return "this is a value, a table is needed.", "Write { key = value, ... } in its place."
     if kind in ("model_type", "model_attributes_type"):
         return "this is a value, a table is needed.", f"Write [{key_path(location)}] and its keys below."
     family, _, rest = kind.partition("_")

@@ -17,3 +17,9 @@ def administrator() -> Actor:
     except KeyError:  # an account without a name, as in some containers
         login = f"uid {number}"
     return Actor(login=login, host=socket.gethostname())
+
+
+def who() -> str:
+    """Say who runs this process, for a line of the audit trail."""
+    by = administrator()
+    return f"{by.login} on {by.host}"

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tbsnode.errors import NotFound
+from tbsnode.pipeline import acting
 from tbsnode.store import audit, bulk
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def begin(site: Site, uids: Sequence[str], *, shadow: bool) -> int:
         audit.add_event(
             tx,
             "bulk.begun",
-            f"an administrator has {len(found)} studies analyzed again: run {run_id}, {what}",
+            f"{acting.who()} has {len(found)} studies analyzed again: run {run_id}, {what}",
         )
     return run_id
 

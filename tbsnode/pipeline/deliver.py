@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_NOT_WELL = (DeliveryState.PARTIAL, DeliveryState.REFUSED)
+
 _WAIT_FOR_OLDER_S = 1.0
 
 
@@ -232,6 +234,14 @@ def _unreachable(site: Site, job: Job, error: PeerError) -> None:
             action, what = "delivery.postponed", f"{error}; again in {delay:.0f} s"
         if ended:
             _tell(tx, job.study, action, f"to {job.peer.name}: {what}")
+    log.warning(
+        "delivery to %s (%s:%d): %s",
+        job.peer.name,
+        job.peer.host,
+        job.peer.port,
+        what,
+        extra={"action": action, "study_instance_uid": job.study.study_instance_uid},
+    )
 
 
 def _superseded(tx: Transaction, study: StudyRow, ticket: work.Ticket, destination: str) -> None:
@@ -252,16 +262,26 @@ def _conclude(site: Site, job: Job, outcomes: list[SendOutcome]) -> None:
         state = _state_of(answered)
         if not answered and release.rejected(tx, job.study.id, job.analysis.id) is not None:
             state = DeliveryState.SUPERSEDED  # it was withdrawn before anything of it was there
-        errors = "; ".join(o.text for o in outcomes if o.category not in STORED and o.text)
+        errors = "; ".join(
+            f"{_kind(answered, o.sop_instance_uid)}: {o.text}"
+            for o in outcomes
+            if o.category not in STORED and o.text
+        )
         if work.finish(tx, job.ticket, state, last_error=errors):
             commitments.want(tx, site, job.peer, job.ticket.row_id, state)
             _tell(tx, job.study, f"delivery.{state.value}", f"to {job.peer.name}: {state.value}")
-    log.info(
+    log.log(
+        logging.WARNING if state in _NOT_WELL else logging.INFO,
         "delivery to %s: %s",
         job.peer.name,
         state.value,
         extra={"action": f"delivery.{state.value}", "study_instance_uid": job.study.study_instance_uid},
     )
+
+
+def _kind(answered: dict[str, deliveries.Answer], uid: str) -> str:
+    """Name what an answer is about, for a person."""
+    return answered[uid].kind.upper() if uid in answered else "instance"
 
 
 def _state_of(answered: dict[str, deliveries.Answer]) -> DeliveryState:

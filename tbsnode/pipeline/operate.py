@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tbsnode.errors import InvalidInstance, NotFound, ReviewRefused
 from tbsnode.model import ReceivedInstance
-from tbsnode.pipeline import release
+from tbsnode.pipeline import acting, release
 from tbsnode.pipeline.queues import (
     queue_cancel,
     queue_cancellable,
@@ -128,7 +128,7 @@ def ready(site: Site, uid: str) -> None:
         if not bulk.has_images(tx, row.id):
             raise NotFound("The images of this study were deleted.", remedy="Send them again.")
         readiness.arm(tx, row.id, ready_at=tx.now)
-        audit.add_event(tx, "study.ready", "an administrator took it for complete", study_instance_uid=uid)
+        audit.add_event(tx, "study.ready", f"{acting.who()} took it for complete", study_instance_uid=uid)
 
 
 def reprocess(site: Site, uids: Iterable[str]) -> tuple[str, ...]:
@@ -148,7 +148,7 @@ def reprocess(site: Site, uids: Iterable[str]) -> tuple[str, ...]:
             readiness.arm(tx, row.id, ready_at=tx.now)
             done.append(uid)
             audit.add_event(
-                tx, "study.reprocess", "an administrator asked for another analysis", study_instance_uid=uid
+                tx, "study.reprocess", f"{acting.who()} asked for another analysis", study_instance_uid=uid
             )
     return tuple(done)
 
@@ -203,7 +203,7 @@ def resend(site: Site, uid: str, destination: str | None = None) -> int:
             )
         names = ", ".join(peer.name for peer in peers)
         audit.add_event(
-            tx, "study.resend", f"an administrator sends it again to {names}", study_instance_uid=uid
+            tx, "study.resend", f"{acting.who()} sends it again to {names}", study_instance_uid=uid
         )
     return len(peers)
 
@@ -247,7 +247,7 @@ def resolve(site: Site, uid: str, use: str) -> None:
         audit.add_event(
             tx,
             "study.resolved",
-            f"an administrator decided that the {use} of {decided} conflicting instances counts",
+            f"{acting.who()} decided that the {use} of {decided} conflicting instances counts",
             study_instance_uid=uid,
         )
 

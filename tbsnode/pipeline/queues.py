@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tbsnode.errors import ConfigError, NotFound, ReviewRefused
-from tbsnode.pipeline import release
+from tbsnode.pipeline import acting, release
 from tbsnode.store import audit, deliveries, work
 from tbsnode.store import queue as work_queue
 
@@ -47,6 +47,17 @@ def queue_cancellable(site: Site, wanted: work_queue.QueueFilter) -> tuple[work_
     return tuple(row for row in queue_list(site, wanted) if work_queue.is_cancellable(row))
 
 
+def _require_destination(site: Site, tx: Transaction, work_id: str) -> None:
+    """Refuse a delivery that no worker would ever take."""
+    kind, row_id = _parsed(work_id)
+    row = deliveries.find_delivery(tx, row_id) if kind == "delivery" else None
+    if row is not None and site.peer(row["destination"]) is None:
+        raise NotFound(
+            f"{work_id} is for {row['destination']}, which is no destination any more.",
+            remedy="Name a destination so again, or cancel it and `tbsnode study resend UID`.",
+        )
+
+
 def _bar(site: Site, tx: Transaction, kind: str, row_id: int) -> release.Bar | None:
     """Say why a delivery may not be tried again, if so."""
     if kind != "delivery" or (row := deliveries.find_delivery(tx, row_id)) is None:
@@ -68,9 +79,13 @@ def queue_retry(site: Site, ids: Iterable[str]) -> tuple[str, ...]:
     ReviewRefused
         If one is the delivery of a rejected result, or of one that waits for a signature; none is
         tried then.
+    NotFound
+        If one is a delivery to a destination that the configuration does not have any more.
     """
     ids = tuple(ids)
     with site.database.read() as tx:
+        for work_id in ids:
+            _require_destination(site, tx, work_id)
         for bar in (_bar(site, tx, *_parsed(work_id)) for work_id in ids):
             if bar is not None:
                 raise ReviewRefused(bar.why, remedy=bar.remedy)
@@ -83,7 +98,7 @@ def queue_retry(site: Site, ids: Iterable[str]) -> tuple[str, ...]:
             uid = work_queue.revive(tx, kind, row_id, horizon_s=site.policy.retry_horizon_s)
             if uid is not None:
                 audit.add_event(
-                    tx, f"{kind}.retry", f"an administrator retries {work_id}", study_instance_uid=uid
+                    tx, f"{kind}.retry", f"{acting.who()} retries {work_id}", study_instance_uid=uid
                 )
                 done.append(work_id)
     return tuple(done)
@@ -98,7 +113,7 @@ def queue_cancel(site: Site, ids: Iterable[str]) -> tuple[str, ...]:
             uid = work_queue.cancel(tx, kind, row_id)
             if uid is not None:
                 audit.add_event(
-                    tx, f"{kind}.cancelled", f"an administrator cancelled {work_id}", study_instance_uid=uid
+                    tx, f"{kind}.cancelled", f"{acting.who()} cancelled {work_id}", study_instance_uid=uid
                 )
                 done.append(work_id)
     return tuple(done)
@@ -113,7 +128,9 @@ def _parsed(work_id: str) -> tuple[str, int]:
 
 def queue_pause(site: Site, queues: Iterable[str], *, dry_run: bool = False) -> None:
     """Take nothing more from queues until they are resumed."""
-    _each_queue(site, queues, "paused", None if dry_run else partial(work.pause, by="administrator"))
+    _each_queue(
+        site, queues, "paused", None if dry_run else partial(work.pause, by=acting.administrator().login)
+    )
 
 
 def queue_resume(site: Site, queues: Iterable[str], *, dry_run: bool = False) -> None:
@@ -132,4 +149,4 @@ def _each_queue(site: Site, queues: Iterable[str], what: str, act: Callable[...,
     with site.database.transaction() as tx:
         for name in wanted:
             act(tx, name)
-            audit.add_event(tx, f"queue.{what}", f"an administrator {what} {name}")
+            audit.add_event(tx, f"queue.{what}", f"{acting.who()} {what} {name}")

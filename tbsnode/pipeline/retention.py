@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tbsnode.errors import NotFound, ResourceError, ReviewRefused
+from tbsnode.pipeline import acting
 from tbsnode.pipeline.study_dates import study_age_days
 from tbsnode.reasons import Code
 from tbsnode.store import audit, catalogue, deliveries, retention
@@ -203,7 +204,7 @@ def delete(site: Site, uid: str, *, discard: bool = False, dry_run: bool = False
             return _told(candidate)
         if discard:
             retention.discard(tx, candidate.id)
-        paths = _mark(tx, candidate, "an administrator deleted")
+        paths = _mark(tx, candidate, f"{acting.who()} deleted")
     _put_aside(site, paths)
     return _told(candidate)
 

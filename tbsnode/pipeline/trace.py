@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tbsnode import text
 from tbsnode.model import ReviewState, StudyState
 from tbsnode.reasons import Code, Finding
-from tbsnode.store import audit, catalogue, results, reviews
+from tbsnode.store import audit, catalogue, results, reviews, work
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,6 +40,10 @@ def lines(tx: Transaction, study: StudyRow, policy: Policy) -> tuple[str, ...]:
         At most 20 lines without identifying values; events of one kind in a row are one line.
     """
     head = [f"study {study.study_instance_uid}", _where(study, policy, _refusal(tx, study))]
+    head += [
+        f"the queue {paused} is paused: `tbsnode queue resume {paused}` goes on"
+        for paused in work.paused_queues(tx)
+    ]
     if study.review_state is not ReviewState.NONE:
         head.append(_readers(tx, study))
     warning = _several_associations(tx, study)

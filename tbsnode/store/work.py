@@ -311,6 +311,23 @@ def resume(tx: Transaction, queue: str) -> None:
     tx.connection.execute(delete(queue_pause).where(queue_pause.c.queue == queue))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """A queue that nothing is taken from, since when, and who wanted that."""
+
+    queue: str
+    paused_at: float
+    paused_by: str
+
+
+def pauses(tx: Transaction) -> tuple[Pause, ...]:
+    """Return the pauses by queue."""
+    rows = tx.connection.execute(select(queue_pause).order_by("queue")).mappings()
+    return tuple(
+        Pause(queue=row["queue"], paused_at=row["paused_at"], paused_by=row["paused_by"]) for row in rows
+    )
+
+
 def paused_queues(tx: Transaction) -> tuple[str, ...]:
     """Return the names of the paused queues."""
     return tuple(tx.connection.execute(select(queue_pause.c.queue).order_by("queue")).scalars())

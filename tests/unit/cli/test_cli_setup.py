@@ -327,3 +327,13 @@ def test_conformance_follows_the_configuration(run: Any, healthy: Path) -> None:
     text = run("conformance", "--config", healthy).stdout
     assert "shadow mode" in text
     assert "No destination is configured" in text
+
+
+@pytest.mark.parametrize("url", ["postgres://u@h/db", "postgresql://u@h/db", "mysql://h/db"])
+def test_a_move_to_a_wrong_url_is_said_in_the_words_of_the_configuration(
+    run: Any, site_config: Path, url: str
+) -> None:
+    result = run("db", "move", url, "--config", site_config)
+    assert result.exit_code == 10
+    assert "postgresql+psycopg://" in result.stderr
+    assert "fault of tbsnode" not in result.stderr

@@ -13,7 +13,8 @@ from tbsnode import config as configuration
 from tbsnode import node
 from tbsnode.cli import output
 from tbsnode.model import DeliveryState
-from tbsnode.store import catalogue, deliveries, results
+from tbsnode.pipeline import acting
+from tbsnode.store import audit, catalogue, deliveries, results
 from tbsnode.store.queue import QueueFilter, QueueRow
 from tests import desk_results
 
@@ -136,6 +137,45 @@ def test_pause_takes_several_and_a_dry_run_pauses_nothing(run: Any, waiting: tup
     run("queue", "resume", "analyze", "deliver:pacs", "--config", config)
     with node.open_site(configuration.load(config)) as site, site.database.read() as tx:
         assert work.paused_queues(tx) == ()
+
+
+def test_who_looks_is_told_of_a_pause(run: Any, run_json: Any, waiting: tuple[Path, list[str]]) -> None:
+    """By hand it stays until somebody resumes: everything looks well and nothing is done."""
+    config, _ = waiting
+    run("queue", "pause", "analyze", "--config", config)
+    by = acting.administrator().login
+    for looked in (("queue", "list"), ("queue", "list", "--json"), ("queue", "count")):
+        told = run(*looked, "--config", config).stderr
+        assert f"by {by}: nothing is taken from it. `tbsnode queue resume analyze` goes on." in told
+    told = run("check", "--config", config)
+    assert "FAIL  queue analyze: paused since " in told.stdout
+    uid = run_json("study", "list", "--patient", "CLI-1", "--config", config)[0]["study_instance_uid"]
+    with node.open_site(configuration.load(config)) as site, site.database.read() as tx:
+        (event, *_) = audit.recent_events(tx, 10, audit.EventFilter(action="queue.paused"))
+    assert event.text == f"{acting.who()} paused analyze"
+    assert "the queue analyze is paused" in run("study", "trace", uid, "--config", config).stdout
+    run("queue", "resume", "analyze", "--config", config)
+    assert "paused" not in run("queue", "list", "--config", config).stderr
+
+
+def test_a_destination_that_is_gone_is_told_and_not_retried(
+    run: Any, waiting: tuple[Path, list[str]]
+) -> None:
+    config, (pacs, _) = waiting
+    config.write_text(config.read_text().replace('name = "pacs"', 'name = "main"'))
+    told = run("check", "--config", config).stdout
+    assert "FAIL  queue deliver:pacs: 1 deliveries wait for pacs, which is no destination any more." in told
+    refused = run("queue", "retry", pacs, "--config", config)
+    assert refused.exit_code == 2
+    assert f"{pacs} is for pacs, which is no destination any more." in refused.stderr
+
+
+def test_a_mistyped_state_is_no_good_news(run: Any, waiting: tuple[Path, list[str]]) -> None:
+    config, _ = waiting
+    result = run("queue", "list", "--state", "faild", "--config", config)
+    assert result.exit_code == 2
+    assert "There is no state faild." in result.stderr
+    assert "failed" in result.stderr
 
 
 def test_an_empty_filter_matches_all_and_a_part_of_a_name_its_scanner() -> None:
