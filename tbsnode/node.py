@@ -124,7 +124,7 @@ def policy(config: Config) -> Policy:
     return replace(
         _policy_of_work(config),
         threshold_set=config.interpretation.threshold_set,
-        reference_file=_reference_file(config),
+        reference_file=reference_file(config),
         frax_adjustment=config.interpretation.frax_adjustment,
         reviewers=_reviewers(config),
         page_size=config.report.page_size,
@@ -199,7 +199,7 @@ def _reviewers(config: Config) -> tuple[Reviewer, ...]:
     )
 
 
-def _reference_file(config: Config) -> Path | None:
+def reference_file(config: Config) -> Path | None:
     """Return the site's own curve, read once so that a mistake in it stops the start, not a study."""
     path = config.interpretation.reference_file
     try:

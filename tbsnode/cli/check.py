@@ -99,6 +99,7 @@ def _lines(config_file: Path | None) -> Iterator[Line]:
     yield _port(config)
     yield from check_tls.lines(config)
     yield from _reviewers(config)
+    yield from _files(config)
     yield from _destinations(config)
     yield from check_commitment.of_callers(config)
     yield from _priors(config)
@@ -126,6 +127,26 @@ def _reviewers(config: Config) -> Iterator[Line]:
         yield Line("reviewers", text, remedy, ConfigError.exit_code)
     elif names:
         yield Line("reviewers", ", ".join(names))
+
+
+def _files(config: Config) -> Iterator[Line]:
+    """Read what else the configuration names: `serve` stops over the one, and is not heard by the other."""
+    from tbsnode import node
+
+    try:
+        curve = node.reference_file(config)
+    except ConfigError as error:
+        yield failed("reference curve", error)
+    else:
+        if curve is not None:
+            yield Line("reference curve", str(curve))
+    token = config.notify.token_file
+    try:
+        if token is not None:
+            token.read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError) as error:
+        text = f"{token} cannot be read ({type(error).__name__}): nobody would be notified."
+        yield Line("notify", text, "Correct [notify] token_file, or its rights.", ConfigError.exit_code)
 
 
 def _database(config: Config) -> Iterator[Line]:

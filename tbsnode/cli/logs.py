@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import sys
+import time
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -16,6 +18,9 @@ from typing import Any
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 # they speak about bytes and statements, and hardly ever about what an operator can change
 _QUIET = ("pynetdicom", "pydicom", "sqlalchemy", "alembic", "dbos", "PIL")
+
+_JOB_ENGINE = "dbos"
+_WHILE_S, _KIND_CHARACTERS, _MOST_KINDS = 10.0, 40, 100
 
 _JSON = json.JSONEncoder(ensure_ascii=False, default=str)  # `json.dumps` would make one for each line
 
@@ -44,12 +49,50 @@ def configure(*, level: str, as_json: bool, libraries: str = "warning") -> None:
     logging.getLogger("tbsnode").setLevel(level.upper())
     for name in _QUIET:
         logging.getLogger(name).setLevel(libraries.upper())
+    _take_over(logging.getLogger(_JOB_ENGINE))
     for name in _SAID_BY_US:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     logging.captureWarnings(capture=True)
     # neither form of a line names the thread, nor the line of the code, which the stack is walked for
     logging.logThreads = False
     logging._srcfile = None  # as the logging HOWTO has it
+
+
+def _take_over(logger: logging.Logger) -> None:
+    """Let the job engine speak through our handler: it adds one of its own, unless there is one."""
+    logger.handlers[:] = [logging.NullHandler()]
+    logger.propagate = True
+    logger.filters[:] = [_OnceInAWhile()]
+
+
+class _OnceInAWhile(logging.Filter):
+    """Lets one line of a kind through in ten seconds, and of that its first line, which quotes no row.
+
+    While the database is away the job engine complains hundreds of times a second, each time with the
+    whole of the driver's message; what an operator needs, `tbsnode` says itself.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._kinds: dict[str, tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Shorten the record; keep it if none like it was kept just now."""
+        first = record.getMessage().strip().partition("\n")[0]
+        kind, now = first[:_KIND_CHARACTERS], time.monotonic()
+        since, left_out = self._kinds.get(kind, (-math.inf, 0))
+        if now - since < _WHILE_S:
+            self._kinds[kind] = (since, left_out + 1)
+            return False
+        if len(self._kinds) >= _MOST_KINDS:
+            self._kinds.clear()
+        self._kinds[kind] = (now, 0)
+        if record.exc_info and record.exc_info[0]:
+            first += f" ({record.exc_info[0].__name__})"
+        record.msg = f"{first} ({left_out} more like it left out)" if left_out else first
+        record.args, record.exc_info, record.exc_text = None, None, None
+        record.__dict__.setdefault("action", "engine")
+        return True
 
 
 def _extras(record: logging.LogRecord) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 import pytest
 import typer
+from dbos._logger import init_logger
 from typer.testing import CliRunner
 
 from tbsnode.cli import logs, options, output
@@ -195,3 +196,27 @@ def test_a_line_says_when_to_the_millisecond_and_in_which_zone(
 def test_configured_twice_logs_once(logged: Callable[[bool], io.StringIO]) -> None:
     logged(False)
     assert len(logged(False).getvalue().splitlines()) == 1
+
+
+def test_the_job_engine_speaks_in_our_form_and_not_hundreds_of_times(
+    logged: Callable[[bool], io.StringIO], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream, engine = logged(True), logging.getLogger("dbos")
+    began = len(stream.getvalue().splitlines())
+    init_logger()  # what it does when it starts: it adds a handler where there is none
+    clock = [1000.0]
+    monkeypatch.setattr(logs.time, "monotonic", lambda: clock[0])
+    for number in range(300):
+        engine.warning(
+            "Database error, retrying: (psycopg.OperationalError) gone\nDETAIL: Key (name)=(Doe) %d", number
+        )
+    engine.error("Something else")
+    clock[0] += 11.0
+    engine.warning("Database error, retrying: (psycopg.OperationalError) back soon")
+    entries = [json.loads(line) for line in stream.getvalue().splitlines()[began:]]
+    assert [entry["message"] for entry in entries] == [
+        "Database error, retrying: (psycopg.OperationalError) gone",
+        "Something else",
+        "Database error, retrying: (psycopg.OperationalError) back soon (299 more like it left out)",
+    ]
+    assert {entry["action"] for entry in entries} == {"engine"}

@@ -337,3 +337,22 @@ def test_a_move_to_a_wrong_url_is_said_in_the_words_of_the_configuration(
     assert result.exit_code == 10
     assert "postgresql+psycopg://" in result.stderr
     assert "fault of tbsnode" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        (
+            '[interpretation]\nreference_file = "nofile.toml"\n',
+            "FAIL  reference curve: ",
+        ),
+        ('[notify]\nwebhook = "http://127.0.0.1:9/x"\ntoken_file = "nofile"\n', "FAIL  notify: "),
+    ],
+)
+def test_check_reads_the_files_that_the_configuration_names(
+    run: Any, site_config: Path, written: str, said: str
+) -> None:
+    site_config.write_text(f"{site_config.read_text()}\n{written}")
+    result = run("check", "--config", site_config)
+    assert said in result.stdout
+    assert result.exit_code != 0
