@@ -53,6 +53,8 @@ _DATE_TIMES = (
 # What a sender writes where nothing was given, besides leaving the attribute empty.
 _NOTHING_GIVEN = ("NONE", "NO", "N", "NIL", "NOT GIVEN", "WITHOUT", "0", "N/A", "NA", "-")
 _DEFINITELY_PREGNANT = 3  # Pregnancy Status, PS3.3 C.7.2.2; 2 is possible, 4 unknown
+_AGES_APART_YEARS = 2.0  # an age in whole years, counted to another day
+_OLDEST_YEARS = 125.0
 _DAYS_OF_AGE_UNIT = {"Y": 365.25, "M": 30.4375, "W": 7.0, "D": 1.0}
 
 
@@ -221,14 +223,25 @@ def _scanner(header: Header) -> Scanner:
 
 
 def _age(stated: str, birth_date: str, study_date: str) -> float | None:
-    """Return the age at the study in years: as stated (PS3.5 AS), else between the two dates."""
+    """Return the age at the study in years: as stated (PS3.5 AS), else between the two dates.
+
+    None where nobody can have that age, and where the statement and the dates are years apart: which of them
+    is wrong is not for us to say, and a class, a Z-score or a refusal would rest on it.
+    """
+    by_dates = _years_between(birth_date, study_date)
+    age = by_dates
     if match := re.fullmatch(r"(\d{1,3})([DWMY])", stated.upper()):
         value, unit = float(match[1]), match[2]
-        return value if unit == "Y" else value * _DAYS_OF_AGE_UNIT[unit] / _DAYS_OF_AGE_UNIT["Y"]
-    if birth_date and study_date:
-        days = (_day(study_date) - _day(birth_date)).days
-        return days / _DAYS_OF_AGE_UNIT["Y"] if days >= 0 else None
-    return None
+        age = value if unit == "Y" else value * _DAYS_OF_AGE_UNIT[unit] / _DAYS_OF_AGE_UNIT["Y"]
+        if by_dates is not None and abs(age - by_dates) > _AGES_APART_YEARS:
+            return None
+    return age if age is not None and 0.0 <= age <= _OLDEST_YEARS else None
+
+
+def _years_between(birth_date: str, study_date: str) -> float | None:
+    if not birth_date or not study_date:
+        return None
+    return (_day(study_date) - _day(birth_date)).days / _DAYS_OF_AGE_UNIT["Y"]
 
 
 def _day(text: str) -> date:

@@ -240,11 +240,11 @@ ENTRIES: dict[Code, Entry] = {
         ("BMI {bmi} kg/m2.",),
     ),
     Code.AGE_UNKNOWN: Entry(
-        "The patient's age is not known.",
-        "Scanner operator: enter the birth date, and send the study again.",
+        "The patient's age is not known: dates are missing, or age and dates do not fit each other.",
+        "Scanner operator: correct birth date, age and study date, and send the study again.",
     ),
     Code.SEX_UNKNOWN: Entry(
-        "The patient's sex is not stated.",
+        "The patient's sex is not stated as female or male.",
         "Scanner operator: enter the sex, and send the study again.",
     ),
     Code.LEVEL_EXCLUDED: Entry(
@@ -306,7 +306,7 @@ ENTRIES: dict[Code, Entry] = {
         ("Valid until {valid_until}.",),
     ),
     Code.CALIBRATION_WITHOUT_CATEGORY: Entry(
-        "The calibration rests on too few paired examinations for a texture class.",
+        "The paired examinations of the calibration do not allow a texture class.",
         "Administrator: at least 60 pairs, 12 in each class, allow one.",
         ("{pairs} pairs.",),
     ),

@@ -34,7 +34,7 @@ _PARAGRAPH: dict[str, str] = {
     "interpret_no_class_CATEGORY_DEPENDS_ON_LEVELS": "it depends on which vertebra is L1",
     "interpret_no_class_OUTSIDE_CALIBRATION_RANGE": "the examination is outside the range of the calibration",
     "interpret_no_class_range_unknown": "the calibration needs what is not known of the patient",
-    "interpret_no_class_CALIBRATION_WITHOUT_CATEGORY": "the calibration rests on too few pairs",
+    "interpret_no_class_CALIBRATION_WITHOUT_CATEGORY": "its calibration does not allow one",
     "interpret_no_class_unknown": "see the findings",
     "interpret_z": "Z-score {z} ({reference}) does not change the class.",
     "interpret_z_alone": "Z-score {z} ({reference}) compares with the same age and sex; it gives no class.",

@@ -139,7 +139,7 @@ def test_an_object_without_a_picture(tmp_path: Path, part10: bytes) -> None:
 
 
 def test_a_child_is_refused(tmp_path: Path, part10: bytes) -> None:
-    found = analyzed(tmp_path, part10, PatientAge="012Y")
+    found = analyzed(tmp_path, part10, PatientAge="012Y", PatientBirthDate="")
     assert found.reason is not None
     assert found.reason.code is Code.AGE_UNDER_20
 

@@ -200,7 +200,7 @@ def test_cut_offs(stated: str, shown: str) -> None:
         ),
         (
             Finding(Code.CALIBRATION_WITHOUT_CATEGORY, values=(("pairs", 41.0),)),
-            "the calibration rests on too few pairs",
+            "its calibration does not allow one",
         ),
         (Finding(Code.MULTIPLE_SPINES), "see the findings"),
     ],
