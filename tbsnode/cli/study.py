@@ -88,7 +88,7 @@ def import_files(
     """Take files in as if a scanner had sent them; exit 1 where one was refused."""
     found = inputs.files(paths)
     if dry_run:
-        done = [Imported(str(path), "would import") for path in found]
+        done = [_would_import(path) for path in found]
     else:
         with options.site(config) as site, output.progress() as shown:
             done = [_import(site, path) for path in shown.track(found, description="Importing")]
@@ -98,6 +98,16 @@ def import_files(
         _say_imported(done)
     if any(one.outcome == "refused" for one in done):
         raise typer.Exit(1)
+
+
+def _would_import(path: Path) -> Imported:
+    from tbsnode.pipeline import operate
+
+    try:
+        operate.require_importable(path)
+    except InstanceError as error:
+        return Imported(str(path), "refused", str(error))
+    return Imported(str(path), "would import")
 
 
 def _import(site: Site, path: Path) -> Imported:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from tbsnode.model import InstanceIdentity
     from tbsnode.pipeline.site import Site
     from tbsnode.store.database import Transaction
     from tbsnode.store.records import StudyRow
@@ -67,6 +68,16 @@ class StudySummary:
     delivered: str
 
 
+def require_importable(path: Path) -> InstanceIdentity:
+    """Return what a file is, or raise InstanceError where `import_file` would."""
+    from tbsnode.dicom import identity as dicom_identity  # a listing need not load pydicom
+    from tbsnode.dicom import part10
+
+    if not part10.is_part10(path):
+        raise InvalidInstance("This is not a DICOM file.", remedy="Name files with a DICOM preamble.")
+    return dicom_identity.read_identity(path)
+
+
 def import_file(site: Site, path: Path) -> str:
     """Take a file in as if a scanner had sent it; the original stays where it is.
 
@@ -87,13 +98,9 @@ def import_file(site: Site, path: Path) -> str:
     InstanceError
         If it is no DICOM file, or one that cannot be accepted.
     """
-    from tbsnode.dicom import identity as dicom_identity  # a listing need not load pydicom
-    from tbsnode.dicom import part10
     from tbsnode.pipeline import intake
 
-    if not part10.is_part10(path):
-        raise InvalidInstance("This is not a DICOM file.", remedy="Name files with a DICOM preamble.")
-    identity = dicom_identity.read_identity(path)
+    identity = require_importable(path)
     copy = site.archive.bring_in(path)
     try:
         received = ReceivedInstance(

@@ -21,7 +21,11 @@ def test_import_says_what_became_of_each_file(
     run: Any, run_json: Any, site_config: Path, instances: Path
 ) -> None:
     dry = run_json("study", "import", instances, "--dry-run", "--config", site_config)
-    assert {one["outcome"] for one in dry["results"]} == {"would import"}
+    assert {Path(one["file"]).name: one["outcome"] for one in dry["results"]} == {
+        "hip.dcm": "would import",
+        "notes.txt": "refused",
+        "spine.dcm": "would import",
+    }
     assert run_json("study", "list", "--config", site_config) == []
     first = run_json("study", "import", instances, "--config", site_config)
     assert {Path(one["file"]).name: one["outcome"] for one in first["results"]} == {
