@@ -84,7 +84,7 @@ def fit(
         key = calibrate.one_key(examined)
         if wanted.kind is FitKind.PAIRED:
             pairs = [calibrate.pair_of(each, each.line.number_in("tbs")) for each in examined]
-            made = fitting.fit_paired(pairs, key, approval)
+            made = fitting.fit_paired(pairs, key, approval, cut_offs=_cut_offs(settings))
             if wanted.plots is not None and made.statistics is not None:
                 from tbsnode.report import calibration_plots
 
@@ -94,6 +94,14 @@ def fit(
         else:
             made, details = _of_own_adults(examined, key, approval, quiet=as_json)
         calibration_output.end(site, made, details, dry_run=dry_run, as_json=as_json)
+
+
+def _cut_offs(settings: AnalysisSettings) -> tuple[float, float]:
+    """Return the cut-offs in use: the pairs must lie on both sides of these."""
+    from tbsnode.tbs import reference
+
+    thresholds = reference.threshold_set(settings.interpreting.threshold_set)
+    return thresholds.degraded_at, thresholds.normal_above
 
 
 def _of_own_adults(

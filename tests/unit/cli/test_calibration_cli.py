@@ -104,6 +104,29 @@ def test_a_calibration_from_images_to_a_value(
     assert run("calibration", "retire", record["calibration_id"], "--reason", "test", *where).exit_code == 30
 
 
+@pytest.mark.parametrize(("name", "degraded_at", "normal_above"), [("B", 1.230, 1.310), ("A", 1.200, 1.350)])
+def test_pairs_are_counted_at_the_cut_offs_of_the_site(
+    run_json: Any,
+    site_config: Path,
+    tmp_path: Path,
+    scores: dict[str, float],
+    name: str,
+    degraded_at: float,
+    normal_above: float,
+) -> None:
+    """A class rests on pairs on both sides of the cut-offs that are in use, not of others."""
+    site_config.write_text(f'{site_config.read_text()}\n[interpretation]\nthreshold_set = "{name}"\n')
+    table = pairs(tmp_path, scores, sign=3.0)
+    with table.open() as stream:
+        values = [float(row["tbs"]) for row in csv.DictReader(stream)]
+    degraded = sum(value <= degraded_at for value in values)
+    normal = sum(value > normal_above for value in values)
+    assert sum(1.2 < value <= 1.23 or 1.31 < value <= 1.35 for value in values) > 0, "no difference to see"
+    where = ("--approved-by", "Dr. Example", "--config", site_config)
+    record = run_json("calibration", "fit", table, *where)["calibration"]
+    assert sorted(record["per_category"]) == sorted((degraded, len(values) - degraded - normal, normal))
+
+
 def test_a_line_that_falls_is_refused_with_its_numbers(
     run: Any, site_config: Path, tmp_path: Path, scores: dict[str, float]
 ) -> None:
