@@ -121,7 +121,7 @@ def _measured_now(site: Site, kept: KeptStudy, settings: AnalysisSettings) -> _R
         spines = analyze_pictures(site, corrected, kept.current)
     except CorrectionError:  # they no longer fit the picture
         spines = analyze_pictures(site, plain, kept.current)
-    except DamagedFile:  # gone, or not what was received
+    except (DamagedFile, OSError):  # not what was received, or gone, be it just now
         return None
     answers = [each for each in spines if each.analysis.status is not AnalysisStatus.NOT_APPLICABLE]
     if not answers:
