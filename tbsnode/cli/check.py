@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 # no clock was right before this version existed; a scanner or PACS may be a minute off, not more
 _VERSION_MADE_AT = 1_767_225_600.0  # 2026-01-01 UTC
-_WITHDRAWAL = "withdrawals"
 _CLOCK_TOLERANCE_S = 60.0
+_WITHDRAWAL = "withdrawals"
 
 
 GoLive = Annotated[
