@@ -72,6 +72,7 @@ def caller(host: str) -> str:
         (caller("192.0.2.1/24"), "receiver.callers[0].host", "not a network", "/24"),
         (caller(""), "receiver.callers[0].host", "neither an address", '"*"'),
         ('[receiver]\ncallers = [{ ae_title = "A" }]', "receiver.callers[0].host", "required", "Add"),
+        ('[receiver]\ncallers = ["A"]', "receiver.callers[0]", "a table is needed", "{ key = value, ... }"),
         (
             '[receiver]\ncallers = [{ ae_title = "A", host = "*" }, { ae_title = "A", host = "*" }]',
             "receiver.callers[1].ae_title",

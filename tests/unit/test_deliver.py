@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -92,7 +93,7 @@ def test_what_was_replaced_before_its_retry_is_not_sent(
 
 
 def test_a_result_that_nothing_replaces_is_tried_again(
-    site: Site, study_id: int, monkeypatch: pytest.MonkeyPatch
+    site: Site, study_id: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     offer(site, study_id, 1)
     (ticket,) = take(site)
@@ -103,3 +104,6 @@ def test_a_result_that_nothing_replaces_is_tried_again(
     monkeypatch.setattr(deliver, "_send_all", nobody_there)
     deliver.deliver(site, ticket)
     assert states(site, study_id) == [DeliveryState.QUEUED.value]
+    (line,) = [each for each in caplog.records if each.name == "tbsnode.pipeline.deliver"]
+    assert line.levelname == "WARNING"
+    assert re.match(r"delivery to pacs \(\S+:\d+\): connection refused; again in \d+ s$", line.getMessage())

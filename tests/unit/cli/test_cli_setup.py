@@ -209,6 +209,7 @@ def test_check_asks_a_destination_what_it_takes(
     assert "answers C-ECHO" in texts[0]
     assert "takes SR: Comprehensive SR Storage (Implicit VR Little Endian)" in texts[1]
     assert "does not accept PDF (Encapsulated PDF Storage)" in texts[2]
+    assert "does not accept withdrawals (Key Object Selection Document Storage)" in texts[3]
     assert "Ask its administrator" in failures(shown)["destination pacs"]["remedy"]
     assert run("check", "--config", site_config).exit_code == 50
 
