@@ -124,8 +124,10 @@ class Acceptor(Association):
             self._sock.dispose()
             assert isinstance(self.dimse, Receiver)
             self.dimse.discard()
-            self._server.forget(self)
-            self._service.ended(self)
+            try:
+                self._service.ended(self)
+            finally:  # last: who ends the node waits for those that are not forgotten
+                self._server.forget(self)
 
     def kill(self) -> None:
         """End it; what is still to be sent is sent, and the peer given time to hang up."""

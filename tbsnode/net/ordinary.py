@@ -111,9 +111,11 @@ class OrdinaryAssociation(threading.Thread):
         if not self._is_over:  # a bug: nothing else is known to work
             self._abort(_BY_USER)
         self._fragments.forget()
-        self._service.ended(self)
-        self._wire.close(self._last_word_s)
-        self._server.forget(self)
+        try:
+            self._service.ended(self)
+        finally:
+            self._wire.close(self._last_word_s)
+            self._server.forget(self)
 
     def _speak(self) -> None:
         try:

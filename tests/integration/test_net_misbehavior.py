@@ -13,6 +13,7 @@ import pytest
 
 from tbsnode.net.admission import Admission
 from tbsnode.net.fragments import Fragments
+from tbsnode.net.scp import AssociationEvent
 from tests import peers, raw_peer
 from tests.raw_peer import ABORT, ASSOCIATE_AC, RELEASE_RP
 from tests.raw_peer import Caller as RawCaller
@@ -229,3 +230,30 @@ def test_a_peer_that_says_no_more_does_not_hold_up_the_end(receiver: ReceivingNo
         ends.join(10.0)  # the PDU itself may take a minute
         assert not ends.is_alive()
     assert receiver.log.count("aborted") == 1
+
+
+def test_the_end_waits_until_how_an_association_ended_is_told(
+    receiver: ReceivingNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who closes the database after it would lose the line of the log."""
+    tells, may_tell, note = threading.Event(), threading.Event(), receiver.scp._on_association
+
+    def slowly(event: AssociationEvent) -> None:
+        if event.kind == "aborted":
+            tells.set()
+            may_tell.wait(10.0)
+        note(event)
+
+    monkeypatch.setattr(receiver.scp, "_on_association", slowly)
+    with RawCaller(receiver.port) as caller:
+        assert caller.associate() == ASSOCIATE_AC
+        caller.send(raw_peer.pdu(ABORT, bytes(4)))
+        assert tells.wait(10.0)
+        ends = threading.Thread(target=receiver.scp.stop, kwargs={"grace_s": 0.0})
+        ends.start()
+        ends.join(0.5)
+        assert ends.is_alive()
+        may_tell.set()
+        ends.join(10.0)
+    assert not ends.is_alive()
+    assert receiver.log == ["opened", "aborted"]
