@@ -9,6 +9,7 @@ from tbsnode.dicom import codes_clinical as clinical
 from tbsnode.dicom.codes import Concept
 from tbsnode.dicom.content import CONCEPT_MODIFIER, OBSERVATION_CONTEXT, Item
 from tbsnode.model import Analysis, ClinicalContext, Report
+from tbsnode.reasons import Code
 from tbsnode.tbs.frax import Adjusted
 
 LABEL = "Fracture risk"
@@ -55,6 +56,9 @@ def _adjusted(analysis: Analysis) -> Iterator[Item]:
             yield content.no_number(concept, codes.NOT_ATTEMPTED)
         else:
             yield from _interval(made, concept, low, high)
+    limited = analysis.frax.finding
+    if limited is not None and limited.code is Code.FRAX_AGE_LIMITED:
+        yield content.code(codes.QUALITY_FINDING, codes.of_code(limited.code))
 
 
 def _interval(made: Adjusted, concept: Concept, low: Concept, high: Concept) -> Iterator[Item]:

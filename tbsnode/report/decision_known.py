@@ -199,6 +199,6 @@ def probability(analysis: Analysis, *, language: str = "en") -> list[str]:
             )
         }
         said.append(text.phrase("supplied_adjusted", language=language, **numbers))
-    elif made is not None and made.finding is not None:
+    if made is not None and made.finding is not None:
         said.append(text.sentence(made.finding, language=language))
     return said

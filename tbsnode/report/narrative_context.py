@@ -18,7 +18,7 @@ from tbsnode.tbs.bone_density import Diagnosis, is_osteoporotic
 if TYPE_CHECKING:
     from tbsnode.model import Analysis, ClinicalContext, FollowUp
     from tbsnode.report.narrative_words import Words
-    from tbsnode.tbs.frax import Adjusted, Supplied
+    from tbsnode.tbs.frax import Adjusted, Adjustment, Supplied
 
 # FRAX takes it to act through bone density: with one entered it adds nothing
 NOT_INDEPENDENT = (Factor.SECONDARY_OSTEOPOROSIS,)
@@ -181,7 +181,19 @@ def _adjusted(analysis: Analysis, words: Words) -> str:
         major_range=_range(made.major),
         hip=percent(made.hip.after_percent),
         hip_range=_range(made.hip),
+        limited=_limited(made, words),
     )
+
+
+def _limited(made: Adjustment, words: Words) -> str:
+    """Say at which age it was calculated, where that is not the patient's."""
+    known = dict(made.finding.values) if made.finding else {}
+    ages = [
+        words.say(f"frax_{kind}_at", years=short(float(known[f"{kind}_years"])))
+        for kind in ("major", "hip")
+        if f"{kind}_years" in known
+    ]
+    return words.say("frax_limited", ages=words.both(ages)) if ages else ""
 
 
 def _range(adjusted: Adjusted) -> str:

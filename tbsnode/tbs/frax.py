@@ -60,7 +60,16 @@ class Adjusted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adjustment:
-    """Both probabilities, or why they were not adjusted."""
+    """Both probabilities, or why they were not adjusted.
+
+    Attributes
+    ----------
+    major, hip : Adjusted or None
+        None where nothing was adjusted.
+    finding : Finding or None
+        `FRAX_NOT_ADJUSTED` with the reason, or `FRAX_AGE_LIMITED` with the ages that entered the
+        equation in place of the patient's.
+    """
 
     major: Adjusted | None = None
     hip: Adjusted | None = None
@@ -94,7 +103,8 @@ def adjust(supplied: Supplied, tbs: float, see: float, *, patient: Patient, manu
         Calibrated value and its standard error of estimate.
     patient : Patient
         Whom the equation must fit: men and postmenopausal women of 40 to 90 completed years whose body
-        mass index the value is valid for. The age is clamped by manufacturer and kind of fracture.
+        mass index the value is valid for. The age is clamped by manufacturer and kind of fracture, which
+        is said (`FRAX_AGE_LIMITED`).
     manufacturer : str
         Of the scanner, as the image states it.
 
@@ -119,21 +129,27 @@ def adjust(supplied: Supplied, tbs: float, see: float, *, patient: Patient, manu
     why = _why_not(supplied, tbs, scanner, numbers) or _not_for(patient, numbers)
     if why or patient.age_years is None or scanner is None:
         return Adjustment(finding=Finding(Code.FRAX_NOT_ADJUSTED, values=(("detail", why),)))
-    clamps = numbers["clamps_years"][scanner]
-    made = {}
+    made, limited = {}, []
     for kind, before in (("major", supplied.major_percent), ("hip", supplied.hip_percent)):
-        low, high = clamps[kind]
+        low, high = numbers["clamps_years"][scanner][kind]
         age = min(max(patient.age_years, low), high)
-        after, one, other = (
-            adjusted_percent(kind, before, value, age) for value in (tbs, tbs - see, tbs + see)
-        )
-        made[kind] = Adjusted(
-            before_percent=before,
-            after_percent=after,
-            low_percent=min(one, other),
-            high_percent=max(one, other),
-        )
-    return Adjustment(major=made["major"], hip=made["hip"])
+        if not low <= math.floor(patient.age_years) <= high:  # as people count: 80 until the birthday
+            limited.append((f"{kind}_years", age))
+        made[kind] = _adjusted(kind, before, (tbs, see), age)
+    finding = Finding(Code.FRAX_AGE_LIMITED, values=tuple(limited)) if limited else None
+    return Adjustment(major=made["major"], hip=made["hip"], finding=finding)
+
+
+def _adjusted(kind: str, before: float, value: tuple[float, float], age: float) -> Adjusted:
+    """Adjust one probability for the value, and for the value less and more its error."""
+    tbs, see = value
+    after, one, other = (adjusted_percent(kind, before, each, age) for each in (tbs, tbs - see, tbs + see))
+    return Adjusted(
+        before_percent=before,
+        after_percent=after,
+        low_percent=min(one, other),
+        high_percent=max(one, other),
+    )
 
 
 def _why_not(supplied: Supplied, tbs: float, scanner: str | None, numbers: dict[str, Any]) -> str:

@@ -343,6 +343,12 @@ ENTRIES: dict[Code, Entry] = {
         "Nobody has to act.",
         ("Reason: {detail}.",),
     ),
+    Code.FRAX_AGE_LIMITED: Entry(
+        "FRAX was adjusted for TBS at the limit of what the adjustment is valid for, not at the patient's "
+        "age.",
+        "Nobody has to act.",
+        ("Age for major osteoporotic: {major_years} years.", "Age for hip: {hip_years} years."),
+    ),
     Code.SCAN_MODE_CHANGED: Entry(
         "The scan mode differs from that of the calibration or of the prior examination.",
         "Reading physician: do not compare the two.",

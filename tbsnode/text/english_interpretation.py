@@ -124,7 +124,10 @@ _DECLARED: dict[str, str] = {
     "interpret_frax_with_bmd": "with BMD",
     "interpret_frax_without_bmd": "without BMD",
     "interpret_frax_adjusted": "; research estimate adjusted for TBS {major} % ({major_range}) and {hip} "
-    "% ({hip_range})",
+    "% ({hip_range}){limited}",
+    "interpret_frax_limited": ", calculated at {ages}, the limit of the adjustment",
+    "interpret_frax_major_at": "age {years} (major osteoporotic)",
+    "interpret_frax_hip_at": "age {years} (hip)",
     "interpret_frax_not_adjusted": "; not adjusted for TBS: {why}",
     "interpret_frax_no_tbs": "no TBS is available",
     "interpret_frax_switched_off": "the adjustment is switched off",

@@ -226,6 +226,20 @@ def test_an_adjustment_that_was_not_made_says_so(source: Path) -> None:
     assert "FRAX_NOT_ADJ" in coded(groups(ds)["L1-L4"], "QUALITY-FINDING")
 
 
+def test_an_adjustment_at_another_age_says_so_beside_the_numbers(source: Path) -> None:
+    made = reported.maximal(source).frax
+    assert made is not None
+    limited = Finding(Code.FRAX_AGE_LIMITED, values=(("hip_years", 80.0),))
+    ds = document(reported.report(reported.maximal(source, frax=replace(made, finding=limited))), source)
+    risk = groups(ds)["Fracture risk"]
+    assert values(risk)["FRAX-HIP-TBS"] == (5.3, "%")
+    assert coded(risk, "QUALITY-FINDING") == ["FRAX_AGE_LIMITED"]
+    (said,) = [words for words in texts(ds, "121106") if words.startswith("FRAX_AGE_LIMITED: ")]
+    assert said.endswith("Age for hip: 80 years.")
+    without = document(reported.report(reported.maximal(source)), source)
+    assert coded(groups(without)["Fracture risk"], "QUALITY-FINDING") == []
+
+
 def test_an_earlier_examination_is_never_taken_for_this_one(source: Path) -> None:
     ds = document(reported.report(reported.maximal(source)), source)
     gone, comparable = groups(ds)["Earlier examination 20200302"], groups(ds)["Earlier examination 20220304"]

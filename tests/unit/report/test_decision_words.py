@@ -262,6 +262,18 @@ def test_an_adjusted_probability_is_called_no_frax():
     assert decision_known.probability(calibrated()) == ["FRAX: not supplied."]
 
 
+def test_an_adjustment_at_another_age_says_so_beside_the_numbers():
+    limited = Finding(Code.FRAX_AGE_LIMITED, values=(("hip_years", 80.0),))
+    one = Adjusted(before_percent=22.0, after_percent=23.94, low_percent=22.7, high_percent=25.22)
+    made = Adjustment(major=one, hip=one, finding=limited)
+    *_, numbers, said = decision_known.probability(calibrated(clinical=DECLARED, frax=made))
+    assert numbers.startswith("Research estimate, not FRAX")
+    assert said == (
+        "FRAX was adjusted for TBS at the limit of what the adjustment is valid for, not at the patient's "
+        "age. Age for hip: 80 years."
+    )
+
+
 # ---- review ----
 
 

@@ -223,6 +223,23 @@ def test_adjusted_with_its_interval() -> None:
     assert f"{HEAD}; research estimate adjusted for TBS 23.9 % (22.7-25.2) and 5.3 % (4.9-5.8). " in told
 
 
+@pytest.mark.parametrize(
+    ("age_years", "manufacturer", "told"),
+    [
+        (83.0, "GE Healthcare", "), calculated at age 80 (hip), the limit of the adjustment. "),
+        (
+            45.0,
+            "Hologic",
+            "), calculated at age 50 (major osteoporotic) and age 50 (hip), the limit of the adjustment. ",
+        ),
+    ],
+)
+def test_adjusted_at_another_age_says_which(age_years: float, manufacturer: str, told: str) -> None:
+    who = replace(WOMAN, age_years=age_years, menopausal_status="post")
+    made = adjust(SUPPLIED, 1.18, 0.045, patient=who, manufacturer=manufacturer)
+    assert told in said(clinical=declared(frax=SUPPLIED), frax=made)
+
+
 def test_not_adjusted_says_why() -> None:
     made = adjust(SUPPLIED, 1.18, 0.045, patient=WOMAN, manufacturer="Other")
     told = said(clinical=declared(frax=SUPPLIED), frax=made)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tbsnode.reasons import Code
+from tbsnode.reasons import Code, Finding
 from tbsnode.tbs import frax
 from tbsnode.tbs.interpretation import Patient
 
@@ -79,6 +79,31 @@ def test_an_age_beyond_the_clamp_counts_as_the_clamp() -> None:
     assert adjust(age_years=45.0).major != adjust(age_years=50.0).major
 
 
+@pytest.mark.parametrize(
+    ("age_years", "manufacturer", "limited"),
+    [
+        (83.0, "LUNAR", {"hip_years": 80.0}),
+        (45.0, "LUNAR", {"hip_years": 50.0}),
+        (45.0, "HOLOGIC", {"major_years": 50.0, "hip_years": 50.0}),
+        (49.9, "HOLOGIC", {"major_years": 50.0, "hip_years": 50.0}),
+        (90.9, "HOLOGIC", {"hip_years": 80.0}),
+        (80.9, "LUNAR", None),  # eighty until her birthday: the age that she would name
+        (50.0, "HOLOGIC", None),
+        (68.0, "LUNAR", None),
+    ],
+)
+def test_another_age_than_the_patients_is_said(
+    age_years: float, manufacturer: str, limited: dict[str, float] | None
+) -> None:
+    made = adjust(age_years=age_years, manufacturer=manufacturer)
+    assert made.major is not None
+    assert made.hip is not None
+    if limited is None:
+        assert made.finding is None
+    else:
+        assert made.finding == Finding(Code.FRAX_AGE_LIMITED, values=tuple(limited.items()))
+
+
 @given(st.floats(40, 90), st.floats(0.7, 1.69), st.floats(0.5, 90), st.floats(0.5, 90))
 def test_better_bone_never_has_the_higher_probability(
     age: float, tbs: float, major: float, hip: float
@@ -105,7 +130,9 @@ def test_better_bone_never_has_the_higher_probability(
     ],
 )
 def test_whom_it_is_for(who: dict[str, Any]) -> None:
-    assert adjust(**who).finding is None
+    made = adjust(**who)
+    assert made.major is not None
+    assert made.hip is not None
 
 
 @pytest.mark.parametrize(
