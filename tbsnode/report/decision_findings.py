@@ -40,7 +40,9 @@ def to_check(sheet: Sheet) -> list[Finding]:
 
 
 def findings(sheet: Sheet, head: str, found: list[Finding], detail: Detail, room: float) -> list[Any]:
-    """Return findings at the width of the page, and before them what no texture class outweighs.
+    """Return findings at the width of the page, and before them what is not one of the software's.
+
+    That is whose report it is where the name cannot be printed, and what no texture class outweighs.
 
     Parameters
     ----------
@@ -55,15 +57,17 @@ def findings(sheet: Sheet, head: str, found: list[Finding], detail: Detail, room
     room : float
         Height [points] that `Detail.CODES` may take.
     """
-    overrides = decision_known.overrides(sheet.report.analysis, language=sheet.language)
+    first = decision_known.overrides(sheet.report.analysis, language=sheet.language)
+    if facts.has_unprintable_name(sheet.report):
+        first = [sheet.say("name_not_printed"), *first]
     start = [
         paragraph(sheet.say(head), "bold"),
-        *(statement(f"{BULLET} {line}", "override") for line in overrides),
+        *(statement(f"{BULLET} {line}", "override") for line in first),
     ]
     if not found:
         if sheet.report.analysis.status is not AnalysisStatus.SCORED:
-            return start if overrides else []
-        more = overrides or facts.alerts(sheet.report)
+            return start if first else []
+        more = first or facts.alerts(sheet.report)
         return [*start, statement(sheet.say("nothing_else" if more else "nothing_to_check"), "note")]
     if detail is Detail.CODES:
         return _as_many_as_fit(sheet, start, found, room)

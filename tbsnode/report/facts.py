@@ -5,7 +5,7 @@ from __future__ import annotations
 from tbsnode import text
 from tbsnode.model import Demographics, InstanceIdentity, Report
 from tbsnode.reasons import Actor, Code, Finding, Severity
-from tbsnode.report.lettering import FIRST_EAST_ASIAN
+from tbsnode.report.lettering import FIRST_EAST_ASIAN, is_marked
 
 Pair = tuple[str, str]
 
@@ -74,11 +74,23 @@ def person(name: str) -> str:
     >>> person("Doe^Jane^Mary^Dr^"), person("Yamada^Tarou=山田^太郎=やまだ^たろう")
     ('Doe, Jane Mary, Dr', 'Yamada, Tarou (山田 太郎)')
     """
+    written = _writings(name)
+    return " ".join([*written[:1], *(f"({other})" for other in written[1:])])
+
+
+def _writings(name: str) -> list[str]:
+    """Return each way in which a name is written, of the first two groups that the standard has."""
     groups = [_group(group) for group in name.split("=")]
     written = list(dict.fromkeys(group for group in groups[:2] if group))
-    if not written:  # the phonetic group is better than no name
-        return next((group for group in groups if group), "")
-    return written[0] if len(written) == 1 else f"{written[0]} ({written[1]})"
+    # the phonetic group is better than no name
+    return written or [group for group in groups if group][:1]
+
+
+def has_unprintable_name(report: Report) -> bool:
+    """Tell whether the patient has a name, and no way in which it is written can be printed."""
+    identity = report.analysis.identity
+    written = _writings(identity.demographics.name) if identity else []
+    return bool(written) and all(is_marked(each) for each in written)
 
 
 def _group(group: str) -> str:

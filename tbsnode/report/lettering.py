@@ -66,6 +66,17 @@ def is_simplified(words: str) -> bool:
     return simplified(words) != unicodedata.normalize("NFC", " ".join(words.split()))
 
 
+def is_marked(words: str) -> bool:
+    """Tell whether `printable` has to mark characters: not even their base letter is in a font.
+
+    Examples
+    --------
+    >>> is_marked("שרה"), is_marked("ℌans"), is_marked("Who?")
+    (True, False, False)
+    """
+    return simplified(words).count(MARK) > words.count(MARK)
+
+
 def simplified(words: str) -> str:
     """Return `words` on one line, with a substitute for every character that no font has."""
     line = " ".join(words.split())

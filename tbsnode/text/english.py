@@ -85,6 +85,8 @@ PHRASES: dict[str, str] = {
     "footer": "tbsnode {version} - research use, not cleared as a medical device",
     "replaced_characters": "Some characters cannot be printed here; they are simplified or shown as {mark}; "
     "the study holds the full text.",
+    "name_not_printed": "The patient's name cannot be printed here as it is written: identify the patient by "
+    "ID and birth date.",
     "head_review": "Please check",
     "head_levels": "Levels",
     "head_variogram": "Variogram: mean squared gray-level difference V against distance r",

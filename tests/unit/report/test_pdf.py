@@ -320,6 +320,26 @@ def test_names_outside_the_fonts_are_marked(make_report, make_analysis, name, sh
     assert "Some characters cannot be printed here" in first
 
 
+UNPRINTED = "The patient's name cannot be printed here as it is written"
+
+
+@pytest.mark.parametrize("name", ["כהן^שרה", "أحمد^محمد", "สมชาย", "𠮷田^一", "=כהן^שרה"])
+def test_a_name_that_cannot_be_printed_is_to_be_checked(make_report, make_analysis, make_refused, name):
+    """A row of question marks is easily overlooked, and two patients have the same one."""
+    first = pages(render(make_report(named(make_analysis(), name)), None))[0]
+    assert first.index("Please check") < first.index(UNPRINTED)
+    assert "identify the patient by ID and birth date." in first
+    assert "The software found nothing to check" not in first
+    (only,) = pages(render(make_report(named(make_refused(Finding(Code.NO_TEXTURE)), name)), None))
+    assert UNPRINTED in only
+
+
+@pytest.mark.parametrize("name", ["Cohen^Sarah=כהן^שרה", "Yamada^Tarou=𠮷田^一", "ℌans", "Who?", ""])
+def test_a_name_of_which_one_writing_is_printed_is_not(make_report, make_analysis, name):
+    first = pages(render(make_report(named(make_analysis(), name)), None))[0]
+    assert "cannot be printed here as it is written" not in first
+
+
 def named(analysis, name):
     identity = analysis.identity
     return replace(
