@@ -25,8 +25,9 @@ from prometheus_client.registry import Collector
 
 from tbsnode import __version__
 from tbsnode.errors import ConfigError, TbsNodeError
+from tbsnode.pipeline import queues
 from tbsnode.pipeline.metrics import DIRECTORY_VARIABLE
-from tbsnode.store import observed
+from tbsnode.store import observed, work
 
 if TYPE_CHECKING:
     from tbsnode.config import Config
@@ -99,13 +100,17 @@ class Watching:
         return _json(HTTPStatus.OK, {"status": "alive", "version": __version__})
 
     def ready(self) -> Answer:
-        """Say whether a study that arrives now would be taken and worked on."""
+        """Say whether a study that arrives now would be taken and worked on.
+
+        A paused queue is told and counts as ready: an administrator wants it so, and senders lose nothing.
+        """
         checks = {
             "database": self._check_database(),
             "archive": self._check_archive(),
             "receiver": self._check_receiver(),
         }
         well = not any(checks.values())
+        checks["queues"] = "not known" if checks["database"] else self._paused()
         told = {name: problem or "ok" for name, problem in checks.items()}
         status = HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE
         return _json(status, {"status": "ready" if well else "not ready", "checks": told})
@@ -140,6 +145,16 @@ class Watching:
                 return ""
         except OSError:
             return f"nobody listens on port {self._receiver[1]}"
+
+    def _paused(self) -> str:
+        """Say which queues are paused; who wanted it is not for everybody who may ask here."""
+        try:
+            with self._site.database.read() as tx:
+                pauses = work.pauses(tx)
+        except TbsNodeError:  # away since it was asked whether it is there
+            return "not known"
+        since = ", ".join(f"{pause.queue} since {_minute(pause.paused_at)}" for pause in pauses)
+        return f"paused: {since}; `tbsnode queue resume` goes on" if pauses else ""
 
 
 Answer = tuple[HTTPStatus, str, bytes]
@@ -212,6 +227,9 @@ class TableCollector(Collector):
             yield _by_one("tbsnode_oldest_unsent_seconds", told, "destination", unsent)
             told = "Age of the oldest study that is due and not analyzed."
             yield GaugeMetricFamily("tbsnode_oldest_waiting_seconds", told, observed.oldest_waiting(tx))
+            paused = dict.fromkeys(queues.names(self._site), 0.0)
+            paused |= dict.fromkeys(work.paused_queues(tx), 1.0)
+            yield _by_one("tbsnode_queue_paused", "1 where a queue is paused.", "queue", paused)
             last = observed.last_received(tx)
             now = datetime.fromtimestamp(tx.now, UTC).date()
             waiting = observed.unsealed_events(tx)
@@ -233,6 +251,10 @@ class TableCollector(Collector):
             shifts = observed.score_shifts(tx)
             self._shifts = (time.monotonic(), shifts)
         return shifts
+
+
+def _minute(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%MZ")
 
 
 def _day(at: float) -> date:

@@ -27,6 +27,12 @@ def require_live(site: Site) -> None:
         )
 
 
+def names(site: Site) -> tuple[str, ...]:
+    """Return the names of the queues that the configuration has."""
+    deliver = (work.deliver_queue(peer.name) for peer in site.peers)
+    return (work.ANALYZE_QUEUE, work.REPORT_QUEUE, *deliver)
+
+
 def queue_list(site: Site, wanted: work_queue.QueueFilter = EVERYTHING) -> tuple[work_queue.QueueRow, ...]:
     """Return the work that has not ended well, or that of one state, as far as it is wanted."""
     with site.database.read() as tx:
@@ -139,7 +145,7 @@ def queue_resume(site: Site, queues: Iterable[str], *, dry_run: bool = False) ->
 
 
 def _each_queue(site: Site, queues: Iterable[str], what: str, act: Callable[..., None] | None) -> None:
-    known = [work.ANALYZE_QUEUE, work.REPORT_QUEUE, *(work.deliver_queue(peer.name) for peer in site.peers)]
+    known = names(site)
     wanted = tuple(queues)
     for name in wanted:
         if name not in known:

@@ -15,10 +15,11 @@ import pytest
 
 from tbsnode import config as configuration
 from tbsnode import node
+from tbsnode.errors import ResourceError
 from tbsnode.http import Watching, working_days
-from tbsnode.store import audit
+from tbsnode.store import audit, work
 from tbsnode.store import schema as tables
-from tbsnode.store.database import Transaction
+from tbsnode.store.database import Database, Transaction
 
 
 @pytest.fixture
@@ -71,9 +72,58 @@ def test_ready_names_what_is_missing(watching: Watching) -> None:
         "database": "ok",
         "archive": "ok",
         "receiver": "nobody listens on port 11198",
+        "queues": "ok",
     }
     with socket.create_server(("127.0.0.1", 11198)):
         assert get(watching, "/health/ready")[0] == 200
+
+
+def pause(settings: configuration.Config, *queues: str) -> None:
+    with node.open_site(settings) as site, site.database.transaction() as tx:
+        for queue in queues:
+            work.pause(tx, queue, by="canary")
+
+
+def test_a_paused_queue_is_told_and_the_node_is_ready(
+    watching: Watching, settings: configuration.Config
+) -> None:
+    """An administrator wanted it: a balancer must not take the receiver away for that."""
+    pause(settings, "analyze", "deliver:pacs")
+    with socket.create_server(("127.0.0.1", 11198)):
+        status, body = get(watching, "/health/ready")
+    told = json.loads(body)
+    assert (status, told["status"]) == (200, "ready")
+    assert re.fullmatch(
+        r"paused: analyze since \d{4}-\d\d-\d\dT\d\d:\d\dZ, deliver:pacs since \S+Z; "
+        r"`tbsnode queue resume` goes on",
+        told["checks"]["queues"],
+    )
+    assert "canary" not in body
+
+
+def test_metrics_tell_each_queue_and_whether_it_is_paused(
+    watching: Watching, settings: configuration.Config
+) -> None:
+    text = get(watching, "/metrics")[1]
+    for queue in ("analyze", "report", "deliver:pacs"):
+        assert value(text, f'tbsnode_queue_paused{{queue="{queue}"}}') == 0
+    pause(settings, "deliver:pacs", "deliver:gone")
+    text = get(watching, "/metrics")[1]
+    assert value(text, 'tbsnode_queue_paused{queue="analyze"}') == 0
+    assert value(text, 'tbsnode_queue_paused{queue="deliver:pacs"}') == 1
+    assert value(text, 'tbsnode_queue_paused{queue="deliver:gone"}') == 1
+
+
+def test_a_database_that_is_away_is_told_once(watching: Watching, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(_: object) -> None:
+        raise ResourceError("The database does not answer.")
+
+    monkeypatch.setattr(Database, "ping", away)
+    monkeypatch.setattr(Database, "read", away)
+    status, body = get(watching, "/health/ready")
+    checks = json.loads(body)["checks"]
+    assert status == 503
+    assert (checks["database"], checks["queues"]) == ("The database does not answer.", "not known")
 
 
 def fill(tx: Transaction) -> int:
@@ -184,7 +234,7 @@ def test_working_days(after: str, until: str, days: int) -> None:
 def test_every_alert_asks_for_a_metric_that_there_is(watching: Watching) -> None:
     rules = (Path(__file__).parents[2] / "config" / "alerts.yml").read_text(encoding="utf-8")
     asked = set(re.findall(r"\btbsnode_[a-z_]+", rules))
-    assert len(asked) >= 9
+    assert len(asked) >= 10
     told = set(re.findall(r"^# TYPE (\S+)", get(watching, "/metrics")[1], re.MULTILINE))
     told |= {f"{name}_bucket" for name in ("tbsnode_end_to_end_seconds",)}  # counted by the workers
     assert asked <= told
