@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tbsnode.errors import ConfigError, NotFound, ReviewRefused
 from tbsnode.pipeline import acting, release
-from tbsnode.store import audit, deliveries, work
+from tbsnode.store import audit, catalogue, deliveries, work
 from tbsnode.store import queue as work_queue
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tbsnode.store.database import Transaction
 
 EVERYTHING = work_queue.QueueFilter()
+_DELIVER = work.deliver_queue("")
 
 
 def require_live(site: Site) -> None:
@@ -33,17 +34,55 @@ def names(site: Site) -> tuple[str, ...]:
     return (work.ANALYZE_QUEUE, work.REPORT_QUEUE, *deliver)
 
 
+def _known(site: Site, tx: Transaction) -> tuple[str, ...]:
+    """Return the queues that may be named: of a destination that is gone there may be work, or a pause."""
+    held = (name for name in work_queue.counts(tx) if name.startswith(_DELIVER))
+    return tuple(dict.fromkeys([*names(site), *held, *work.paused_queues(tx)]))
+
+
+def _require_known(site: Site, tx: Transaction, wanted: work_queue.QueueFilter) -> None:
+    """Refuse a filter that names what is not there: an empty answer would look like good news."""
+    if wanted.queue or wanted.destination:
+        known = _known(site, tx)
+        destinations = [name.removeprefix(_DELIVER) for name in known if name.startswith(_DELIVER)]
+        if wanted.queue and wanted.queue not in known:
+            raise NotFound(f"There is no queue {wanted.queue}.", remedy=f"There are: {', '.join(known)}.")
+        if wanted.destination and wanted.destination not in destinations:
+            raise NotFound(
+                f"There is no destination {wanted.destination}.",
+                remedy=f"There are: {', '.join(destinations) or 'none'}.",
+            )
+    if wanted.study and catalogue.study_by_uid(tx, wanted.study) is None:
+        raise NotFound(
+            f"There is no study {wanted.study} here.", remedy="`tbsnode study list` shows those there are."
+        )
+
+
 def queue_list(site: Site, wanted: work_queue.QueueFilter = EVERYTHING) -> tuple[work_queue.QueueRow, ...]:
-    """Return the work that has not ended well, or that of one state, as far as it is wanted."""
+    """Return the work that has not ended well, or that of one state, as far as it is wanted.
+
+    Raises
+    ------
+    NotFound
+        If a queue, destination or study is wanted that is not there.
+    """
     with site.database.read() as tx:
+        _require_known(site, tx, wanted)
         return tuple(row for row in work_queue.rows(tx, state=wanted.state or None) if wanted.matches(row))
 
 
 def queue_retriable(
     site: Site, wanted: work_queue.QueueFilter = EVERYTHING
 ) -> tuple[work_queue.QueueRow, ...]:
-    """Return the work that a retry would make due, as far as it is wanted."""
+    """Return the work that a retry would make due, as far as it is wanted.
+
+    Raises
+    ------
+    NotFound
+        If a queue, destination or study is wanted that is not there.
+    """
     with site.database.read() as tx:
+        _require_known(site, tx, wanted)
         rows = [row for row in work_queue.rows(tx, retriable=True) if wanted.matches(row)]
         return tuple(row for row in rows if _bar(site, tx, *_parsed(row.id)) is None)
 
@@ -145,8 +184,9 @@ def queue_resume(site: Site, queues: Iterable[str], *, dry_run: bool = False) ->
 
 
 def _each_queue(site: Site, queues: Iterable[str], what: str, act: Callable[..., None] | None) -> None:
-    known = names(site)
     wanted = tuple(queues)
+    with site.database.read() as tx:
+        known = _known(site, tx)
     for name in wanted:
         if name not in known:
             raise NotFound(f"There is no queue {name}.", remedy=f"There are: {', '.join(known)}.")

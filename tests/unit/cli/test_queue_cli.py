@@ -14,7 +14,7 @@ from tbsnode import node
 from tbsnode.cli import output
 from tbsnode.model import DeliveryState
 from tbsnode.pipeline import acting
-from tbsnode.store import audit, catalogue, deliveries, results
+from tbsnode.store import audit, catalogue, deliveries, results, work
 from tbsnode.store.queue import QueueFilter, QueueRow
 from tests import desk_results
 
@@ -63,6 +63,44 @@ def test_filters_restrict_and_several_combine(run_json: Any, waiting: tuple[Path
     assert len(found("--study", uid)) == 3, "the study itself and its deliveries"
 
 
+@pytest.mark.parametrize("verb", ["list", "retry", "cancel"])
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (("--destination", "pasc"), "There is no destination pasc. There are: pacs, other."),
+        (
+            ("--queue", "pacs"),
+            "There is no queue pacs. There are: analyze, report, deliver:pacs, deliver:other.",
+        ),
+        (("--study", "1.2.x"), "There is no study 1.2.x here. `tbsnode study list` shows those there are."),
+        (("--study", "1.2.3.404"), "There is no study 1.2.3.404 here."),
+    ],
+)
+def test_a_mistyped_filter_is_no_good_news(
+    run: Any, waiting: tuple[Path, list[str]], verb: str, given: tuple[str, str], told: str
+) -> None:
+    result = run("queue", verb, *given, "--config", waiting[0])
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert told in result.stderr
+
+
+def test_work_and_pauses_of_a_destination_that_is_gone_can_be_named(
+    run: Any, run_json: Any, waiting: tuple[Path, list[str]]
+) -> None:
+    config, (_, other) = waiting
+    assert ids(run_json("queue", "list", "--queue", "deliver:other", "--config", config)) == [other]
+    with node.open_site(configuration.load(config)) as site, site.database.transaction() as tx:
+        work.pause(tx, "deliver:other", by="test")
+        work.pause(tx, "deliver:empty", by="test")
+    run("queue", "resume", "deliver:other", "deliver:empty", "--config", config)
+    with node.open_site(configuration.load(config)) as site, site.database.read() as tx:
+        assert work.paused_queues(tx) == ()
+    assert run_json("queue", "cancel", "--destination", "other", "--config", config) == {"ids": [other]}
+    ended = run_json("queue", "list", "--state", "cancelled", "--destination", "other", "--config", config)
+    assert ids(ended) == [other]
+
+
 def test_csv_has_a_header_and_every_field(run: Any, waiting: tuple[Path, list[str]]) -> None:
     config, (pacs, _) = waiting
     said = run("queue", "list", "--csv", "--destination", "pacs", "--config", config).stdout
@@ -70,7 +108,8 @@ def test_csv_has_a_header_and_every_field(run: Any, waiting: tuple[Path, list[st
     assert row["id"] == pacs
     assert row["state"] == "held"
     assert row["created_at"].endswith("+00:00")
-    assert run("queue", "list", "--csv", "--destination", "none", "--config", config).stdout.startswith("id,")
+    empty = run("queue", "list", "--csv", "--state", "failed", "--config", config).stdout
+    assert empty.startswith("id,")
 
 
 def test_a_text_is_no_formula(capsys: pytest.CaptureFixture[str]) -> None:
@@ -127,8 +166,6 @@ def test_pause_takes_several_and_a_dry_run_pauses_nothing(run: Any, waiting: tup
     config, _ = waiting
     run("queue", "pause", "analyze", "deliver:pacs", "--dry-run", "--config", config)
     with node.open_site(configuration.load(config)) as site, site.database.read() as tx:
-        from tbsnode.store import work
-
         assert work.paused_queues(tx) == ()
     assert run("queue", "pause", "analyze", "nosuch", "--config", config).exit_code == 2
     run("queue", "pause", "analyze", "deliver:pacs", "--config", config)
