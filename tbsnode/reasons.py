@@ -103,6 +103,7 @@ class Code(StrEnum):
     DEGENERATIVE_STEP = "DEGENERATIVE_STEP"
     CURVED_SPINE = "CURVED_SPINE"
     MIRRORED = "MIRRORED"
+    OTHER_BODY_PART = "OTHER_BODY_PART"
     CORRECTED_BY_REVIEWER = "CORRECTED_BY_REVIEWER"
     # calibration and interpretation
     CALIBRATION_SUSPENDED = "CALIBRATION_SUSPENDED"
@@ -212,6 +213,7 @@ TABLE: dict[Code, Row] = {
     **_rows(
         Severity.WARN,
         Actor.PHYSICIAN,
+        Code.OTHER_BODY_PART,
         Code.LEVELS_UNCERTAIN,
         Code.LEVELS_ASSUMED,
         Code.POOR_FIT,

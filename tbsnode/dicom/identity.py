@@ -43,6 +43,11 @@ _OTHER_PART = re.compile(
     r"|\bRADIUS\b|\bWRIST\b|\bHAND\b|\b(TOTAL|WHOLE) ?BODY\b|\bBODY ?COMP|\bKNEES?\b|\bHEEL\b|\bCALCANE"
     r"|\bTIBIA\b|\bFOOT\b|\bSKULL\b|\bCHEST\b"
 )
+# parts that no claim rests on, and that a picture of the lumbar spine is not of; the abdomen is behind it
+_FURTHER_PART = re.compile(
+    r"\b(PELVIS|SACRUM|COCCYX|SHOULDER|CLAVICLE|SCAPULA|HUMERUS|ELBOW|ULNA|FINGER|THUMB|THIGH|LEG|ANKLE|TOE"
+    r"|HEAD|NECK|JAW|BREAST|STERNUM|RIBS?|HEART)\b"
+)
 
 _DATE_TIMES = (
     ("AcquisitionDate", "AcquisitionTime"),
@@ -159,6 +164,24 @@ def _claim(text: str) -> Claim:
     if spine == part:
         return Claim.SILENT
     return Claim.SPINE if spine else Claim.OTHER
+
+
+def other_body_part(body_part_examined: str) -> str:
+    """Return the part of the body that is named where that is not the lumbar spine; else nothing.
+
+    Only words that are known here are returned, never what else somebody typed.
+
+    Examples
+    --------
+    >>> other_body_part("HIP"), other_body_part("T-SPINE"), other_body_part("LSPINE"), other_body_part("")
+    ('HIP', 'T SPINE', '', '')
+    """
+    words = re.sub(r"[\W_]+", " ", body_part_examined.upper())
+    view = _OTHER_VIEW.search(words)
+    if view is not None:
+        return "" if _FRONTAL.search(words) else view[0]
+    part = _OTHER_PART.search(words) or _FURTHER_PART.search(words)
+    return part[0] if part is not None and not _SPINE.search(words) else ""
 
 
 def _sop_class(header: Header) -> str:

@@ -179,7 +179,7 @@ def analyze_image(
 
 
 def _declared(identity: InstanceIdentity) -> tuple[Finding, ...]:
-    """Judge what the header says of the patient: age, sex, size, contrast medium, position."""
+    """Judge what the header says of the patient: age, sex, size, contrast medium, position, part."""
     who = identity.demographics
     return (
         *quality.patient_findings(
@@ -190,6 +190,7 @@ def _declared(identity: InstanceIdentity) -> tuple[Finding, ...]:
         ),
         *declared.body_findings(identity.body_declarations),
         *declared.position_findings(identity.patient_orientation),
+        *declared.part_findings(dicom_identity.other_body_part(identity.body_part_examined)),
     )
 
 

@@ -19,6 +19,7 @@ from tbsnode.tbs.interpretation import BMI_RANGE
 from tbsnode.tbs.result import LABELS
 
 DOUBTS = (
+    Code.OTHER_BODY_PART,
     Code.LEVELS_UNCERTAIN,
     Code.LEVELS_ASSUMED,
     Code.LEVELS_DISAGREE_WITH_SCANNER,

@@ -66,3 +66,26 @@ def body_findings(declarations: Sequence[str]) -> tuple[Finding, ...]:
     if not declarations:
         return ()
     return (Finding(Code.RECENT_CONTRAST, values=(("detail", ", ".join(declarations)),)),)
+
+
+def part_findings(other_part: str) -> tuple[Finding, ...]:
+    """Doubt a picture of a spine whose header names another part of the body.
+
+    Parameters
+    ----------
+    other_part : str
+        The part that is named; empty where none is, or the lumbar spine.
+
+    Returns
+    -------
+    tuple of Finding
+        `OTHER_BODY_PART`, or nothing. It is no refusal: densitometers fill the attribute for a whole
+        series, and the picture was found to be a spine. But one of the two is wrong, and it may be the
+        patient to whom the picture was filed.
+
+    Examples
+    --------
+    >>> [finding.code.value for finding in part_findings("HIP")]
+    ['OTHER_BODY_PART']
+    """
+    return (Finding(Code.OTHER_BODY_PART, values=(("detail", other_part),)),) if other_part else ()

@@ -289,6 +289,11 @@ ENTRIES: dict[Code, Entry] = {
         "Scanner operator: check orientation and export.",
         ("Patient Orientation {detail}.",),
     ),
+    Code.OTHER_BODY_PART: Entry(
+        "The header names another part of the body; the picture shows a spine, and it was measured.",
+        "Reading physician: check that the picture is the AP lumbar spine of this patient.",
+        ("Body Part Examined names: {detail}.",),
+    ),
     # calibration and interpretation
     Code.CALIBRATION_SUSPENDED: Entry(
         "The scanner's calibration is suspended since its software or export changed; no TBS is given.",

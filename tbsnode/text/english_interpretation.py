@@ -163,6 +163,7 @@ _DOUBTS: dict[str, str] = {
     "interpret_left_out_MOVEMENT": "movement",
     "interpret_left_out_LEVEL_FUSED": "no disc space",
     "interpret_left_out_EXCLUDED_BY_REVIEWER": "excluded by the reviewing physician",
+    "interpret_doubt_OTHER_BODY_PART": "header names another body part",
     "interpret_doubt_LEVELS_UNCERTAIN": "level labels uncertain",
     "interpret_doubt_LEVELS_ASSUMED": "level labels assumed",
     "interpret_doubt_LEVELS_DISAGREE_WITH_SCANNER": "level labels differ from the scanner's",

@@ -72,6 +72,28 @@ def test_a_mirrored_header_is_said_and_changes_no_number(
     assert "\\".join(orientation) in sentence(finding)
 
 
+@pytest.mark.parametrize("part", ["HIP", "FEMUR", "PELVIS", "CSPINE", "HAND"])
+def test_a_header_that_names_another_part_is_said_and_changes_no_number(
+    tmp_path: Path, part10: bytes, plain: Analysis, part: str
+) -> None:
+    """The protocol names the scan and the picture shows a spine; a wrong label is somebody's mistake."""
+    found = analyzed(tmp_path, part10, BodyPartExamined=part, ProtocolName="AP Spine")
+    assert (found.status, found.score) == (AnalysisStatus.SCORED, plain.score)
+    (finding,) = [each for each in found.findings if each.code is Code.OTHER_BODY_PART]
+    assert f"Body Part Examined names: {part}." in sentence(finding)
+
+
+PERHAPS_LUMBAR = ["LSPINE", "SPINE", "TLSPINE", "LUMBAR SPINE", "LSSPINE", "ABDOMEN", "", "WS"]
+
+
+@pytest.mark.parametrize("part", PERHAPS_LUMBAR)
+def test_a_part_that_may_be_the_lumbar_spine_is_no_doubt(
+    tmp_path: Path, part10: bytes, plain: Analysis, part: str
+) -> None:
+    found = analyzed(tmp_path, part10, BodyPartExamined=part, ProtocolName="AP Spine")
+    assert codes(found) == codes(plain)
+
+
 def test_a_lateral_position_is_refused_though_the_name_says_spine(tmp_path: Path, part10: bytes) -> None:
     found = analyzed(tmp_path, part10, PatientOrientation=["A", "F"], ProtocolName="AP Spine")
     assert found.status is AnalysisStatus.REFUSED

@@ -9,7 +9,7 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import ImplicitVRLittleEndian
 
-from tbsnode.dicom.identity import read_identity
+from tbsnode.dicom.identity import other_body_part, read_identity
 from tbsnode.errors import InvalidInstance, MismatchedInstance, UnsupportedInstance
 from tbsnode.model import Claim, Demographics, InstanceIdentity, Scanner
 from tests import sources
@@ -95,6 +95,26 @@ def test_by_hand(tmp_path: Path) -> None:
 )
 def test_claim(identity: Any, changes: dict[str, Any], claim: str) -> None:
     assert identity(**changes).claim == claim
+
+
+@pytest.mark.parametrize(
+    ("stated", "told"),
+    [
+        ("HIP", "HIP"),
+        ("Hip^Doe Jane", "HIP"),  # what somebody typed is never quoted
+        ("LEFT_FEMUR", "FEMUR"),
+        ("PELVIS", "PELVIS"),
+        ("C SPINE", "C SPINE"),
+        ("TSPINE", "TSPINE"),
+        ("LSPINE", ""),
+        ("SPINE HIP", ""),  # a visit of both
+        ("AP SPINE LAT", ""),
+        ("CHESTNUT", ""),
+        ("", ""),
+    ],
+)
+def test_another_part_of_the_body(stated: str, told: str) -> None:
+    assert other_body_part(stated) == told
 
 
 SILENT = {"ProtocolName": None, "BodyPartExamined": None, "ViewPosition": None}

@@ -34,3 +34,10 @@ def test_body() -> None:
     assert declared.body_findings(()) == ()
     (finding,) = declared.body_findings(("radiopharmaceutical",))
     assert (finding.code, finding.severity) == (Code.RECENT_CONTRAST, Severity.FAIL)
+
+
+def test_another_part_of_the_body() -> None:
+    assert declared.part_findings("") == ()
+    (finding,) = declared.part_findings("HIP")
+    assert (finding.code, finding.severity) == (Code.OTHER_BODY_PART, Severity.WARN)
+    assert finding.values == (("detail", "HIP"),)
