@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from tbsnode.pipeline.acts import Outcome
 
 Uid = Annotated[str, typer.Argument(metavar="UID", help="Study Instance UID.")]
-Comment = Annotated[str, typer.Option(metavar="TEXT", help="Why, in your own words; goes into the report.")]
+_WHY = "Why, in your own words; goes into the report."
+Comment = Annotated[str, typer.Option(metavar="TEXT", help=_WHY)]
+# what a trial shows needs no reason yet, so the option alone cannot ask for one
+CommentUnlessDry = Annotated[str, typer.Option(metavar="TEXT", help=f"{_WHY} Needed, except with --dry-run.")]
 
 _ROW = re.compile(r"(\w+/\w+)=(\d+(?:\.\d+)?)")
 _DONE = {"accept": "Signed", "correct": "Corrected and signed", "reject": "Rejected"}
@@ -98,7 +101,7 @@ def correct(
     uid: Uid,
     *,
     wanted: Correction,
-    comment: Comment = "",
+    comment: CommentUnlessDry = "",
     dry_run: options.DryRun = False,
     as_json: options.AsJson = False,
     config: options.ConfigFile = None,
@@ -123,7 +126,7 @@ def reject(
     uid: Uid,
     *,
     reason: Annotated[Reason, typer.Option(help="Poor quality, a danger to the patient, or a wrong entry.")],
-    comment: Comment = "",
+    comment: Comment,
     as_json: options.AsJson = False,
     config: options.ConfigFile = None,
 ) -> None:

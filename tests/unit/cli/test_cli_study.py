@@ -127,6 +127,18 @@ def test_queue_count_and_list(run: Any, run_json: Any, imported: tuple[Path, str
     assert run("queue", "list", "--state", "failed", "--config", config).stdout == "Nothing waits.\n"
 
 
+def test_help_tells_that_whoever_corrects_or_rejects_says_why(run: Any, site_config: Path) -> None:
+    acts = ("accept", "correct", "reject")
+    told = {act: " ".join(run("study", act, "--help").stdout.split()) for act in acts}
+    why = "--comment TEXT Why, in your own words; goes into the report."
+    assert f"{why} --dry-run" in told["accept"]
+    assert f"{why} Needed, except with --dry-run. --dry-run" in told["correct"]
+    assert f"{why} [required]" in told["reject"]
+    missing = run("study", "reject", "1.2.3", "--reason", "quality", "--config", site_config)
+    assert missing.exit_code == 2
+    assert "--comment" in missing.stderr
+
+
 def test_queue_pause_and_resume(run: Any, site_config: Path) -> None:
     assert "Paused analyze" in run("queue", "pause", "analyze", "--config", site_config).stdout
     assert "Resumed analyze" in run("queue", "resume", "analyze", "--config", site_config).stdout
