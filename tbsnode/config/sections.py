@@ -1,8 +1,8 @@
 """What may be set, section by section: type, default, and the rule that a value must keep.
 
-Every value is frozen and every unknown key an error. A rule that concerns one value stands here; one
-that compares several (two destinations of one name) stands in `mistakes`, so that it is reported
-together with all others.
+Every value is frozen, every unknown key an error, and a number in quotes a text. A rule that concerns
+one value stands here; one that compares several (two destinations of one name) stands in `mistakes`, so
+that it is reported together with all others.
 """
 
 from __future__ import annotations
@@ -13,7 +13,17 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import quote
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    ValidationInfo,
+    model_validator,
+)
 
 from tbsnode.config.mistakes import wrong
 
@@ -103,10 +113,10 @@ def _database_url(value: str, info: ValidationInfo) -> str:
 
 AeTitle = Annotated[str, AfterValidator(_ae_title)]
 Host = Annotated[str, AfterValidator(_host)]
-Port = Annotated[int, Field(ge=1, le=65535)]
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Port = Annotated[StrictInt, Field(ge=1, le=65535)]
+Seconds = Annotated[StrictFloat, Field(ge=0, allow_inf_nan=False)]
 RelativePath = Annotated[Path, AfterValidator(_resolved)]
-Spacing = Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)]
+Spacing = Annotated[StrictFloat, Field(gt=0, le=10, allow_inf_nan=False)]
 
 
 class Section(BaseModel):
@@ -138,13 +148,13 @@ class ReceiverTls(Tls):
     """
 
     port: Port = 2762
-    only: bool = False
+    only: StrictBool = False
 
 
 class DestinationTls(Tls):
     """``tls`` of a destination; `verify_host`: its certificate must name the host."""
 
-    verify_host: bool = True
+    verify_host: StrictBool = True
 
 
 class Caller(Section):
@@ -169,7 +179,7 @@ class Receiver(Section):
 
     bind: Host = "0.0.0.0"  # noqa: S104 - a receiver listens to the network; callers are checked
     port: Port = 11112
-    processes: Annotated[int, Field(ge=1, le=16)] = 1
+    processes: Annotated[StrictInt, Field(ge=1, le=16)] = 1
     callers: tuple[Caller, ...] = ()
     tls: ReceiverTls | None = None
 
@@ -206,15 +216,15 @@ class Archive(Section):
     """``[archive]``: where instances lie, and below which free space nothing more is accepted."""
 
     path: RelativePath = Path("state/archive")
-    min_free_bytes: Annotated[int, Field(ge=0)] = 2 * 1024**3
-    min_free_percent: Annotated[float, Field(ge=0, lt=100, allow_inf_nan=False)] = 5.0
+    min_free_bytes: Annotated[StrictInt, Field(ge=0)] = 2 * 1024**3
+    min_free_percent: Annotated[StrictFloat, Field(ge=0, lt=100, allow_inf_nan=False)] = 5.0
 
 
 class Logging(Section):
     """``[logging]``: how much is said, and whether for people or for a log collector."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
-    as_json: Annotated[bool, Field(alias="json")] = False
+    as_json: Annotated[StrictBool, Field(alias="json")] = False
 
 
 class Completion(Section):
@@ -228,9 +238,9 @@ class Completion(Section):
 class Analysis(Section):
     """``[analysis]``: how many worker processes, and whether a refusal is reported too."""
 
-    workers: Annotated[int, Field(ge=1, le=64)] = 2
-    report_refusals: bool = True
-    refusal_pause_after: Annotated[int, Field(ge=0)] = 20
+    workers: Annotated[StrictInt, Field(ge=1, le=64)] = 2
+    report_refusals: StrictBool = True
+    refusal_pause_after: Annotated[StrictInt, Field(ge=0)] = 20
     exclusion_policy: Literal["automatic", "none"] = "automatic"
 
 
@@ -245,15 +255,11 @@ class Destination(Section):
         "sr",
         "pdf",
     )
-    commitment: bool = False
+    commitment: StrictBool = False
     release: Literal["preliminary", "signed"] = "preliminary"
     sr_class: Annotated[
         tuple[Literal["3d", "comprehensive", "enhanced"], ...], AfterValidator(_not_empty)
-    ] = (
-        "3d",
-        "comprehensive",
-        "enhanced",
-    )
+    ] = ("3d", "comprehensive", "enhanced")
     tls: DestinationTls | None = None
     wait_for_study_s: Seconds = 0.0
 
@@ -261,16 +267,16 @@ class Destination(Section):
 class Delivery(Section):
     """``[delivery]``: how long an unreachable destination is tried again, and its reports are awaited."""
 
-    retry_first_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 30.0
-    retry_cap_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 600.0
-    retry_hours: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 72.0
-    commitment_timeout_hours: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 24.0
+    retry_first_s: Annotated[StrictFloat, Field(gt=0, allow_inf_nan=False)] = 30.0
+    retry_cap_s: Annotated[StrictFloat, Field(gt=0, allow_inf_nan=False)] = 600.0
+    retry_hours: Annotated[StrictFloat, Field(gt=0, allow_inf_nan=False)] = 72.0
+    commitment_timeout_hours: Annotated[StrictFloat, Field(gt=0, allow_inf_nan=False)] = 24.0
 
 
 class Engine(Section):
     """``[engine]``: after how long a silent worker's work is taken over by another one."""
 
-    lease_s: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 30.0
+    lease_s: Annotated[StrictFloat, Field(ge=1, allow_inf_nan=False)] = 30.0
 
 
 class Selection(Section):
@@ -278,7 +284,7 @@ class Selection(Section):
 
     when: Literal["all", "ordered"] = "all"
     order_codes: tuple[str, ...] = ("77089", "TBS")
-    max_study_age_days: Annotated[int, Field(ge=1)] = 30
+    max_study_age_days: Annotated[StrictInt, Field(ge=1)] = 30
     phantom_patient_ids: tuple[str, ...] = ("QC*", "PHANTOM*", "*SPINE PHANTOM*")
 
 
@@ -295,7 +301,7 @@ class Interpretation(Section):
 
     threshold_set: Literal["A", "B"] = "B"
     reference_file: RelativePath | None = None
-    frax_adjustment: bool = False
+    frax_adjustment: StrictBool = False
     reviewers: tuple[Reviewer, ...] = ()
 
 
@@ -309,21 +315,21 @@ class Priors(Section):
     """``[priors]``: where earlier examinations are looked for besides the own archive."""
 
     destination: str = ""
-    most: Annotated[int, Field(ge=0, le=50)] = 8
-    timeout_s: Annotated[float, Field(gt=0, le=600, allow_inf_nan=False)] = 20.0
+    most: Annotated[StrictInt, Field(ge=0, le=50)] = 8
+    timeout_s: Annotated[StrictFloat, Field(gt=0, le=600, allow_inf_nan=False)] = 20.0
 
 
 class Coding(Section):
     """``[coding]``: the aid that names a procedure code on a signed report; off by default."""
 
-    enabled: bool = False
+    enabled: StrictBool = False
 
 
 class Retention(Section):
     """``[retention]``: after how many days files that everybody has are deleted; 0: never."""
 
-    days: Annotated[int, Field(ge=0)] = 0
-    keep_priors_years: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 10.0
+    days: Annotated[StrictInt, Field(ge=0)] = 0
+    keep_priors_years: Annotated[StrictFloat, Field(ge=0, allow_inf_nan=False)] = 10.0
 
 
 class Notify(Section):
@@ -331,15 +337,15 @@ class Notify(Section):
 
     webhook: Annotated[str, Field(pattern=r"^(https?://[^\s@]+)?$")] = ""
     token_file: RelativePath | None = None
-    interval_s: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 900.0
-    unsent_minutes: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 60.0
+    interval_s: Annotated[StrictFloat, Field(ge=1, allow_inf_nan=False)] = 900.0
+    unsent_minutes: Annotated[StrictFloat, Field(gt=0, allow_inf_nan=False)] = 60.0
 
 
 class Http(Section):
     """``[http]``: where /health and /metrics answer; port 0: nowhere."""
 
     bind: Host = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535)] = 8043
+    port: Annotated[StrictInt, Field(ge=0, le=65535)] = 8043
 
 
 class ScannerHint(Section):
@@ -348,7 +354,7 @@ class ScannerHint(Section):
     manufacturer: str = ""
     model: str = ""
     serial: str = ""
-    linear: bool = False
+    linear: StrictBool = False
     pixel_spacing_mm: tuple[Spacing, Spacing] | None = None
 
     @model_validator(mode="after")
