@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from tbsnode import config, node
 from tbsnode.cli import app
 
-UNIT = Path(__file__).parents[2] / "config" / "systemd" / "tbsnode.service"
+ROOT = Path(__file__).parents[2]
+UNIT = ROOT / "config" / "systemd" / "tbsnode.service"
 
 
 def test_its_commands_exist() -> None:
@@ -21,6 +23,42 @@ def test_its_commands_exist() -> None:
     assert commands == ["db upgrade", "serve"]
     for command in commands:
         assert CliRunner().invoke(app, [*command.split(), "--help"]).exit_code == 0
+
+
+def header() -> str:
+    return UNIT.read_text().partition("[Unit]")[0]
+
+
+def test_its_header_installs_as_the_manual_does() -> None:
+    """Nothing is published under the name of the package: what has it elsewhere is somebody else's."""
+    (installs,) = re.findall(r"pip install (.+)$", header(), re.MULTILINE)
+    assert installs == "-c constraints.txt ."
+    assert f".venv/bin/pip install {installs}\n" in (ROOT / "README.md").read_text()
+    (copied,) = re.findall(r"cp (\S+) /etc/systemd/system/", header())
+    assert ROOT / copied == UNIT
+    called = re.findall(r"(\S*tbsnode) init", header())
+    assert called == ["/opt/tbsnode/bin/tbsnode"], "it is on nobody's PATH"
+
+
+def test_its_header_puts_what_is_written_where_the_unit_lets_it_write(tmp_path: Path) -> None:
+    file = tmp_path / "etc" / "tbsnode.toml"
+    CliRunner().invoke(app, ["init", str(file.parent)])
+    text = file.read_text()
+    settings = re.findall(r"^#   {4,}(\w+ = \".+\")", header(), re.MULTILINE)
+    assert [each.split()[0] for each in settings] == ["state", "url", "path"]
+    for each in settings:
+        key = each.split()[0]
+        text, changed = re.subn(rf"^{key} = .*$", each, text, count=1, flags=re.MULTILINE)
+        assert changed == 1
+    home = tmp_path / "lib"
+    file.write_text(text.replace("/var/lib/tbsnode", str(home)))
+    loaded = config.load(file)
+    node.upgrade(loaded)
+    assert loaded.node.state == home / "state"
+    assert loaded.archive.path.is_relative_to(home)
+    assert (home / "state" / "tbsnode.db").is_file()
+    assert sorted(path.name for path in file.parent.iterdir()) == ["state", "tbsnode.toml"]
+    assert not any((file.parent / "state").iterdir())
 
 
 def test_what_serve_needs_to_stop_is_less_than_systemd_waits() -> None:
