@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -36,6 +37,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Order the tests by file: the slow files first, all others as they were."""
     rank = {name: number for number, name in enumerate(_LONGEST)}
     items.sort(key=lambda item: rank.get(item.path.stem, len(rank)))
+
+
+# what `tbsnode.cli.logs` configures
+_LOGGERS = ("", "tbsnode", "pynetdicom", "pynetdicom.acse", "pydicom", "sqlalchemy", "alembic", "dbos", "PIL")
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    """Undo what a command does to logging: its stream is the test's own, and closed with it."""
+    everywhere = logging._srcfile, logging.logThreads
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    before = [(one.level, one.propagate, list(one.handlers), list(one.filters)) for one in loggers]
+    yield
+    logging._srcfile, logging.logThreads = everywhere
+    logging.captureWarnings(capture=False)
+    for one, (level, propagate, handlers, filters) in zip(loggers, before, strict=True):
+        one.setLevel(level)
+        one.propagate, one.handlers[:], one.filters[:] = propagate, handlers, filters
 
 
 @pytest.fixture

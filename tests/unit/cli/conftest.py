@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +17,10 @@ Run = Callable[..., Any]
 
 
 @pytest.fixture(autouse=True)
-def _clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+def _clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in [name for name in os.environ if name.startswith("TBSNODE")]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
-    loggers = [
-        logging.getLogger(name) for name in ("", "tbsnode", "pynetdicom", "sqlalchemy", "alembic", "dbos")
-    ]
-    before = [(logger, logger.level, list(logger.handlers)) for logger in loggers]
-    yield
-    logging.captureWarnings(capture=False)
-    for logger, level, handlers in before:
-        logger.setLevel(level)
-        logger.handlers[:] = handlers
 
 
 @pytest.fixture

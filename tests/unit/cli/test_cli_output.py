@@ -127,9 +127,6 @@ def test_no_filter_and_a_wrong_one() -> None:
 
 @pytest.fixture
 def logged(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], io.StringIO]:
-    for everywhere in ("logThreads", "_srcfile"):  # put back after the test
-        monkeypatch.setattr(logging, everywhere, getattr(logging, everywhere))
-
     def configure(as_json: bool) -> io.StringIO:
         stream = io.StringIO()
         monkeypatch.setattr("sys.stderr", stream)
