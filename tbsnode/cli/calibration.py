@@ -140,7 +140,7 @@ def transfer(
 
     lines = calibrate.read_table(table, ("uid", "calibrated"))
     with options.site(config) as site:
-        source = calibrate.found(site, calibration_id).calibration
+        source = calibrate.in_force(site, calibration_id, datetime.now(UTC).date())
         settings, approval = today(site, approved_by, source.reference_software)
         new = scored(site, lines, settings)
         old = scored(site, lines, settings, column="calibrated")
@@ -153,7 +153,7 @@ def transfer(
             if value is None:
                 raise CalibrationError(f"Line {other.line.number}: no TBS.", remedy="Leave this line out.")
             twins.append(transferring.Twin(pair=calibrate.pair_of(one, value), days=_days(one, other)))
-        made = transferring.fit_transfer(twins, source, calibrate.one_key(new), approval)
+        made = transferring.fit_transfer(twins, source, _another(source, new), approval)
         calibration_output.end(
             site, made, calibrate.details_of(made, new, "calibrated"), dry_run=dry_run, as_json=as_json
         )
@@ -180,17 +180,18 @@ def extend(
 
     lines = calibrate.read_table(table, ("before", "after"))
     with options.site(config) as site:
-        source = calibrate.found(site, calibration_id).calibration
+        source = calibrate.in_force(site, calibration_id, datetime.now(UTC).date())
         settings, approval = today(site, approved_by, source.reference_software)
         before = scored(site, lines, settings, column="before")
         after = scored(site, lines, settings, column="after")
         _require_of(source, before, approval)
+        key = _still_the_same(source, after)
         judged = transferring.check_extension(
             [each.analysis.score or 0.0 for each in before], [each.analysis.score or 0.0 for each in after]
         )
         made = None
         if not judged.refusals:
-            made = transferring.extended(source, calibrate.one_key(after), approval)
+            made = transferring.extended(source, key, approval)
         result = fitting.Fit(calibration=made, refusals=judged.refusals)
         calibration_output.end(site, result, {"extension": asdict(judged)}, dry_run=dry_run, as_json=as_json)
 
@@ -290,15 +291,46 @@ def _require_of(source: Calibration, examined: list[Scored], approval: Approval)
             f"{source.calibration_id} was fitted to the scores of another estimator.",
             remedy="Fit a new one from the same table: its scores are computed anew.",
         )
-    if len({each.scan for each in examined}) < len(examined):
-        raise CalibrationError("One examination occurs twice.", remedy="Name each examination once.")
-
+    _require_once(examined)
     key = calibrate.one_key(examined)
     if not source.key.same_scanner(key) or source.key.changes(key):
         raise CalibrationError(
             f"The examinations are not of the scanner, software and spacing of {source.calibration_id}.",
             remedy="Name examinations from before the change, of the calibrated scanner.",
         )
+
+
+def _require_once(examined: list[Scored]) -> None:
+    if len({each.scan for each in examined}) < len(examined):
+        raise CalibrationError("One examination occurs twice.", remedy="Name each examination once.")
+
+
+def _another(source: Calibration, examined: list[Scored]) -> ScannerKey:
+    """Return the scanner that a calibration is carried to; refuse the one that it holds for already."""
+    from tbsnode.pipeline import calibrate
+
+    key = calibrate.one_key(examined)
+    if source.key.same_scanner(key) and not source.key.changes(key):
+        raise CalibrationError(
+            f"The column uid names examinations of the scanner that {source.calibration_id} holds for.",
+            remedy="uid is for the new scanner, calibrated for the calibrated one.",
+        )
+    return key
+
+
+def _still_the_same(source: Calibration, after: list[Scored]) -> ScannerKey:
+    """Return the scanner after a change; refuse another scanner or input class: that is no change."""
+    from tbsnode.pipeline import calibrate
+
+    _require_once(after)
+    key = calibrate.one_key(after)
+    if not source.key.same_scanner(key):
+        raise CalibrationError(
+            f"The column after names examinations of another scanner or input class than "
+            f"{source.calibration_id}.",
+            remedy="`tbsnode calibration transfer` carries a calibration to another scanner.",
+        )
+    return key
 
 
 def _days(one: Scored, other: Scored) -> float:

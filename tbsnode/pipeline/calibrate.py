@@ -24,6 +24,7 @@ from tbsnode.tbs.result import LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from datetime import date
 
     from tbsnode.pipeline.site import Site
     from tbsnode.tbs.calibration import Calibration, ScannerKey
@@ -299,6 +300,28 @@ def found(site: Site, calibration_id: str) -> calibrations.CalibrationRow:
     if row is None:
         raise CalibrationError(f"There is no calibration {calibration_id}.", remedy="See `calibration list`.")
     return row
+
+
+def in_force(site: Site, calibration_id: str, on: date) -> Calibration:
+    """Return a calibration that another one may rest on: active and valid.
+
+    Raises
+    ------
+    CalibrationError
+        If there is none of that name, or it is retired, superseded or past its end: what was taken out of
+        use does not come back under another name.
+    """
+    row = found(site, calibration_id)
+    if row.state != calibrations.ACTIVE:
+        raise CalibrationError(
+            f"{calibration_id} is {row.state}: {row.reason}.",
+            remedy="Name an active one (`calibration list`), or fit a new one.",
+        )
+    if row.calibration.valid_until < on:
+        raise CalibrationError(
+            f"{calibration_id} ended on {row.calibration.valid_until}.", remedy="Fit a new one."
+        )
+    return row.calibration
 
 
 def retire(site: Site, calibration_id: str, reason: str) -> None:

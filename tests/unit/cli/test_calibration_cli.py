@@ -9,6 +9,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import pydicom
 import pypdf
 import pytest
 
@@ -152,14 +153,100 @@ def test_an_extension_after_a_change(
     )
     assert made["calibration"]["based_on"] == fitted["calibration_id"]
     assert made["details"]["extension"]["largest_difference"] == 0.0
+    name = made["calibration"]["calibration_id"]
     twice = write(tmp_path / "twice.csv", ("before", "after"), [rows[0]] * 2)
-    done = run("calibration", "extend", fitted["calibration_id"], twice, "--approved-by", "Dr. E", *where)
+    done = run("calibration", "extend", name, twice, "--approved-by", "Dr. E", *where)
     assert done.exit_code == 30
     assert "One examination occurs twice." in done.stderr
     few = write(tmp_path / "few.csv", ("before", "after"), rows[:9])
-    done = run("calibration", "extend", fitted["calibration_id"], few, "--approved-by", "Dr. E", *where)
+    done = run("calibration", "extend", name, few, "--approved-by", "Dr. E", *where)
     assert done.exit_code == 30
     assert "TOO_FEW" in done.stdout
+
+
+def of_another_scanner(uids: list[str], folder: Path) -> list[str]:
+    """The same pictures under another serial number."""
+    written = []
+    for number, uid in enumerate(uids):
+        ds = pydicom.dcmread(uid)
+        ds.DeviceSerialNumber = "OTHER"
+        ds.save_as(folder / f"other-{number}.dcm")
+        written.append(str(folder / f"other-{number}.dcm"))
+    return written
+
+
+def test_a_calibration_out_of_use_is_not_carried_on(
+    run: Any, run_json: Any, site_config: Path, tmp_path: Path, scores: dict[str, float]
+) -> None:
+    """Whoever retired it had a reason; no extension and no transfer brings its line back."""
+    where = ("--approved-by", "Dr. Example", "--config", site_config)
+    name = run_json("calibration", "fit", pairs(tmp_path, scores), *where)["calibration"]["calibration_id"]
+    reason = ("--reason", "wrong pairs", "--config", site_config)
+    assert run("calibration", "retire", name, *reason).exit_code == 0
+    rows = [(uid, uid) for uid in list(scores)[:10]]
+    for command, columns in (("extend", ("before", "after")), ("transfer", ("uid", "calibrated"))):
+        table = write(tmp_path / f"{command}.csv", columns, rows)
+        done = run("calibration", command, name, table, *where)
+        assert done.exit_code == 30
+        assert f"{name} is retired: wrong pairs." in done.stderr
+    assert len(run_json("calibration", "list", "--config", site_config)) == 1
+
+
+def test_a_calibration_past_its_end_is_not_carried_on(
+    run: Any, site_config: Path, tmp_path: Path, scores: dict[str, float]
+) -> None:
+    old = Calibration(
+        kind=Kind.PAIRED,
+        key=paired.KEY,
+        slope=1.1,
+        pairs=60,
+        estimator="{}",
+        approved_by="Dr. Example",
+        approved_on=date(2020, 1, 1),
+        valid_until=date(2022, 1, 1),
+    ).named()
+    with options.site(site_config) as site:
+        assert calibrate.store(site, old, {})
+    uid = next(iter(scores))
+    table = write(tmp_path / "exams.csv", ("before", "after"), [(uid, uid)])
+    where = ("--approved-by", "Dr. E", "--config", site_config)
+    done = run("calibration", "extend", old.calibration_id, table, *where)
+    assert done.exit_code == 30
+    assert f"{old.calibration_id} ended on 2022-01-01." in done.stderr
+
+
+def test_an_extension_does_not_reach_another_scanner(
+    run: Any, run_json: Any, site_config: Path, tmp_path: Path, scores: dict[str, float]
+) -> None:
+    """Ten examinations restore a calibration; another scanner needs thirty patients and adds its error."""
+    where = ("--approved-by", "Dr. Example", "--config", site_config)
+    name = run_json("calibration", "fit", pairs(tmp_path, scores), *where)["calibration"]["calibration_id"]
+    before = list(scores)[:10]
+    after = of_another_scanner(before, tmp_path)
+    table = write(tmp_path / "exams.csv", ("before", "after"), list(zip(before, after, strict=True)))
+    done = run("calibration", "extend", name, table, *where)
+    assert done.exit_code == 30
+    assert "of another scanner or input class" in done.stderr
+    table = write(tmp_path / "one.csv", ("before", "after"), [(uid, before[0]) for uid in before])
+    done = run("calibration", "extend", name, table, *where)
+    assert done.exit_code == 30
+    assert "One examination occurs twice." in done.stderr
+
+
+def test_a_transfer_goes_to_another_scanner(
+    run: Any, run_json: Any, site_config: Path, tmp_path: Path, scores: dict[str, float]
+) -> None:
+    where = ("--approved-by", "Dr. Example", "--config", site_config)
+    name = run_json("calibration", "fit", pairs(tmp_path, scores), *where)["calibration"]["calibration_id"]
+    own = list(scores)
+    table = write(tmp_path / "same.csv", ("uid", "calibrated"), list(zip(own, own, strict=True)))
+    done = run("calibration", "transfer", name, table, *where)
+    assert done.exit_code == 30
+    assert f"of the scanner that {name} holds for" in done.stderr
+    new = of_another_scanner(own, tmp_path)
+    table = write(tmp_path / "new.csv", ("uid", "calibrated"), list(zip(new, own, strict=True)))
+    made = run_json("calibration", "transfer", name, table, *where)["calibration"]
+    assert (made["key"]["device_serial_number"], made["based_on"]) == ("OTHER", name)
 
 
 def test_an_extension_does_not_carry_a_line_to_another_estimator(
