@@ -174,9 +174,15 @@ def one_key(scored: Sequence[Scored]) -> ScannerKey:
     Raises
     ------
     CalibrationError
-        If they come from several, or from one in several states.
+        If they come from several, from one in several states, or from one that cannot be told from others.
     """
     key = scanner_key(scored[0].analysis)
+    if not key.device_serial_number:
+        raise CalibrationError(
+            f"Line {scored[0].line.number}: the image states no DeviceSerialNumber, so its scanner cannot be "
+            "told from another of its model.",
+            remedy="Let the scanner export its serial number.",
+        )
     for each in scored[1:]:
         other = scanner_key(each.analysis)
         changes = key.changes(other) if key.same_scanner(other) else ("scanner or input class",)

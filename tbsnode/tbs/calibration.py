@@ -64,11 +64,14 @@ class ScannerKey:
     pixel_spacing_mm: tuple[float, float]
 
     def same_scanner(self, other: ScannerKey) -> bool:
-        """Tell whether both are images of one class from one machine, whatever its software."""
+        """Tell whether both are images of one class from one machine, whatever its software.
+
+        Without a serial number one machine cannot be told from another of its model.
+        """
         return (
-            self.manufacturer == other.manufacturer
+            self.device_serial_number == other.device_serial_number != ""
+            and self.manufacturer == other.manufacturer
             and self.model_name == other.model_name
-            and self.device_serial_number == other.device_serial_number
             and self.input_class == other.input_class
         )
 

@@ -139,6 +139,8 @@ def compare(current: Examination, priors: Iterable[Examination], precision: Prec
 
 
 def _differences(current: Examination, prior: Examination) -> Sequence[str]:
+    if not (current.key.device_serial_number and prior.key.device_serial_number):
+        return ["scanner, as far as known: no serial number is stated"]
     if not current.key.same_scanner(prior.key):
         return ["another scanner or input class"]
     found = list(current.key.changes(prior.key))

@@ -164,12 +164,22 @@ def test_an_extension_after_a_change(
     assert "TOO_FEW" in done.stdout
 
 
-def of_another_scanner(uids: list[str], folder: Path) -> list[str]:
+def test_images_that_do_not_say_which_machine_made_them_calibrate_none(
+    run: Any, site_config: Path, tmp_path: Path, scores: dict[str, float]
+) -> None:
+    nameless = of_another_scanner(list(scores)[:2], tmp_path, serial="")
+    table = write(tmp_path / "pairs.csv", ("uid", "tbs"), [(uid, "1.2") for uid in nameless])
+    done = run("calibration", "fit", table, "--approved-by", "X", "--config", site_config)
+    assert done.exit_code == 30
+    assert "Line 2: the image states no DeviceSerialNumber" in done.stderr
+
+
+def of_another_scanner(uids: list[str], folder: Path, serial: str = "OTHER") -> list[str]:
     """The same pictures under another serial number."""
     written = []
     for number, uid in enumerate(uids):
         ds = pydicom.dcmread(uid)
-        ds.DeviceSerialNumber = "OTHER"
+        ds.DeviceSerialNumber = serial
         ds.save_as(folder / f"other-{number}.dcm")
         written.append(str(folder / f"other-{number}.dcm"))
     return written

@@ -120,6 +120,12 @@ def test_the_newest_counts() -> None:
     assert choose(LINE, newer).calibration is newer
 
 
+def test_images_without_a_serial_number_may_come_from_two_scanners() -> None:
+    nameless = replace(KEY, device_serial_number="")
+    found = choose(replace(LINE, key=nameless), key=nameless)
+    assert (found.calibration, codes(found.findings)) == (None, [Code.SCANNER_UNCALIBRATED])
+
+
 def test_without_any_the_scanner_is_uncalibrated() -> None:
     other = replace(KEY, device_serial_number="78")
     for found in (choose(), choose(LINE, key=other), choose(LINE, key=replace(KEY, input_class="IMAGE"))):

@@ -135,6 +135,14 @@ def test_what_is_not_comparable_is_named_and_not_compared(
     assert detail in str(dict(finding.values)["detail"])
 
 
+def test_without_a_serial_number_no_change_is_stated() -> None:
+    """Two machines of one model differ by more than many changes do."""
+    nameless = replace(KEY, device_serial_number="")
+    found = trend.compare(replace(NOW, key=nameless), [replace(THEN, key=nameless)], study())
+    assert found.changes == ()
+    assert "no serial number" in str(dict(found.findings[0].values)["detail"])
+
+
 def scores(**t_scores: float) -> list[SiteScore]:
     return [SiteScore(site=site, t_score=value, z_score=value + 1.0) for site, value in t_scores.items()]
 
