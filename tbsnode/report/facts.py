@@ -26,6 +26,7 @@ WITHHELD = (
     Code.OUTSIDE_CALIBRATION_RANGE,
 )
 LEFT_OUT = (Code.PRIOR_NOT_COMPARABLE, Code.SCAN_MODE_CHANGED)  # why an earlier examination is
+SEVERAL = (*LEFT_OUT, Code.OUTSIDE_CALIBRATION_RANGE)  # what may be found more than once
 
 
 def withholding(report: Report) -> Finding | None:
@@ -52,8 +53,8 @@ def all_findings(report: Report) -> tuple[Finding, ...]:
 
 
 def _key(finding: Finding) -> tuple[object, ...]:
-    """Tell findings apart; each earlier examination has its own."""
-    each = finding.values if finding.code in LEFT_OUT else ()
+    """Tell findings apart; each earlier examination and each covariate has its own."""
+    each = finding.values if finding.code in SEVERAL else ()
     return finding.code, finding.vertebra, each
 
 

@@ -132,6 +132,21 @@ def test_a_value_without_a_class_gets_no_cut_offs():
     assert "No class is given; the findings say why." in words
 
 
+def test_each_covariate_outside_the_range_of_the_calibration_is_named():
+    outside = tuple(
+        Finding(
+            Code.OUTSIDE_CALIBRATION_RANGE,
+            values=(("covariate", name), ("value", value), ("low", 20.0), ("high", 40.0)),
+        )
+        for name, value in (("bmi", 42.0), ("age years", "unknown"))
+    )
+    stated = report(calibrated(category=None, findings=outside))
+    for page in pages(stated):
+        said = " ".join(page.split())
+        assert "bmi: 42; calibrated from 20 to 40" in said
+        assert "age years: unknown; calibrated from 20 to 40" in said
+
+
 def test_cut_offs_of_a_class_are_those_that_it_rests_on():
     assert evidence_figures.cut_offs(sheet(report(calibrated()))).name == "B"
     by_a = calibrated(threshold_set="A: 1.200 / 1.350")
