@@ -17,7 +17,11 @@ from tbsnode.tbs.calibration import Calibration, Person, ScannerKey
 from tbsnode.tbs.interpretation import Patient, Value, interpret
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tbsnode.model import Analysis
+
+    Calibrated = Callable[[float], float | None]
 
 _LABELS_IN_DOUBT = (Code.LEVELS_UNCERTAIN, Code.LEVELS_DISAGREE_WITH_SCANNER)
 
@@ -112,12 +116,17 @@ def interpreted(analysis: Analysis, rules: Interpreting) -> Analysis:
 
 def _calibrated(analysis: Analysis, chosen: Calibration, person: Person, rules: Interpreting) -> Analysis:
     assert analysis.score is not None
-    applied = calibration.apply(chosen, analysis.score, person, analysis.statistics)
+    statistics = analysis.statistics
+
+    def calibrated(score: float) -> float | None:
+        return calibration.apply(chosen, score, person, statistics).tbs
+
+    applied = calibration.apply(chosen, analysis.score, person, statistics)
     analysis = replace(analysis, findings=(*applied.findings, *analysis.findings))
     if applied.tbs is None or applied.see is None:
         return analysis
     other = analysis.alternative.score if analysis.alternative else None
-    alternative = None if other is None else calibration.apply(chosen, other, person, analysis.statistics).tbs
+    alternative = None if other is None else calibrated(other)
     said = interpret(
         Value(
             tbs=applied.tbs,
@@ -143,5 +152,18 @@ def _calibrated(analysis: Analysis, chosen: Calibration, person: Person, rules: 
         reference=said.reference,
         calibration=chosen.calibration_id,
         calibration_kind=chosen.kind.value,
-        findings=(*said.findings, *analysis.findings, *simulated),
+        findings=(*said.findings, *_with_tbs(analysis.findings, calibrated), *simulated),
     )
+
+
+def _with_tbs(findings: tuple[Finding, ...], calibrated: Calibrated) -> tuple[Finding, ...]:
+    """Say beside the slope that is left without a doubted level which TBS that would be."""
+    return tuple(
+        _beside(found, calibrated) if found.code is Code.DEGENERATIVE_STEP else found for found in findings
+    )
+
+
+def _beside(found: Finding, calibrated: Calibrated) -> Finding:
+    score = dict(found.values).get("score_without")
+    tbs = calibrated(score) if isinstance(score, float) else None
+    return found if tbs is None else replace(found, values=(*found.values, ("tbs_without", round(tbs, 3))))

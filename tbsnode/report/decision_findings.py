@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import Enum, auto
 from typing import Any
 
@@ -86,6 +87,8 @@ def _as_many_as_fit(sheet: Sheet, start: list[Any], found: list[Finding], room: 
 
 def _note(sheet: Sheet, finding: Finding, detail: Detail) -> Any:
     remedy = f" {sheet.remedy(finding)}" if detail is Detail.REMEDIES else ""
+    # a raw slope beside a TBS would be read as one
+    finding = replace(finding, values=tuple(each for each in finding.values if each[0] != "score_without"))
     words = f"{BULLET} {sheet.sentence(finding)}{remedy} [{finding.code.value}]"
     return statement(words, "small" if detail is Detail.CODES else "note")
 

@@ -276,7 +276,11 @@ ENTRIES: dict[Code, Entry] = {
         "{level} differs from a neighbor by more than 1.0 T-score, as after degeneration or fracture. "
         "It is kept in the score.",
         "Reading physician: decide if {level} counts.",
-        ("T-score step {t_score_step}.", "Without {level}: {score_without}."),
+        (
+            "T-score step {t_score_step}.",
+            "TBS without {level}: {tbs_without}.",
+            "Texture slope without {level}: {score_without}.",
+        ),
     ),
     Code.CURVED_SPINE: Entry(
         "The spine is curved; rotation of the vertebrae may affect the score.",

@@ -178,7 +178,7 @@ def test_a_step_of_the_scanners_t_scores_is_said_with_the_score_without(
     assert finding.vertebra == "L3"
     assert dict(finding.values) == {"t_score_step": 2.5, "score_without": round(sum(others) / 3, 3)}
     assert all(v.included for v in found.vertebrae)
-    assert "Without L3: 1." in sentence(finding)
+    assert "Texture slope without L3: 1." in sentence(finding)
     assert (image.identity.patient_orientation, image.identity.body_declarations) == (("L", "F"), ())
 
 

@@ -15,6 +15,7 @@ from tbsnode.reasons import Code, Finding
 from tbsnode.report import table
 from tbsnode.tbs.calibration import Calibration, Kind, estimator_of
 from tbsnode.tbs.parameters import Parameters
+from tbsnode.text import sentence
 
 TODAY = date(2026, 11, 24)
 
@@ -91,6 +92,20 @@ def test_borderline(plain: Analysis) -> None:
     made = say(plain, line(plain, 1.30))
     assert (made.category, made.borderline) == (None, ("normal", "partially_degraded"))
     assert Code.BORDERLINE in codes(made)
+
+
+def test_without_a_doubted_level_there_is_a_value_too(plain: Analysis) -> None:
+    """A raw slope beside a TBS would be read as the TBS without that level."""
+    assert plain.score is not None
+    values = (("t_score_step", 2.5), ("score_without", 1.3))
+    doubted = replace(plain, findings=(Finding(Code.DEGENERATIVE_STEP, "L3", values),))
+    made = say(doubted, line(plain, 1.15))
+    (found,) = (each for each in made.findings if each.code is Code.DEGENERATIVE_STEP)
+    assert dict(found.values)["tbs_without"] == round(1.3 + 1.15 - plain.score, 3)
+    assert "TBS without L3: 1." in sentence(found)
+    assert "Texture slope without L3: 1.3." in sentence(found)
+    (found,) = (each for each in say(doubted).findings if each.code is Code.DEGENERATIVE_STEP)
+    assert "TBS" not in sentence(found)
 
 
 def test_a_category_that_depends_on_the_labels_is_none(plain: Analysis) -> None:

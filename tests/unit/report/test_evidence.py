@@ -147,6 +147,15 @@ def test_each_covariate_outside_the_range_of_the_calibration_is_named():
         assert "age years: unknown; calibrated from 20 to 40" in said
 
 
+def test_the_slope_without_a_doubted_level_is_not_on_page_one():
+    values = (("t_score_step", 1.4), ("score_without", 1.377), ("tbs_without", 1.219))
+    found = Finding(Code.DEGENERATIVE_STEP, "L3", values)
+    first, second = (" ".join(page.split()) for page in pages(report(calibrated(findings=(found,)))))
+    assert "TBS without L3: 1.22." in first
+    assert "1.38" not in first
+    assert "Texture slope without L3: 1.38." in second
+
+
 def test_cut_offs_of_a_class_are_those_that_it_rests_on():
     assert evidence_figures.cut_offs(sheet(report(calibrated()))).name == "B"
     by_a = calibrated(threshold_set="A: 1.200 / 1.350")
