@@ -78,7 +78,8 @@ def _calibration(report: Report, encodings: Sequence[str]) -> Iterator[Item]:
     analysis = report.analysis
     if analysis.calibration is not None:
         yield content.words(codes.CALIBRATION, analysis.calibration, encodings)
-    if analysis.tbs is not None and analysis.threshold_set:
+    # without a class they would tell the one that was withheld
+    if analysis.tbs is not None and (analysis.category or analysis.borderline) and analysis.threshold_set:
         yield content.words(codes.CUT_OFFS, analysis.threshold_set, encodings)
 
 

@@ -139,6 +139,8 @@ def test_a_borderline_value_has_no_single_category(source: Path) -> None:
     assert coded(summary, "TBS-CAT") == []
     assert coded(summary, "TBS-CAT-BORDER") == ["TBS-CAT-NORM", "TBS-CAT-PART"]
     assert texts(ds, "TBS-CUTOFFS") == ["B: 1.230 / 1.310"]
+    without = replace(analysis, category=None, borderline=())
+    assert texts(document(reported.report(without), source), "TBS-CUTOFFS") == []
 
 
 def test_a_site_percentile_is_of_the_slope_and_no_tbs(source: Path) -> None:
