@@ -161,13 +161,24 @@ class TooManyVersions(InstanceError):
 
 
 class AnalysisError(TbsNodeError):
-    """No trustworthy number can be given for these pixels."""
+    """No trustworthy number can be given for these pixels.
+
+    Attributes
+    ----------
+    finding : Finding
+        Why.
+    behind : tuple of Finding
+        What led there, such as the reason of each level that is left out.
+    """
 
     exit_code = 30
 
-    def __init__(self, finding: Finding, message: str | None = None) -> None:
+    def __init__(
+        self, finding: Finding, message: str | None = None, *, behind: tuple[Finding, ...] = ()
+    ) -> None:
         super().__init__(message or finding.code.value)
         self.finding = finding
+        self.behind = behind
 
     @property
     def code(self) -> Code:

@@ -168,6 +168,7 @@ def analyze_image(
             None if image.refusal else _measure(image, settings.parameters, _corrections(image, settings))
         )
     except AnalysisError as error:
+        image = replace(image, findings=(*image.findings, *error.behind))
         return _refused(image, settings, error.finding)
     if measured is None:
         assert image.refusal is not None

@@ -68,7 +68,7 @@ def paragraph(report: Report, *, language: str = "en") -> str:
     analysis = report.analysis
     said = [words.say("simulated")] if report.simulated else []
     if analysis.status is not AnalysisStatus.SCORED:
-        return " ".join([*said, _refusal(analysis, words)])
+        return " ".join(filter(None, [*said, _refusal(analysis, words), _fracture(report, words)]))
     said += [_technical(analysis, words), _fracture(report, words)]
     said += _value(analysis, words) if analysis.tbs is not None else _absence(report, words)
     said += narrative_context.sentences(analysis, words)

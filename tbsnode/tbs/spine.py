@@ -129,7 +129,7 @@ def measure(
     drawn, vertebrae = _measure_levels(source, judged.first, changed.exclude)
     vertebrae, standard_error = levels.with_standard_errors(source, drawn, vertebrae)
     included = [v for v in vertebrae if v.included]
-    _require_two(included)
+    _require_two(included, vertebrae)
     score = _mean([v.score for v in included])
     scored = np.any([level.mask for level, v in zip(drawn, vertebrae, strict=True) if v.included], axis=0)
     doubts = quality.texture_findings(picture.pixels[scored], score, clipped, chosen.min_gray_levels)
@@ -173,10 +173,10 @@ def _find(picture: Picture) -> tuple[segmentation.Segmentation, float | None]:
     return found, None if found.inverted else clipped
 
 
-def _require_two(included: list[Vertebra]) -> None:
+def _require_two(included: list[Vertebra], vertebrae: tuple[Vertebra, ...]) -> None:
     if len(included) < 2:
-        values = (("count", len(included)),)
-        raise SegmentationError(Finding(Code.FEWER_THAN_TWO_VERTEBRAE, values=values))
+        few = Finding(Code.FEWER_THAN_TWO_VERTEBRAE, values=(("count", len(included)),))
+        raise SegmentationError(few, behind=tuple(v.excluded for v in vertebrae if v.excluded))
 
 
 def _check_view(found: segmentation.Segmentation) -> None:

@@ -16,6 +16,7 @@ from tbsnode.dicom import acquisition
 from tbsnode.dicom.image import read_images
 from tbsnode.model import Analysis, AnalysisStatus, Corrections, PageOrigin
 from tbsnode.model.densitometry import ScannerResults, SiteResult
+from tbsnode.phantom.spine import Spine
 from tbsnode.pipeline.analyze import AnalysisSettings, analyze_file, analyze_image
 from tbsnode.reasons import Code
 from tbsnode.text import sentence
@@ -164,6 +165,17 @@ def test_a_child_is_refused(tmp_path: Path, part10: bytes) -> None:
     found = analyzed(tmp_path, part10, PatientAge="012Y", PatientBirthDate="")
     assert found.reason is not None
     assert found.reason.code is Code.AGE_UNDER_20
+
+
+def test_a_spine_with_too_few_levels_says_which_are_left_out_and_why(tmp_path: Path) -> None:
+    patient = acquisition.PatientTags(patient_id="FEW")
+    options = acquisition.Options(spine=Spine(metal=("screws", "blob")))
+    (part10,) = acquisition.study("raw", patient=patient, seed=1, options=options)
+    found = analyzed(tmp_path, part10)
+    assert found.reason is not None
+    assert found.reason.code is Code.FEWER_THAN_TWO_VERTEBRAE
+    left_out = {each.vertebra: each.code for each in found.findings if each.vertebra}
+    assert left_out == dict.fromkeys(("L2", "L3", "L4"), Code.HIGH_DENSITY)
 
 
 def test_a_step_of_the_scanners_t_scores_is_said_with_the_score_without(

@@ -292,6 +292,17 @@ def refused(reason: Finding | None) -> Report:
     return report_parts.report(replace(found, reason=reason))
 
 
+def test_a_possible_fracture_is_said_of_a_refused_spine_too() -> None:
+    found = report_parts.refused(
+        Finding(Code.FEWER_THAN_TWO_VERTEBRAE, values=(("count", 1),)),
+        findings=tuple(Finding(Code.REDUCED_HEIGHT, level) for level in ("L1", "L2", "L3")),
+    )
+    assert narrative.paragraph(report_parts.report(found)) == (
+        "TBS not reported: fewer than two vertebrae can be used, so no total is given. Reduced height of "
+        "L1, L2 and L3: possible vertebral fracture; review the image."
+    )
+
+
 def test_a_refusal_says_why_and_stops() -> None:
     assert narrative.paragraph(refused(Finding(Code.LOW_BIT_DEPTH, values=(("gray_levels", 41.0),)))) == (
         "TBS not reported: the vertebrae hold too few gray levels to measure texture."

@@ -243,7 +243,12 @@ def test_level_cut_by_padding() -> None:
 
 def test_fewer_than_two_vertebrae() -> None:
     taken = spines.picture(Spine(metal=("screws", "blob", "wire")), "linear")
-    assert refusal(taken) is Code.FEWER_THAN_TWO_VERTEBRAE
+    with pytest.raises(SegmentationError) as raised:
+        spine.measure(taken)
+    assert raised.value.code is Code.FEWER_THAN_TWO_VERTEBRAE
+    behind = raised.value.behind
+    assert [found.vertebra for found in behind] == ["L1", "L2", "L3", "L4"]
+    assert {found.code for found in behind} == {Code.HIGH_DENSITY}
 
 
 # texture
