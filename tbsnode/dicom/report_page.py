@@ -170,9 +170,9 @@ def _by_statement(
     if inverted is None:
         return Finding(Code.REPORT_PAGE)
     picture = _turned(picture) if inverted else picture
-    regions = ScannerRegions(lines=page_regions.lines_of(picture.cells), source=LINES)
-    if not picture.cells:
-        regions = ScannerRegions()
+    regions = ScannerRegions()
+    if picture.cells:
+        regions = ScannerRegions(lines=page_regions.lines_of(picture.cells), source=LINES)
     shown = picture.pixels.size * picture.scale**2 / (page_shape[0] * page_shape[1])
     pair = spacing.row_column_mm
     if pair and spacing.source != CONFIGURED and shown >= _WHOLE_FRAME:

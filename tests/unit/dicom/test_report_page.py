@@ -285,6 +285,23 @@ def test_lines_burnt_into_a_whole_picture(tmp_path: Path) -> None:
     assert abs(found.score - score) < 0.05
 
 
+@pytest.mark.parametrize("kind", ["raw", "display"])
+def test_a_picture_with_a_caption_and_no_lines_of_the_scanner(tmp_path: Path, kind: str) -> None:
+    ds = dcmread_of(tmp_path, instance(kind, WHITE_PAGE))
+    ds.BurnedInAnnotation = "YES"
+    for spacing in (None, ["0.5", "0.5"]):
+        ds.ExposedArea, ds.PixelSpacing = None, spacing
+        ds.save_as(tmp_path / "y.dcm")
+        (image,) = read_images(tmp_path / "y.dcm")
+        if spacing is None:
+            assert refusal(image).code is Code.NO_PIXEL_SPACING
+        else:
+            assert Code.EXTRACTED_FROM_PAGE in codes(image)
+            assert image.regions is not None
+            assert image.regions.lines == ()
+            assert measured(image).region_source == "tbsnode"
+
+
 def test_an_enlarged_picture_is_doubted(tmp_path: Path) -> None:
     image = read(tmp_path, instance("page", replace(PLAIN_PAGE, smooth_zoom=1.7)))
     assert image.page is not None
