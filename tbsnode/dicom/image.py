@@ -257,8 +257,16 @@ def _refusal(input_class: InputClass, spacing: Spacing) -> Finding | None:
 
 
 def _is_lossy(header: Header) -> bool:
+    """Tell whether pixels went through a loss at any time (PS3.3 C.7.6.1.1.5).
+
+    Method and ratio are stated of lossy compression only; what decompressed the image may have lost the flag.
+    """
     syntax = header.meta.transfer_syntax_uid if header.meta else ""
-    return sop_classes.lossy(syntax) or header.text("LossyImageCompression") == "01"
+    flag = header.text("LossyImageCompression")
+    if sop_classes.lossy(syntax) or flag == "01":
+        return True
+    ratio = max(header.numbers("LossyImageCompressionRatio"), default=1.0)
+    return not flag and (ratio > 1.0 or bool(header.text("LossyImageCompressionMethod")))
 
 
 def _is_page(header: Header, gray: NDArray[np.generic], form: PixelForm) -> bool:

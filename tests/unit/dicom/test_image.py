@@ -170,11 +170,25 @@ def test_palette_color(tmp_path: Path) -> None:
     assert one(tmp_path, ds).input_class is InputClass.PAGE
 
 
-def test_lossy_history(tmp_path: Path) -> None:
-    image = one(tmp_path, sources.spine(LossyImageCompression="01"))
+@pytest.mark.parametrize(
+    "stated",
+    [
+        {"LossyImageCompression": "01"},
+        {"LossyImageCompressionMethod": "ISO_10918_1"},
+        {"LossyImageCompressionRatio": "12.5"},
+    ],
+)
+def test_lossy_history(tmp_path: Path, stated: dict[str, str]) -> None:
+    image = one(tmp_path, sources.spine(**stated))
     assert image.input_class is InputClass.LOSSY
     assert image.refusal is not None
     assert image.refusal.code is Code.LOSSY_COMPRESSION
+
+
+def test_an_image_that_says_it_lost_nothing(tmp_path: Path) -> None:
+    nothing = {"LossyImageCompression": "00", "LossyImageCompressionRatio": "1"}
+    assert one(tmp_path, sources.spine(**nothing)).input_class is InputClass.IMAGE
+    assert one(tmp_path, sources.spine(LossyImageCompressionRatio="1")).input_class is InputClass.IMAGE
 
 
 def test_no_spacing_is_refused_after_everything_else(tmp_path: Path) -> None:
