@@ -30,6 +30,7 @@ ENVELOPE = 1.3  # an edge further out than this times the local width is not the
 
 # the levels
 PITCH_MM = (24.0, 47.0)  # mean disc to disc; 25.7 (77 y, 154 cm) to 43.3 mm seen [GE, iDXA]
+PITCH_STATED_MM = (20.0, 56.0)  # of a stated spacing: beyond any adult; half of it gives 13-22 [design]
 PITCH_SINGLE_MIN_MM = 16.0  # a crushed level: 40 % of the body lost at the smallest pitch
 PITCH_CHANGE_MM = 6.0  # between neighbors; further change costs, up to a crushed level [design]
 DISC_SLOPE_MAX = 0.2  # a disc line tilts at most 11 degrees against the axis [design]

@@ -168,8 +168,7 @@ def _find(picture: Picture) -> tuple[segmentation.Segmentation, float | None]:
     clipped = quality.saturation_level(picture.pixels, scanned, picture.stored_maximum)
     found = _segment(picture, scanned, clipped)
     _check_view(found)
-    if picture.spacing_needs_check:
-        _check_size(found, picture.pixel_spacing_mm)
+    _check_size(found, picture.pixel_spacing_mm, derived=picture.spacing_needs_check)
     return found, None if found.inverted else clipped
 
 
@@ -252,12 +251,15 @@ def _is_spine(picture: Picture, scanned: NDArray[np.bool_], pixel_spacing_mm: tu
     return True
 
 
-def _check_size(found: segmentation.Segmentation, pixel_spacing_mm: tuple[float, float]) -> None:
-    """Refuse a derived spacing that makes the spine too small or too large for a person."""
+def _check_size(
+    found: segmentation.Segmentation, pixel_spacing_mm: tuple[float, float], *, derived: bool
+) -> None:
+    """Refuse a spacing that makes the spine too small or too large for a person; a stated one grossly."""
     pitch = float(np.mean(found.chain.pitches_mm))
     width = 2.0 * float(np.median(found.edges.half_width))
-    pitch_fits = anatomy.PITCH_MM[0] <= pitch <= anatomy.PITCH_MM[1]
-    width_fits = anatomy.BODY_WIDTH_MM[0] <= width <= anatomy.BODY_WIDTH_MM[1]
+    pitches = anatomy.PITCH_MM if derived else anatomy.PITCH_STATED_MM
+    pitch_fits = pitches[0] <= pitch <= pitches[1]
+    width_fits = not derived or anatomy.BODY_WIDTH_MM[0] <= width <= anatomy.BODY_WIDTH_MM[1]
     if not (pitch_fits and width_fits):
         row_mm, column_mm = (round(step, 4) for step in pixel_spacing_mm)
         values = (

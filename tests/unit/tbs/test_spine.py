@@ -184,6 +184,16 @@ def test_derived_spacing_that_fits_no_person_is_refused(factor: float, phantom: 
     assert refusal(wrong) is Code.IMPLAUSIBLE_PIXEL_SPACING
 
 
+@pytest.mark.parametrize("scanner", ["linear", "coarse"])
+def test_a_stated_spacing_of_half_the_size_is_refused(scanner: str) -> None:
+    """The header is believed within what adults are, and a little beyond."""
+    taken = spines.picture(Spine(), scanner)
+    half = taken.pixel_spacing_mm[0] / 2
+    assert refusal(replace(taken, pixel_spacing_mm=(half, half))) is Code.IMPLAUSIBLE_PIXEL_SPACING
+    tiny = spines.picture(replace(SMALL_FEMALE, scale=0.85), scanner)
+    assert spine.measure(tiny).score > 0.0
+
+
 @pytest.mark.parametrize("spacing", [(0.19, 0.19), (1.31, 1.31), (0.0, 0.6), (-0.6, 0.6), (0.6, 1.5)])
 def test_spacing_outside_the_studied_range_is_refused(spacing: tuple[float, float]) -> None:
     taken = spines.picture(Spine(), "coarse")
