@@ -133,7 +133,7 @@ def _reference(sheet: Sheet, width: float) -> Figure:
     ]
     now = Aged(age_years=who.age_years, tbs=analysis.tbs, see=analysis.tbs_see)
     titles = _titles(sheet, "figure_reference", "figure_age", "figure_tbs")
-    words = [sheet.say("figure_reference_caption", reference=analysis.reference)]
+    words = [sheet.say("figure_reference_caption", reference=curve.group(who.sex))]
     if earlier:
         words.append(sheet.say("figure_earlier"))
     if cut_offs(sheet) is not None:

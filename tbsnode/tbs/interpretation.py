@@ -134,10 +134,9 @@ def interpret(
     ('normal', 'partially_degraded', 'degraded')
     """
     z_score = _z_score(value, patient, curve)
-    group = "women" if patient.sex == "F" else "men"
     blank = Interpretation(
         threshold_set=thresholds.stated,
-        reference="" if z_score is None else f"{curve.name}, {group}",
+        reference="" if z_score is None else curve.compared_with(patient.age_years or 0.0, patient.sex),
         z_score=z_score,
     )
     if not value.category_allowed:

@@ -88,6 +88,21 @@ class ReferenceCurve:
     coefficients: tuple[tuple[str, tuple[float, ...]], ...]
     sd: tuple[tuple[str, float], ...]
 
+    def group(self, sex: str) -> str:
+        """Name the curve of a sex, as reports print it."""
+        return f"{self.name}, {'women' if sex == 'F' else 'men'}"
+
+    def compared_with(self, age_years: float, sex: str) -> str:
+        """Name the group that a Z-score compares with; beyond the ages of the curve, the age it is held at.
+
+        Examples
+        --------
+        >>> reference_curve().compared_with(68.0, "F"), reference_curve().compared_with(91.0, "M")
+        ('US NHANES 2007-2008, women', 'US NHANES 2007-2008, men of 75 years')
+        """
+        held = min(max(age_years, self.ages_years[0]), self.ages_years[1])
+        return self.group(sex) if held == age_years else f"{self.group(sex)} of {held:g} years"
+
     def mean(self, age_years: float, sex: str) -> float:
         """Return the mean TBS at an age."""
         low, high = self.ages_years

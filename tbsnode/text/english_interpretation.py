@@ -37,7 +37,7 @@ _PARAGRAPH: dict[str, str] = {
     "interpret_no_class_CALIBRATION_WITHOUT_CATEGORY": "its calibration does not allow one",
     "interpret_no_class_unknown": "see the findings",
     "interpret_z": "Z-score {z} ({reference}) does not change the class.",
-    "interpret_z_alone": "Z-score {z} ({reference}) compares with the same age and sex; it gives no class.",
+    "interpret_z_alone": "Z-score {z} ({reference}) gives no class.",
     "interpret_own_reference": "the site's own reference",
     "class_short_normal": "normal",
     "class_short_partially_degraded": "partially degraded",

@@ -178,6 +178,13 @@ def test_z_is_linear_in_the_value(age: float, sex: str, tbs: float) -> None:
     assert one == pytest.approx(0.1 / dict(CURVE.sd)[sex])
 
 
+def test_beyond_the_ages_of_the_curve_the_age_of_comparison_is_said() -> None:
+    for age, stated in ((75.0, "women"), (75.4, "women of 75 years"), (93.0, "women of 75 years")):
+        made = interpret(Value(tbs=1.2, see=0.02), Patient(sex="F", age_years=age, bmi=25.0), B, CURVE)
+        assert made.reference == f"US NHANES 2007-2008, {stated}"
+    assert made.z_score == pytest.approx(CURVE.z_score(1.2, 75.0, "F"))
+
+
 def test_nobody_below_20_has_a_z_score() -> None:
     young = Patient(sex="F", age_years=19.9, bmi=22.0)
     assert interpret(Value(tbs=1.4, see=0.02), young, B, CURVE).z_score is None
