@@ -26,6 +26,7 @@ def end(site: Site, made: Fit, details: dict[str, Any], *, dry_run: bool, as_jso
     stored = False
     if made.calibration is not None and not dry_run:
         stored = calibrate.store(site, made.calibration, details)
+        _require_active(site, made.calibration.calibration_id)
     if as_json:
         output.as_json(
             {
@@ -39,6 +40,19 @@ def end(site: Site, made: Fit, details: dict[str, Any], *, dry_run: bool, as_jso
         _say(made, stored=stored, dry_run=dry_run)
     if made.calibration is None:
         raise typer.Exit(CalibrationError.exit_code)
+
+
+def _require_active(site: Site, calibration_id: str) -> None:
+    """Refuse the very one that was taken out of use: it is stored, and holds for nothing."""
+    from tbsnode.pipeline import calibrate
+
+    row = calibrate.found(site, calibration_id)
+    if row.state != "active":
+        raise CalibrationError(
+            f"{calibration_id} is the very calibration that is {row.state}: {row.reason}.",
+            remedy="It does not come back. Correct the table; or fit it again on another day, which is a new "
+            "approval.",
+        )
 
 
 def say_left_out(left_out: Sequence[Mapping[str, Any]]) -> None:

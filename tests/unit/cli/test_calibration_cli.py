@@ -103,6 +103,9 @@ def test_a_calibration_from_images_to_a_value(
     assert "range of the pairs" in shown.stdout
     assert run("calibration", "retire", record["calibration_id"], "--reason", "test", *where).exit_code == 0
     assert run("calibration", "retire", record["calibration_id"], "--reason", "test", *where).exit_code == 30
+    again = run(*arguments)
+    assert again.exit_code == 30
+    assert f"{record['calibration_id']} is the very calibration that is retired: test." in again.stderr
 
 
 @pytest.mark.parametrize(("name", "degraded_at", "normal_above"), [("B", 1.230, 1.310), ("A", 1.200, 1.350)])
