@@ -46,7 +46,10 @@ class CalibrationRow:
 
 
 def add(tx: Transaction, calibration: Calibration, details: Mapping[str, Any]) -> bool:
-    """Write a calibration; the active one of the same scanner and purpose is superseded.
+    """Write a calibration; the active one of the same purpose, scanner, software and spacing is superseded.
+
+    One of another software version or pixel spacing stays: it holds for the images made that way, which are
+    measured again when a study is reprocessed, or compared with.
 
     Returns
     -------
@@ -58,7 +61,8 @@ def add(tx: Transaction, calibration: Calibration, details: Mapping[str, Any]) -
     for row in rows(tx, state=ACTIVE):
         old = row.calibration
         same_purpose = (old.kind is Kind.REFERENCE) == (calibration.kind is Kind.REFERENCE)
-        if same_purpose and old.key.same_scanner(calibration.key):
+        same_state = old.key.same_scanner(calibration.key) and not old.key.changes(calibration.key)
+        if same_purpose and same_state:
             _set_state(tx, old.calibration_id, SUPERSEDED, f"by {calibration.calibration_id}")
     tx.add(
         table,

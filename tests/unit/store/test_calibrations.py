@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 import sqlalchemy as sa
 
 from tbsnode.store import calibrations, schema
 from tbsnode.store.database import Database
-from tbsnode.tbs.calibration import Calibration, Kind
+from tbsnode.tbs.calibration import Calibration, Kind, ScannerKey
+from tbsnode.tbs.calibration_choice import choose
 from tests.unit.tbs.test_calibration import LINE
 
 
@@ -44,11 +46,20 @@ def test_a_newer_one_of_the_same_scanner_supersedes(database: Database) -> None:
     assert old.calibration == LINE
 
 
-def test_one_after_a_software_change_supersedes_too(database: Database) -> None:
-    after = replace(LINE, key=replace(LINE.key, software_versions="2.0")).named()
+@pytest.mark.parametrize(
+    "other", [replace(LINE.key, software_versions="2.0"), replace(LINE.key, pixel_spacing_mm=(0.9, 0.9))]
+)
+def test_one_of_another_state_stands_beside(database: Database, other: ScannerKey) -> None:
+    """Images made before the change, or in the other scan mode, keep theirs when they are measured again."""
+    beside = replace(LINE, key=other).named()
     add(database, LINE)
-    add(database, after)
-    assert active(database) == [after.calibration_id]
+    add(database, beside)
+    assert active(database) == [LINE.calibration_id, beside.calibration_id]
+    with database.read() as tx:
+        both = calibrations.active(tx)
+    for key, expected in ((LINE.key, LINE), (other, beside)):
+        found = choose(both, key, estimator=LINE.estimator, on=LINE.valid_until)
+        assert found.calibration == expected
 
 
 def test_a_reference_stands_beside_a_line(database: Database) -> None:
