@@ -6,7 +6,6 @@ import contextlib
 import gc
 import logging
 import socket
-import ssl
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +40,7 @@ class AcceptorServer(AssociationServer):
         Connections beyond are closed at once.
     transfer_timeout_s : float
         Longest time for one PDU [s].
-    tls_context : ssl.SSLContext, optional
+    tls_context : tls.ListenerContext, optional
         Callers must do a TLS handshake first.
     """
 
@@ -55,7 +54,7 @@ class AcceptorServer(AssociationServer):
         service: Service,
         max_connections: int,
         transfer_timeout_s: float,
-        tls_context: ssl.SSLContext | None = None,
+        tls_context: tls.ListenerContext | None = None,
     ) -> None:
         self.service = service
         self._shared: socket.socket | None = None
@@ -110,7 +109,7 @@ class AcceptorServer(AssociationServer):
     def _shake_hands(self, client: socket.socket, address: Any) -> None:
         assert self._tls is not None
         try:
-            secured = tls.accept(self._tls, client)
+            secured = tls.accept(self._tls.current(), client)
         except OSError as error:
             self.service.unsecured(str(address[0]), tls.explain(error))
             with contextlib.suppress(OSError):

@@ -114,7 +114,7 @@ class StorageScp:
                 service=self,
                 max_connections=settings.max_associations + settings.max_idle_connections,
                 transfer_timeout_s=settings.transfer_timeout_s,
-                tls_context=tls.server_context(settings.tls) if settings.tls else None,
+                tls_context=tls.ListenerContext(settings.tls) if settings.tls else None,
             )
         except OSError as error:
             raise cannot_listen(settings.bind, settings.port, error) from error

@@ -7,6 +7,7 @@ The AE title proves nothing; a certificate does. A handshake that fails is expla
 from __future__ import annotations
 
 import contextlib
+import logging
 import socket
 import ssl
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from typing import Any
 
 from tbsnode.errors import ConfigError, PeerUnreachable
 from tbsnode.model import Peer, TlsFiles
+
+log = logging.getLogger(__name__)
 
 # RFC 9325 section 4.2: forward secrecy and authenticated encryption; TLS 1.3 has nothing else
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20"
@@ -73,6 +76,54 @@ def server_context(files: TlsFiles) -> ssl.SSLContext:
     _load(context, files)
     context.verify_mode = ssl.CERT_REQUIRED
     return context
+
+
+class ListenerContext:
+    """The context of a listener, made anew when one of its files changed: a renewal needs no restart.
+
+    Parameters
+    ----------
+    files : TlsFiles
+        As `server_context` takes them.
+
+    Raises
+    ------
+    ConfigError
+        As `server_context`, when made; later, what was good is used on.
+    """
+
+    def __init__(self, files: TlsFiles) -> None:
+        self._files = files
+        self._stamps = _stamps(files)
+        self._context = server_context(files)
+
+    def current(self) -> ssl.SSLContext:
+        """Return the context for the next handshake."""
+        stamps = _stamps(self._files)
+        if stamps != self._stamps:
+            self._stamps = stamps
+            try:
+                self._context = server_context(self._files)
+                log.info(
+                    "TLS: the changed certificate is used, valid until %s",
+                    f"{own_facts(self._files.certificate).expires_at:%Y-%m-%d}",
+                    extra={"action": "tls.renewed"},
+                )
+            except ConfigError as error:
+                log.warning("%s The one before is used on.", error, extra={"action": "tls.not_renewed"})
+        return self._context
+
+
+def _stamps(files: TlsFiles) -> tuple[tuple[int, int, int], ...]:
+    """Return what is different as soon as somebody wrote one of the files."""
+    stamps = []
+    for path in (files.certificate, files.key, files.ca):
+        try:
+            found = path.stat()
+            stamps.append((found.st_mtime_ns, found.st_size, found.st_ino))
+        except OSError:
+            stamps.append((0, 0, 0))
+    return tuple(stamps)
 
 
 def client_context(files: TlsFiles) -> ClientContext:

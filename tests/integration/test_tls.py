@@ -7,11 +7,11 @@ import socket
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tbsnode.errors import ConfigError, PeerUnreachable
 from tbsnode.model import Outgoing, Peer
 from tbsnode.net import scu, tls
@@ -210,6 +210,27 @@ def test_files_that_are_none_are_named(ours: Authority, theirs: Authority, node:
         assert raised.value.remedy
     with pytest.raises(ConfigError, match=r"wrong\.pem"):
         tls.own_facts(wrong)
+
+
+def presented(port: int, files: Any) -> datetime:
+    return tls.peer_facts(peer_of(port, files)).expires_at
+
+
+def test_a_renewed_certificate_needs_no_restart(
+    make_receiver: Callable[..., ReceivingNode], ours: Authority, theirs: Authority, scanner: Pem
+) -> None:
+    pem = ours.issue("renewed", *LOCAL, days=3)
+    receiver = make_receiver(tls=ours.files(pem))
+    before = presented(receiver.port, ours.files(scanner))
+    assert before == tls.own_facts(pem.certificate).expires_at
+
+    pem.key.write_bytes(theirs.issue("stranger-2").key.read_bytes())  # the key first: they do not fit now
+    assert presented(receiver.port, ours.files(scanner)) == before
+
+    ours.issue("renewed", *LOCAL, days=300)
+    after = presented(receiver.port, ours.files(scanner))
+    assert after == tls.own_facts(pem.certificate).expires_at
+    assert after > before
 
 
 @pytest.mark.peer
