@@ -144,8 +144,10 @@ def client_context(files: TlsFiles) -> ClientContext:
 def _load(context: ssl.SSLContext, files: TlsFiles) -> None:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(CIPHERS)
+    for path in (files.certificate, files.key, files.ca):
+        _require_readable(path)
     try:
-        context.load_cert_chain(files.certificate, files.key)
+        context.load_cert_chain(files.certificate, files.key, password=lambda: _no_passphrase(files.key))
     except (OSError, ssl.SSLError) as error:
         raise ConfigError(
             f"TLS: {files.certificate} and {files.key} cannot be used ({_reason(error)}).",
@@ -158,6 +160,24 @@ def _load(context: ssl.SSLContext, files: TlsFiles) -> None:
             f"TLS: {files.ca} cannot be used ({_reason(error)}).",
             remedy="Name a PEM file with the certificates of the authorities that peers are trusted by.",
         ) from error
+
+
+def _require_readable(path: Path) -> None:
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise ConfigError(
+            f"TLS: {path} cannot be read ({error.strerror}).",
+            remedy="Correct the path, or give the account of the node read access to the file.",
+        ) from error
+
+
+def _no_passphrase(key: Path) -> str:
+    """Refuse: OpenSSL would ask at the terminal, and a service has none."""
+    raise ConfigError(
+        f"TLS: the key {key} has a passphrase.",
+        remedy="Write it without one: `openssl pkey -in KEY -out NEW`; only the node's account may read it.",
+    )
 
 
 def _reason(error: OSError) -> str:

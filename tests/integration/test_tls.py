@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+
 from tbsnode.errors import ConfigError, PeerUnreachable
 from tbsnode.model import Outgoing, Peer
 from tbsnode.net import scu, tls
@@ -210,6 +212,29 @@ def test_files_that_are_none_are_named(ours: Authority, theirs: Authority, node:
         assert raised.value.remedy
     with pytest.raises(ConfigError, match=r"wrong\.pem"):
         tls.own_facts(wrong)
+
+
+def test_a_key_with_a_passphrase_is_no_question_at_a_terminal(ours: Authority, tmp_path: Path) -> None:
+    pem = ours.issue("locked", *LOCAL)
+    key = serialization.load_pem_private_key(pem.key.read_bytes(), None)
+    pem.key.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(b"secret"),
+        )
+    )
+    with pytest.raises(ConfigError, match=r"locked\.key has a passphrase") as raised:
+        tls.server_context(ours.files(pem))
+    assert "without one" in (raised.value.remedy or "")
+
+
+def test_of_key_and_certificate_only_what_cannot_be_read_is_named(ours: Authority, tmp_path: Path) -> None:
+    pem = ours.issue("half", *LOCAL)
+    with pytest.raises(ConfigError) as raised:
+        tls.client_context(ours.files(Pem(pem.certificate, tmp_path / "absent.key")))
+    assert "absent.key cannot be read" in raised.value.message
+    assert "half.crt" not in raised.value.message
 
 
 def presented(port: int, files: Any) -> datetime:
