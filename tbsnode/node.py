@@ -104,19 +104,27 @@ def _tls_of(destination: Destination) -> TlsFiles | None:
 def reported_callers(config: Config) -> tuple[Peer, ...]:
     """Return the callers that get reports of storage commitment at a port of theirs.
 
-    A network or any host is left blank: such a caller is reported to at the address it calls from.
+    A network or any host is left blank: such a caller is reported to at the address it calls from. One
+    that is a destination with TLS listens at that port for TLS and nothing else.
     """
-    return tuple(
-        Peer(
-            name=caller.ae_title,
-            ae_title=caller.ae_title,
-            host="" if caller.host == "*" or "/" in caller.host else caller.host,
-            port=caller.port,
-            calling_ae_title=config.node.ae_title,
+    secured = {(peer.ae_title, peer.port): peer for peer in peers(config) if peer.tls is not None}
+    found = []
+    for caller in config.receiver.callers:
+        if caller.port is None:
+            continue
+        same = secured.get((caller.ae_title, caller.port))
+        written = "" if caller.host == "*" or "/" in caller.host else caller.host
+        found.append(
+            Peer(
+                name=caller.ae_title,
+                ae_title=caller.ae_title,
+                host=same.host if same is not None else written,
+                port=caller.port,
+                calling_ae_title=config.node.ae_title,
+                tls=same.tls if same is not None else None,
+            )
         )
-        for caller in config.receiver.callers
-        if caller.port is not None
-    )
+    return tuple(found)
 
 
 def policy(config: Config) -> Policy:

@@ -60,6 +60,21 @@ def test_callers_with_a_port_are_reported_to(tmp_path: Path) -> None:
     assert {peer.calling_ae_title for peer in found} == {"TBSNODE"}
 
 
+def test_a_caller_that_is_a_destination_over_tls_is_reported_to_over_tls(tmp_path: Path) -> None:
+    rows = (
+        '{ ae_title = "PACS", host = "192.0.2.0/24", port = 104 }',
+        '{ ae_title = "PACS", host = "192.0.2.7", port = 105 }',
+        '{ ae_title = "OTHER", host = "192.0.2.8", port = 104 }',
+    )
+    files = 'tls = { certificate = "a.crt", key = "a.key", ca = "ca.crt" }\n'
+    loaded = load(tmp_path, callers(*rows) + destination(104) + files)
+    same, other_port, other_title = node.reported_callers(loaded)
+    (peer,) = node.peers(loaded)
+    assert peer.tls is not None
+    assert (same.tls, same.host) == (peer.tls, peer.host)  # its certificate names that host
+    assert (other_port.tls, other_title.tls) == (None, None)
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
