@@ -72,8 +72,10 @@ class KnownCallers:
             return ""
         if here:
             wanted = ", ".join(caller.certificate for caller in here)
-            shown = f"its certificate names {', '.join(names) or 'nobody'}" if names is not None else "no TLS"
-            return f'"{ae_title}" must prove itself as {wanted} (receiver.callers), but there was {shown}'
+            shown = "there was no TLS"
+            if names is not None:
+                shown = f"its certificate names {', '.join(names) or 'nobody'}"
+            return f'"{ae_title}" must prove itself as {wanted} (receiver.callers), but {shown}'
         known_hosts = ", ".join(hosts)
         return f'"{ae_title}" may call from {known_hosts} (receiver.callers), but this call came from {host}'
 

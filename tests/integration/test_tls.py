@@ -163,7 +163,7 @@ def test_a_caller_must_be_whom_its_certificate_names(
     other = scu.echo(peer_of(secured.port, ours.files(ours.issue("dxa-4"))))
     assert not other.ok
     assert "must prove itself as dxa-3.example.org" in secured.events[-1].text
-    assert "its certificate names dxa-4" in secured.events[-1].text
+    assert "(receiver.callers), but its certificate names dxa-4" in secured.events[-1].text
     clear = make_receiver(callers=callers)
     assert not scu.echo(peer_of(clear.port, None)).ok
     assert "there was no TLS" in clear.events[-1].text
