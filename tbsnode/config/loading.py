@@ -112,7 +112,7 @@ def _counted(number: int) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # Windows editors begin with a mark
     except FileNotFoundError:
         problem, remedy = "the file does not exist.", "Name an existing one, or run `tbsnode init`."
     except OSError as error:

@@ -28,6 +28,16 @@ _EXPECTED = {
     "string": ("a text is needed.", "Put it in quotes."),
     "tuple": ("a list is needed.", "Put it in brackets: [ ... ]."),
 }
+_PATTERNS = {  # by the key: what its pattern asks for
+    "name": (
+        "a name has 1 to 40 letters, digits, dots, dashes and underscores, the first a letter or digit.",
+        'Write a short one, as "pacs" or "pacs-2".',
+    ),
+    "webhook": (
+        "this is no address that begins with http:// or https://, without blank, user and password.",
+        'Write "https://hooks.example.org/tbsnode"; a secret belongs into token_file.',
+    ),
+}
 
 Location = tuple[str | int, ...]
 
@@ -58,12 +68,8 @@ def across(raw: Mapping[str, Any]) -> Iterator[tuple[Location, Mistake]]:
     yield from _ambiguous_times(raw)
     yield from _ourselves(raw)
     yield from _priors_from_nobody(raw)
-    receiver, http = _table(raw, "receiver"), _table(raw, "http")
-    port = http.get("port", 8043)
-    if port == receiver.get("port", 11112):
-        location = ("http", "port")
-        problem = "the receiver has this port."
-        yield location, Mistake(key_path(location), str(port), problem, "Choose another one.")
+    yield from _shared_ports(raw)
+    yield from _certificate_without_tls(raw)
 
 
 def key_path(location: Location) -> str:
@@ -103,6 +109,8 @@ def _words(detail: ErrorDetails, location: Location, model: type[BaseModel]) -> 
         return "this is a value, a table is needed.", "Write { key = value, ... } in its place."
     if kind in ("model_type", "model_attributes_type"):
         return "this is a value, a table is needed.", f"Write [{key_path(location)}] and its keys below."
+    if kind == "string_pattern_mismatch" and location[-1] in _PATTERNS:
+        return _PATTERNS[str(location[-1])]
     family, _, rest = kind.partition("_")
     if rest in ("type", "parsing", "from_float") and family in _EXPECTED:
         return _EXPECTED[family]
@@ -193,13 +201,49 @@ def _priors_from_nobody(raw: Mapping[str, Any]) -> Iterator[tuple[Location, Mist
         yield location, Mistake(key_path(location), f'"{wanted}"', "no destination has this name.", known)
 
 
+def _shared_ports(raw: Mapping[str, Any]) -> Iterator[tuple[Location, Mistake]]:
+    """Find listeners of this node that want one port."""
+    tls = _tls(raw)
+    wanted: list[tuple[Location, object, str]] = []
+    if tls is None or tls.get("only") is not True:
+        port = _table(raw, "receiver").get("port", 11112)
+        wanted.append((("receiver", "port"), port, "the receiver has this port."))
+    if tls is not None:
+        problem = "the receiver has this port for TLS."
+        wanted.append((("receiver", "tls", "port"), tls.get("port", 2762), problem))
+    wanted.append((("http", "port"), _table(raw, "http").get("port", 8043), ""))
+    taken: dict[object, str] = {}
+    for location, port, problem in wanted:
+        if port in taken:
+            yield location, Mistake(key_path(location), str(port), taken[port], "Choose another one.")
+        taken.setdefault(port, problem)
+
+
+def _certificate_without_tls(raw: Mapping[str, Any]) -> Iterator[tuple[Location, Mistake]]:
+    """Find callers that must prove themselves over TLS where nobody listens for TLS."""
+    if _tls(raw) is not None:
+        return
+    for index, row in _tables(raw, ("receiver", "callers")):
+        if row.get("certificate"):
+            location = ("receiver", "callers", index, "certificate")
+            problem = "it could never call: there is no port for TLS."
+            remedy = "Add [receiver.tls], or take the certificate out."
+            yield location, Mistake(key_path(location), f'"{row["certificate"]}"', problem, remedy)
+
+
+def _tls(raw: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    value = _table(raw, "receiver").get("tls")
+    return value if isinstance(value, Mapping) else None
+
+
 def _ourselves(raw: Mapping[str, Any]) -> Iterator[tuple[Location, Mistake]]:
     """Find destinations that are this node: it would send to itself for ever."""
-    receiver = _table(raw, "receiver")
-    port = receiver.get("port", 11112)
+    receiver, tls = _table(raw, "receiver"), _tls(raw)
+    ports = {receiver.get("port", 11112)} | ({tls.get("port", 2762)} if tls is not None else set())
     local = _LOCAL | {str(receiver.get("bind", "")), socket.gethostname()}
     for index, row in _tables(raw, ("destinations",)):
-        if row.get("host") in local and row.get("port", 104) == port:
+        port = row.get("port", 104)
+        if row.get("host") in local and port in ports:
             location = ("destinations", index, "port")
             yield (
                 location,

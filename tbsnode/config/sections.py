@@ -203,10 +203,13 @@ class Database(Section):
         try:
             password = self.password_file.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
             raise wrong(
-                f"the password file cannot be read ({type(error).__name__}).",
+                f"the password file {self.password_file} cannot be read ({why}).",
                 "Create it, readable by the account of the node only.",
             ) from error
+        if not password:
+            raise wrong(f"the password file {self.password_file} is empty.", "Write the password into it.")
         url = f"postgresql+psycopg://{user}:{quote(password, safe='')}@{rest}"
         object.__setattr__(self, "url", url)
         return self

@@ -37,6 +37,8 @@ def mistakes_of(folder: Path, text: str) -> tuple[Mistake, ...]:
 
 
 DESTINATION = '[[destinations]]\nname = "pacs"\nae_title = "PACS"\nhost = "192.0.2.20"\n'
+TLS = '[receiver.tls]\ncertificate = "a.crt"\nkey = "a.key"\nca = "ca.crt"\n'
+POSTGRESQL = '[database]\nurl = "postgresql+psycopg://node@db/tbsnode"\n'
 
 
 def caller(host: str) -> str:
@@ -150,6 +152,29 @@ def caller(host: str) -> str:
             "true or false",
             "without quotes",
         ),
+        (f"{TLS}port = 11112\n", "receiver.tls.port", "the receiver has this port", "another"),
+        (f"{TLS}port = 8043\n", "http.port", "has this port for TLS", "another"),
+        (
+            f'{TLS}[[destinations]]\nname = "p"\nae_title = "P"\nhost = "localhost"\nport = 2762',
+            "destinations[0].port",
+            "receiver of this node itself",
+            "host and port of the PACS",
+        ),
+        (
+            '[receiver]\ncallers = [{ ae_title = "A", host = "*", certificate = "a.example.org" }]',
+            "receiver.callers[0].certificate",
+            "no port for TLS",
+            "Add [receiver.tls]",
+        ),
+        (DESTINATION.replace('"pacs"', '"the pacs"'), "destinations[0].name", "letters, digits", '"pacs-2"'),
+        ('[notify]\nwebhook = "hooks.example.org"', "notify.webhook", "begins with http", "token_file"),
+        (
+            f'{POSTGRESQL}password_file = "absent"',
+            "database",
+            "absent cannot be read (No such file or directory)",
+            "Create it",
+        ),
+        (f'{POSTGRESQL}password_file = "/dev/null"', "database", "/dev/null is empty", "Write the password"),
         ("[http]\nport = 11112", "http.port", "the receiver has this port", "another"),
         ("[[scanners]]\nlinear = true", "scanners[0]", "every scanner", "at least one"),
         (
@@ -196,6 +221,16 @@ def test_value_is_shown_and_a_password_is_not(tmp_path: Path) -> None:
     assert "canary" not in str(url)
     (unknown,) = mistakes_of(tmp_path, '[database]\npassword = "canary"')
     assert "canary" not in str(unknown)
+
+
+def test_a_file_of_a_windows_editor_is_read(tmp_path: Path) -> None:
+    path = write(tmp_path, '\ufeff[node]\r\nae_title = "OURS"\r\n')
+    assert config.load(path).node.ae_title == "OURS"
+
+
+def test_with_only_tls_the_other_port_is_free_for_others(tmp_path: Path) -> None:
+    loaded = config.load(write(tmp_path, f"{TLS}only = true\n[http]\nport = 11112"))
+    assert loaded.http.port == 11112
 
 
 def test_missing_file_says_what_to_do(tmp_path: Path) -> None:
@@ -300,6 +335,9 @@ def compare(model: type[BaseModel], table: dict[str, Any], text: str, trail: str
         written = table.get(key)
         if key in ("password_file", "reference_file", "token_file"):
             assert f"# {key} = " in text
+            continue
+        if f"{trail}{key}" == "receiver.callers.certificate":  # means nothing without [receiver.tls]
+            assert re.search(r"^ +# \{ ae_title = .* certificate = ", text, re.MULTILINE)
             continue
         if key == "tls":  # two ways to write a table that is optional
             assert section is not None
