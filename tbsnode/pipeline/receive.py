@@ -43,12 +43,16 @@ class Reception:
         self.scps = tuple(StorageScp(each, self._store, self._association, commitments) for each in listening)
 
     def start(self) -> None:
-        """Put right what a previous life left, then listen."""
+        """Put right what a previous life left, then listen; on every port, or on none."""
         with self.site.database.transaction() as tx:
             readiness.forget_associations(tx, receiver=self.name, quiet_s=self.site.policy.timing.quiet_s)
-        for scp in self.scps:
-            scp.start()
         self._closings.start()
+        try:
+            for scp in self.scps:
+                scp.start()
+        except BaseException:
+            self.stop()
+            raise
 
     def stop(self) -> None:
         """Stop listening; what is being received is finished or aborted."""

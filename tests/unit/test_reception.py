@@ -1,0 +1,65 @@
+"""A receiver that cannot begin ends: half of one would hold its port and nobody would start it again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from tbsnode import node as wiring
+from tbsnode.errors import ConfigError
+from tbsnode.net.scp import ScpSettings
+from tbsnode.pipeline.receive import Reception
+from tbsnode.pipeline.site import Site
+from tests import nodes, peers
+
+
+def listening(site: Site, port: int) -> ScpSettings:
+    return ScpSettings(
+        ae_title="TBSNODE",
+        bind=peers.LOOPBACK,
+        port=port,
+        callers=(),
+        incoming=site.archive.incoming,
+        storage_classes=(),
+        transfer_syntaxes=(),
+    )
+
+
+def test_where_the_second_port_is_taken_the_first_is_given_back(site: Site) -> None:
+    before = set(threading.enumerate())
+    with socket.create_server((peers.LOOPBACK, 0)) as other:
+        free, taken = peers.free_port(), other.getsockname()[1]
+        reception = Reception(site, [listening(site, free), listening(site, taken)], name="receive-0")
+        with pytest.raises(ConfigError, match=f"port {taken}"):
+            reception.start()
+    assert not peers.answers(free)
+    left = [thread for thread in threading.enumerate() if thread not in before and not thread.daemon]
+    assert left == [], "they would keep the process from ending"
+
+
+def test_a_child_that_waits_for_its_slot_can_be_stopped(tmp_path: Path) -> None:
+    node = nodes.Node(tmp_path / "node", peers.free_port())
+    node.write()
+    command = [sys.executable, "-m", "tbsnode", "serve", "--config", str(node.config)]
+    with wiring.hold_slot(node.folder / "state", "receive", 0):
+        child = subprocess.Popen(
+            [*command, "--role", "receive", "--slot", "0"],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ},
+        )
+        assert child.stderr is not None
+        assert b"receive-0 waits" in child.stderr.readline()
+        child.send_signal(signal.SIGTERM)
+        try:
+            child.wait(timeout=5.0)
+        finally:
+            child.kill()
+            child.communicate()
