@@ -258,24 +258,22 @@ def run_child(
         Exit code.
     """
     stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.excepthook = _say_what_ended
     faulthandler.register(signal.SIGUSR1)  # files and lines of every thread, no values
     threading.Thread(target=_die_with_parent, args=(os.getppid(),), daemon=True).start()
     try:
         owner = f"{node.node_id(config.node.state)}-{role}-{slot}"
-        with (
-            node.hold_slot(config.node.state, role, slot),
-            node.open_site(config, owner=owner) as site,
-        ):
-            site.archive.sweep_incoming(older_than_s=0)  # a previous life of this slot left them
-            worker = make(config, site) if make else _worker(config, site, role, slot, listen)
-            worker.start()
-            gc.freeze()  # what was loaded stays; looking through it again and again costs more than the work
-            log.info("%s-%d ready", role, slot, extra={"action": f"{role}.ready"})
-            stop.wait()
-            worker.stop()
+        with node.hold_slot(config.node.state, role, slot):  # while it waits, SIGTERM just ends it
+            signal.signal(signal.SIGTERM, lambda *_: stop.set())
+            with node.open_site(config, owner=owner) as site:
+                site.archive.sweep_incoming(older_than_s=0)  # a previous life of this slot left them
+                worker = make(config, site) if make else _worker(config, site, role, slot, listen)
+                worker.start()
+                gc.freeze()  # what was loaded stays; looking through it again and again costs more
+                log.info("%s-%d ready", role, slot, extra={"action": f"{role}.ready"})
+                stop.wait()
+                worker.stop()
     except TbsNodeError as error:
         log.error("%s-%d: %s", role, slot, error, extra={"action": f"{role}.failed"})
         return error.exit_code
