@@ -5,9 +5,7 @@ Every check runs, whatever the others found; only a configuration that cannot be
 
 from __future__ import annotations
 
-import errno
 import os
-import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +13,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tbsnode.cli import check_commitment, check_queues, check_refusals, check_tls, options, output
+from tbsnode.cli import (
+    check_commitment,
+    check_ports,
+    check_queues,
+    check_refusals,
+    check_tls,
+    options,
+    output,
+)
 from tbsnode.cli.check_line import Line, failed
 from tbsnode.errors import ConfigError, InvalidConfiguration, PeerError, ResourceError
 
@@ -96,7 +102,7 @@ def _lines(config_file: Path | None) -> Iterator[Line]:
     yield _callers(config)
     yield from _database(config)
     yield from _folders(config)
-    yield _port(config)
+    yield from check_ports.lines(config)
     yield from check_tls.lines(config)
     yield from _reviewers(config)
     yield from _files(config)
@@ -205,46 +211,6 @@ def _space(config: Config, archive: Archive, shown: str) -> Line:
     except ResourceError as error:
         return failed("archive", error)
     return Line("archive", f"{shown}, {archive.free_bytes() / 1e9:.1f} GB free")
-
-
-def _port(config: Config) -> Line:
-    where = f"{config.receiver.bind}:{config.receiver.port}"
-    family = socket.AF_INET6 if ":" in config.receiver.bind else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((config.receiver.bind, config.receiver.port))
-        except OSError as error:
-            return _taken(config, where, error)
-    return Line("port", f"{where} is free")
-
-
-def _taken(config: Config, where: str, error: OSError) -> Line:
-    """Tell our own running node from a stranger on its port."""
-    if error.errno == errno.EADDRINUSE:
-        if _is_ours(config):
-            return Line("port", f"{where}: this node is running")
-        text, remedy = "another program has it.", "Stop that program, or choose another receiver.port."
-    elif error.errno == errno.EACCES:
-        text, remedy = "this account may not use it.", "Choose a port above 1023, or grant the privilege."
-    else:
-        text, remedy = f"it cannot be used: {error.strerror or error}.", "Correct receiver.bind."
-    return Line("port", f"{where}: {text}", remedy, ResourceError.exit_code)
-
-
-def _is_ours(config: Config) -> bool:
-    """Tell whether the receiver of this state folder is running: it holds its slot's lock."""
-    import fcntl
-
-    lock = config.node.state / "locks" / "receive-0"
-    if not lock.exists():
-        return False
-    with lock.open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
 
 
 def _destinations(config: Config) -> Iterator[Line]:

@@ -11,8 +11,8 @@ from tbsnode.errors import ConfigError
 def cannot_listen(bind: str, port: int, error: OSError) -> ConfigError:
     """Return what an administrator must do about an address that cannot be listened on."""
     remedies = {
-        errno.EADDRINUSE: "Another program listens there: stop it, or choose another receiver.port.",
-        errno.EACCES: "Ports below 1024 need a privilege: choose another receiver.port, or grant it.",
+        errno.EADDRINUSE: "Another program listens there: stop it, or choose another port in [receiver].",
+        errno.EACCES: "Ports below 1024 need a privilege: choose another port in [receiver], or grant it.",
         errno.EADDRNOTAVAIL: "This machine has no such address: correct receiver.bind.",
     }
     remedy = remedies.get(error.errno or 0, "Correct receiver.bind or receiver.port.")

@@ -50,6 +50,8 @@ callers = [{ ae_title = "SCANNER", host = "127.0.0.1" }]
 [archive]
 min_free_bytes = 0
 min_free_percent = 0
+[http]
+port = 0
 [[destinations]]
 name = "pacs"
 ae_title = "PACS"

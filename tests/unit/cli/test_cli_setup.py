@@ -152,6 +152,18 @@ def test_check_port_of_another_program(run: Any, run_json: Any, healthy: Path) -
         assert run("check", "--config", healthy).exit_code == 40
 
 
+def test_check_looks_at_every_port_that_serve_listens_on(run_json: Any, healthy: Path) -> None:
+    files = "".join(f'{name} = "absent.pem"\n' for name in ("certificate", "key", "ca"))
+    with socket.create_server(("127.0.0.1", 0)) as tls, socket.create_server(("127.0.0.1", 0)) as http:
+        tables = f"[receiver.tls]\nport = {tls.getsockname()[1]}\n{files}[archive]"
+        edited(healthy, "[archive]", tables)
+        edited(healthy, "[http]\nport = 0", f"[http]\nport = {http.getsockname()[1]}")
+        found = failures(run_json("check", "--config", healthy))
+    assert "another receiver.tls.port" in found["port for TLS"]["remedy"]
+    assert "another http.port" in found["port for HTTP"]["remedy"]
+    assert "port" not in found
+
+
 def test_check_port_of_this_node(run_json: Any, healthy: Path) -> None:
     from tbsnode import node
 
