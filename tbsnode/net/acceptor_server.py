@@ -109,6 +109,9 @@ class AcceptorServer(AssociationServer):
     def _shake_hands(self, client: socket.socket, address: Any) -> None:
         assert self._tls is not None
         try:
+            if not tls.says_something(client):
+                client.close()
+                return
             secured = tls.accept(self._tls.current(), client)
         except OSError as error:
             self.service.unsecured(str(address[0]), tls.explain(error))

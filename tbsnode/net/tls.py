@@ -242,6 +242,21 @@ def own_facts(path: Path) -> CertificateFacts:
     )
 
 
+def says_something(client: socket.socket) -> bool:
+    """Wait for the first byte of a connection; False where a watcher only looked whether we listen.
+
+    Raises
+    ------
+    TimeoutError
+        If nothing came within `HANDSHAKE_S`.
+    """
+    client.settimeout(HANDSHAKE_S)
+    try:
+        return bool(client.recv(1, socket.MSG_PEEK))
+    except ConnectionError:
+        return False
+
+
 def accept(context: ssl.SSLContext, client: socket.socket) -> ssl.SSLSocket:
     """Do the handshake of an accepted connection, within `HANDSHAKE_S`.
 

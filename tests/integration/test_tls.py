@@ -113,6 +113,15 @@ def test_clear_text_on_the_tls_port(secured: ReceivingNode) -> None:
     assert "this is no TLS" in said(secured)
 
 
+def test_a_watcher_that_only_looks_whether_we_listen_is_no_event(
+    secured: ReceivingNode, ours: Authority, scanner: Pem
+) -> None:
+    for _ in range(3):
+        socket.create_connection(("127.0.0.1", secured.port)).close()
+    assert scu.echo(peer_of(secured.port, ours.files(scanner))).ok
+    secured.wait_for("opened", "released")
+
+
 def test_a_web_browser(secured: ReceivingNode) -> None:
     with socket.create_connection(("127.0.0.1", secured.port)) as browser:
         browser.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
