@@ -59,12 +59,9 @@ class Watching:
 
     def __init__(self, config: Config, site: Site) -> None:
         self._address = (config.http.bind, config.http.port)
-        secured = config.receiver.tls
-        only_tls = secured is not None and secured.only
-        self._receiver = (
-            config.receiver.bind,
-            secured.port if only_tls and secured else config.receiver.port,
-        )
+        own, secured = config.receiver, config.receiver.tls
+        clear = () if secured is not None and secured.only else (own.port,)
+        self._receiver = (own.bind, (*clear, secured.port) if secured is not None else clear)
         self._site = site
         self._tables = TableCollector(site)
         self._server: ThreadingHTTPServer | None = None
@@ -139,12 +136,14 @@ class Watching:
         return ""
 
     def _check_receiver(self) -> str:
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._receiver[0], self._receiver[0])  # noqa: S104
-        try:
-            with socket.create_connection((host, self._receiver[1]), timeout=_CONNECT_S):
-                return ""
-        except OSError:
-            return f"nobody listens on port {self._receiver[1]}"
+        bind, ports = self._receiver
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bind, bind)  # noqa: S104
+        for port in ports:
+            try:
+                socket.create_connection((host, port), timeout=_CONNECT_S).close()
+            except OSError:
+                return f"nobody listens on port {port}"
+        return ""
 
     def _paused(self) -> str:
         """Say which queues are paused; who wanted it is not for everybody who may ask here."""

@@ -126,6 +126,22 @@ def test_a_database_that_is_away_is_told_once(watching: Watching, monkeypatch: p
     assert (checks["database"], checks["queues"]) == ("The database does not answer.", "not known")
 
 
+def test_ready_means_every_port_of_the_receiver(settings: configuration.Config, tmp_path: Path) -> None:
+    path = tmp_path / "tbsnode.toml"
+    files = "".join(f'{name} = "absent.pem"\n' for name in ("certificate", "key", "ca"))
+    tls = f"[receiver.tls]\nport = 11196\n{files}"
+    path.write_text(path.read_text(encoding="utf-8") + tls, encoding="utf-8")
+    secured = configuration.load(path)
+    with node.open_site(secured) as site, socket.create_server(("127.0.0.1", 11198)):
+        made = Watching(secured, site)
+        made.start()
+        try:
+            status, body = get(made, "/health/ready")
+        finally:
+            made.stop()
+    assert (status, json.loads(body)["checks"]["receiver"]) == (503, "nobody listens on port 11196")
+
+
 def fill(tx: Transaction) -> int:
     """A patient whose name must appear nowhere, a study of one scanner, a result, an unsent delivery."""
     patient = tx.add(tables.patient, patient_id="CANARY-ID", name="Canary^Zoe", created_at=tx.now)
