@@ -170,7 +170,7 @@ def _database(config: Config) -> Iterator[Line]:
         finally:
             database.dispose()
     except (ConfigError, ResourceError) as error:
-        yield failed("database", error)
+        yield failed("database", error, "Start the database server, or correct [database] url.")
         yield _clock(time.time())
 
 

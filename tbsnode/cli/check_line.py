@@ -32,6 +32,6 @@ class Line:
         return self.exit_code == 0
 
 
-def failed(what: str, error: TbsNodeError) -> Line:
-    """Return the line of an error."""
-    return Line(what, error.message, error.remedy or "See the log of the other side.", error.exit_code)
+def failed(what: str, error: TbsNodeError, remedy: str = "See the log of the other side.") -> Line:
+    """Return the line of an error; `remedy` where the error has none itself."""
+    return Line(what, error.message, error.remedy or remedy, error.exit_code)

@@ -105,6 +105,13 @@ def test_check_of_a_healthy_node(run: Any, run_json: Any, healthy: Path) -> None
     ]
 
 
+def test_check_of_a_database_that_is_away(run_json: Any, healthy: Path) -> None:
+    edited(healthy, "[archive]", '[database]\nurl = "postgresql+psycopg://node@127.0.0.1:9/node"\n[archive]')
+    found = failures(run_json("check", "--config", healthy))["database"]
+    assert "did not answer" in found["text"]
+    assert found["remedy"] == "Start the database server, or correct [database] url."
+
+
 def test_check_names_all_mistakes_of_a_configuration(run: Any, run_json: Any, tmp_path: Path) -> None:
     path = tmp_path / "broken.toml"
     path.write_text(
