@@ -39,7 +39,10 @@ class Shift:
 
 
 def end_to_end(tx: Transaction, delivery_id: int) -> EndToEnd | None:
-    """Return how long a delivery's study took; None unless it was sent just now."""
+    """Return how long a delivery's study took; None unless it was sent just now, for the first time.
+
+    What follows (a late hip, a reprocess, a resend) is as late as somebody made it, not this node.
+    """
     row = tx.one(
         sa.select(delivery.c.destination, delivery.c.updated_at, delivery.c.study_ref).where(
             delivery.c.id == delivery_id,
@@ -47,6 +50,13 @@ def end_to_end(tx: Transaction, delivery_id: int) -> EndToEnd | None:
         )
     )
     if row is None:
+        return None
+    before = sa.select(delivery.c.id).where(
+        delivery.c.study_ref == row.study_ref,
+        delivery.c.destination == row.destination,
+        delivery.c.id < delivery_id,
+    )
+    if tx.one(before.limit(1)) is not None:
         return None
     newest = tx.scalar(
         sa.select(sa.func.max(instance.c.received_at)).where(
