@@ -101,16 +101,19 @@ class Watching:
 
         A paused queue is told and counts as ready: an administrator wants it so, and senders lose nothing.
         """
-        checks = {
-            "database": self._check_database(),
-            "archive": self._check_archive(),
-            "receiver": self._check_receiver(),
-        }
+        checks = self._checks()
         well = not any(checks.values())
         checks["queues"] = "not known" if checks["database"] else self._paused()
         told = {name: problem or "ok" for name, problem in checks.items()}
         status = HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE
         return _json(status, {"status": "ready" if well else "not ready", "checks": told})
+
+    def _checks(self) -> dict[str, str]:
+        return {
+            "database": self._check_database(),
+            "archive": self._check_archive(),
+            "receiver": self._check_receiver(),
+        }
 
     def metrics(self) -> Answer:
         """Return everything that is counted, in the text format of Prometheus."""
@@ -118,6 +121,7 @@ class Watching:
         if os.environ.get(DIRECTORY_VARIABLE):
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         registry.register(self._tables)
+        registry.register(_Readiness(self._checks))
         return HTTPStatus.OK, CONTENT_TYPE_LATEST, generate_latest(registry)
 
     def _check_database(self) -> str:
@@ -197,6 +201,19 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing: a watcher asks all day."""
+
+
+class _Readiness(Collector):
+    """The answer of ``/health/ready`` as numbers: a disk below its watermark, a port without receiver."""
+
+    def __init__(self, checks: Callable[[], dict[str, str]]) -> None:
+        self._checks = checks
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield one family."""
+        told = "1 where a study that arrives now would be taken, as far as this check sees; else 0."
+        values = {name: float(not problem) for name, problem in self._checks().items()}
+        yield _by_one("tbsnode_ready", told, "check", values)
 
 
 class TableCollector(Collector):

@@ -12,12 +12,13 @@ from pathlib import Path
 from urllib.error import HTTPError
 
 import pytest
+import sqlalchemy as sa
 
 from tbsnode import config as configuration
 from tbsnode import node
 from tbsnode.errors import ResourceError
 from tbsnode.http import Watching, working_days
-from tbsnode.store import audit, work
+from tbsnode.store import audit, observed, work
 from tbsnode.store import schema as tables
 from tbsnode.store.database import Database, Transaction
 
@@ -76,6 +77,9 @@ def test_ready_names_what_is_missing(watching: Watching) -> None:
     }
     with socket.create_server(("127.0.0.1", 11198)):
         assert get(watching, "/health/ready")[0] == 200
+        assert value(get(watching, "/metrics")[1], 'tbsnode_ready{check="receiver"}') == 1.0
+    assert value(get(watching, "/metrics")[1], 'tbsnode_ready{check="receiver"}') == 0.0
+    assert value(get(watching, "/metrics")[1], 'tbsnode_ready{check="archive"}') == 1.0
 
 
 def pause(settings: configuration.Config, *queues: str) -> None:
@@ -231,6 +235,23 @@ def test_a_scanner_whose_scores_moved_is_seen(watching: Watching, settings: conf
             )
     text = get(watching, "/metrics")[1]
     assert value(text, 'tbsnode_scanner_score_shift{scanner="Example Densitometer 77"}') == pytest.approx(0.1)
+
+
+def test_only_the_first_delivery_of_a_study_is_timed_from_end_to_end(
+    settings: configuration.Config,
+) -> None:
+    with node.open_site(settings) as site, site.database.transaction() as tx:
+        first = fill(tx)
+        row = tx.one(sa.select(tables.delivery).where(tables.delivery.c.id == first))
+        assert row is not None
+        later = {key: value for key, value in row._mapping.items() if key != "id"}
+        again = tx.add(tables.delivery, **later)
+        assert observed.end_to_end(tx, first) is None  # not sent yet
+        tx.connection.execute(sa.update(tables.delivery).values(state="sent", updated_at=tx.now))
+        took = observed.end_to_end(tx, first)
+        assert took is not None
+        assert 100 <= took.seconds < 110
+        assert observed.end_to_end(tx, again) is None
 
 
 @pytest.mark.parametrize(
