@@ -28,6 +28,7 @@ from tbsnode.errors import ConfigError, TbsNodeError
 from tbsnode.pipeline import queues
 from tbsnode.pipeline.metrics import DIRECTORY_VARIABLE
 from tbsnode.store import observed, work
+from tbsnode.supervisor import ROLES_VARIABLE
 
 if TYPE_CHECKING:
     from tbsnode.config import Config
@@ -109,11 +110,10 @@ class Watching:
         return _json(status, {"status": "ready" if well else "not ready", "checks": told})
 
     def _checks(self) -> dict[str, str]:
-        return {
-            "database": self._check_database(),
-            "archive": self._check_archive(),
-            "receiver": self._check_receiver(),
-        }
+        checks = {"database": self._check_database(), "archive": self._check_archive()}
+        if "receive" in os.environ.get(ROLES_VARIABLE, "receive").split():
+            checks["receiver"] = self._check_receiver()
+        return checks
 
     def metrics(self) -> Answer:
         """Return everything that is counted, in the text format of Prometheus."""

@@ -48,6 +48,7 @@ _ENVIRONMENT = {
     "MKL_NUM_THREADS": "1",
     "NUMEXPR_NUM_THREADS": "1",
 }
+ROLES_VARIABLE = "TBSNODE_ROLES"  # what this `serve` runs: a machine that only analyzes has no receiver
 _METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"  # read by the library when a child loads it
 
 
@@ -79,6 +80,7 @@ def serve(config_path: Path, config: Config, only: frozenset[str]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     wanted = slots(config, only)
+    os.environ[ROLES_VARIABLE] = " ".join(sorted({role for role, _ in wanted}))
     shared = _receiver_sockets(config) if ("receive", 1) in wanted else ()
     held = _metrics_folder(config.node.state)
     children = [_Child(role, slot, config_path, shared if role == "receive" else ()) for role, slot in wanted]

@@ -146,6 +146,14 @@ def test_ready_means_every_port_of_the_receiver(settings: configuration.Config, 
     assert (status, json.loads(body)["checks"]["receiver"]) == (503, "nobody listens on port 11196")
 
 
+def test_a_machine_without_a_receiver_can_be_ready(
+    watching: Watching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TBSNODE_ROLES", "analyze http")
+    status, body = get(watching, "/health/ready")
+    assert (status, json.loads(body)["checks"]) == (200, {"database": "ok", "archive": "ok"})
+
+
 def fill(tx: Transaction) -> int:
     """A patient whose name must appear nowhere, a study of one scanner, a result, an unsent delivery."""
     patient = tx.add(tables.patient, patient_id="CANARY-ID", name="Canary^Zoe", created_at=tx.now)
