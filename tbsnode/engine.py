@@ -27,9 +27,10 @@ from typing import TYPE_CHECKING, Any
 from dbos import DBOS, DBOSClient, DBOSConfig
 from dbos import Serializer as DbosSerializer
 
-from tbsnode.errors import DatabaseUnavailable, ResourceError, TbsNodeError
+from tbsnode.errors import ResourceError, TbsNodeError
 from tbsnode.model import DeliveryState, StudyState
 from tbsnode.pipeline import housekeeping, metrics, workers
+from tbsnode.pipeline.turns import Turns
 from tbsnode.store import audit, audit_chain, clock, work
 
 if TYPE_CHECKING:
@@ -236,12 +237,11 @@ class Engine:
         _running.site = None
 
     def _spawn(self, name: str, turn: Callable[[], None], period_s: float) -> None:
+        turns = Turns(name, turn)
+
         def loop() -> None:
             while not self._stop.wait(period_s):
-                try:
-                    turn()
-                except (DatabaseUnavailable, OSError) as error:
-                    log.warning("%s: %s", name, error, extra={"action": f"{name}.postponed"})
+                turns.take()
 
         def loop_or_die() -> None:
             try:
