@@ -83,6 +83,10 @@ def verify(
             f"{'Intact' if found.intact else 'BROKEN'}: {sealed} sealed, {found.waiting} not sealed yet."
         )
         typer.echo(f"Head {found.head}")
-        typer.echo("Note it elsewhere: `tbsnode audit verify --expect HEAD` proves it later.")
+        if found.intact:
+            typer.echo("Note it elsewhere: `tbsnode audit verify --expect HEAD` proves it later.")
+        else:
+            typer.echo("Somebody wrote to the database past this program: keep it, and ask who may.")
+            typer.echo("`tbsnode audit show` with a copy of a backup tells what stood there.")
     if not found.intact:
         raise typer.Exit(1)

@@ -99,6 +99,13 @@ def restore(folder: Folder, *, config: options.ConfigFile = None) -> None:
     typer.echo("`tbsnode db verify` checks every file.")
 
 
+_MEND = (
+    "Copy these files from archive/ of a backup, or let their sender send them again; "
+    "a result (.sr.dcm, .pdf.dcm) is also at the PACS."
+)
+_OTHER = "This backup is not whole: keep an older one, and make a new one into an empty folder."
+
+
 @app.command()
 def verify(
     folder: Annotated[
@@ -126,7 +133,12 @@ def verify(
     else:
         for fault in faults:
             typer.echo(f"{fault.what}: {fault.path}")
-        typer.echo("Every file is what its row says." if not faults else f"{len(faults)} faults.")
+        if not faults:
+            typer.echo("Every file is what its row says.")
+        else:
+            typer.echo(
+                f"{output.counted(len(faults), 'fault', 'faults')}. {_MEND if folder is None else _OTHER}"
+            )
     if faults:
         raise typer.Exit(1)
 
