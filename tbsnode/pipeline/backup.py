@@ -100,7 +100,8 @@ def backup(site: Site, folder: Path, *, track: Tracked) -> Backup:
     folder = folder.absolute()
     if folder.is_relative_to(site.archive.root):
         raise ConfigError("A backup inside the archive is none.", remedy="Name a folder on another disk.")
-    folder.mkdir(parents=True, exist_ok=True)
+    for each in (folder, folder / ARCHIVE):  # the account that made it, and nobody else
+        each.mkdir(mode=0o700, parents=True, exist_ok=True)
     (folder / MANIFEST).unlink(missing_ok=True)  # until the new one is whole, there is none
     copied_database = snapshot.copy(site.database, folder)
     files, copied, total = _files(site), 0, 0

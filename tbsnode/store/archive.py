@@ -70,7 +70,7 @@ class Archive:
         with _translated():
             missing = [folder for folder in (self.incoming, *self.incoming.parents) if not folder.exists()]
             for folder in reversed(missing):
-                folder.mkdir(exist_ok=True)
+                folder.mkdir(mode=0o750, exist_ok=True)  # patients' pictures, below any umask
                 _sync(folder.parent)
             self._spread()
 

@@ -95,6 +95,7 @@ def copy(database: Database, folder: Path) -> Path:
     target = folder / (SQLITE if database.path is not None else POSTGRESQL)
     draft = target.with_suffix(".part")
     draft.unlink(missing_ok=True)
+    draft.touch(mode=0o600)  # it holds all patients
     if database.path is not None:
         with closing(sqlite_file.connect(database.path)) as source, closing(sqlite3.connect(draft)) as made:
             source.backup(made, pages=_PAGES, sleep=0.01)

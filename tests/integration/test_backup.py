@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -145,6 +146,24 @@ def test_a_changed_copy_is_found_and_not_restored(tmp_path: Path, node: nodes.No
     refused = command(written(tmp_path / "other"), "db", "restore", tmp_path / "backup")
     assert (refused.exit_code, "earlier backup" in refused.stderr) == (2, True)
     assert not (tmp_path / "other" / "state" / "tbsnode.db").exists()
+
+
+def test_nobody_else_can_read_archive_and_backup(tmp_path: Path, node: nodes.Node) -> None:
+    there = tmp_path / "backups"
+    there.mkdir(mode=0o755)
+    before = os.umask(0o022)
+    try:
+        backed_up(node, there / "new")
+        backed_up(node, there)
+    finally:
+        os.umask(before)
+    for private in (
+        there / "new",
+        there / "archive",
+        there / "database.sqlite",
+        node.folder / "state/archive",
+    ):
+        assert private.stat().st_mode & 0o007 == 0, private
 
 
 def test_a_backup_inside_the_archive_is_refused(node: nodes.Node) -> None:
