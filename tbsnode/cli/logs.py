@@ -24,8 +24,8 @@ _WHILE_S, _KIND_CHARACTERS, _MOST_KINDS = 10.0, 40, 100
 
 _JSON = json.JSONEncoder(ensure_ascii=False, default=str)  # `json.dumps` would make one for each line
 
-# what it says of a rejected association, `net` says in words that name the peer and what to do
-_SAID_BY_US = ("pynetdicom.acse",)
+# what it says of a rejected association or a peer that is away, `net` says in words that name the peer
+_SAID_BY_US = ("pynetdicom.acse", "pynetdicom.transport")
 
 
 def configure(*, level: str, as_json: bool, libraries: str = "warning") -> None:

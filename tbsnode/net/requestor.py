@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import socket
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -37,6 +38,20 @@ class AssociationBroken(PeerUnreachable):
     """The association broke before everything was answered; what was not may have been done."""
 
 
+class _ToldSocket(socket.socket):
+    """A socket that remembers why it could not connect: pynetdicom logs it, and names no peer."""
+
+    failure: OSError | None = None
+
+    def connect(self, address: Any) -> None:
+        """Connect; keep what went wrong."""
+        try:
+            super().connect(address)
+        except OSError as error:
+            self.failure = error
+            raise
+
+
 class _Requestor(AE):
     """An application entity whose sockets wait instead of polling, and never for ever."""
 
@@ -50,6 +65,7 @@ class _Requestor(AE):
         self.implementation_class_uid = UID(upper_layer.IMPLEMENTATION_CLASS_UID)
         self.implementation_version_name = upper_layer.IMPLEMENTATION_VERSION_NAME
         self.sock: PatientSocket | None = None
+        self.plain: _ToldSocket | None = None
 
     def _create_socket(self, assoc: Association, address: Any, tls_args: Any) -> PatientSocket:
         assoc.dimse = receiver = Receiver(assoc, None)
@@ -57,6 +73,10 @@ class _Requestor(AE):
         upper_layer.attach(assoc, _WAITING_PDUS)
         self.sock = PatientSocket(assoc, address=address, transfer_timeout_s=TRANSFER_S)
         self.sock.tls_args = tls_args
+        made = self.sock.socket
+        assert made is not None
+        self.plain = _ToldSocket(made.family, made.type, made.proto, fileno=made.detach())
+        self.sock.socket = self.plain
         return self.sock
 
 
@@ -106,7 +126,10 @@ def association(
             ae.sock.dispose()
         raise unreachable(peer, str(error.strerror or error)) from error
     assert ae.sock is not None
+    assert ae.plain is not None
+    unconnected = secured.unconnected if secured else ae.plain.failure
     try:
+        _require_connection(peer, unconnected)
         _require_answer(peer, assoc, (secured and secured.failure) or ae.sock.tls_failure)
         negotiated.tell(assoc, named(peer))
         yield assoc
@@ -130,6 +153,15 @@ def _context(sop_class_uid: str, transfer_syntax_uid: str) -> PresentationContex
     return context
 
 
+def _require_connection(peer: Peer, failure: OSError | None) -> None:
+    if isinstance(failure, TimeoutError):
+        raise unreachable(peer, "no connection in time: is it switched on, does a firewall keep us out?")
+    if isinstance(failure, ConnectionRefusedError):
+        raise unreachable(peer, "connection refused: nobody listens on that port")
+    if failure is not None:
+        raise unreachable(peer, (failure.strerror or "no connection").lower())
+
+
 def _require_answer(peer: Peer, assoc: Association, tls_failure: OSError | None) -> None:
     answer = assoc.acceptor.primitive
     if not isinstance(answer, A_ASSOCIATE):
@@ -147,7 +179,7 @@ def _require_answer(peer: Peer, assoc: Association, tls_failure: OSError | None)
         aborted = "aborted instead of answering" if assoc.is_aborted and _was_connected(assoc) else ""
         if aborted and peer.tls is not None:
             aborted = tls.REFUSED_LATER
-        raise unreachable(peer, aborted or "no connection, or no answer in time")
+        raise unreachable(peer, aborted or "it took the connection and gave no answer in time")
 
 
 def _unread_answer(assoc: Association) -> A_ASSOCIATE | None:

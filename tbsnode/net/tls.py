@@ -49,10 +49,20 @@ class ClientContext(ssl.SSLContext):
     """The context of one connection that we open; it outlives the socket and knows why that failed."""
 
     failure: OSError | None = None
+    unconnected: OSError | None = None  # there was no handshake
 
 
 class ExplainingSocket(ssl.SSLSocket):
-    """A TLS connection that leaves with its context why the handshake failed: pynetdicom tells nobody."""
+    """A TLS connection that leaves with its context what went wrong: pynetdicom tells nobody."""
+
+    def connect(self, address: Any) -> None:
+        """Connect; keep why that failed, where it was not the handshake."""
+        try:
+            super().connect(address)
+        except OSError as error:
+            if isinstance(self.context, ClientContext) and self.context.failure is None:
+                self.context.unconnected = error
+            raise
 
     def do_handshake(self, block: bool = False) -> None:
         """Do the handshake; keep what went wrong."""
@@ -322,10 +332,7 @@ _WORDS = (  # part of OpenSSL's reason, who is at fault, what to do
         "NO_SHARED_CIPHER",
         "the other side offers no cipher with forward secrecy",
     ),
-    (
-        "HANDSHAKE_FAILURE",
-        "the two sides have no cipher in common",
-    ),
+    ("HANDSHAKE_FAILURE", "the two sides have no cipher in common"),
     (
         "WRONG_VERSION_NUMBER",
         "this is no TLS: one side speaks clear text; compare port and TLS setting on both sides",

@@ -203,7 +203,7 @@ def test_echo_says_what_is_wrong(orthanc: peers.Orthanc) -> None:
         assert not result.ok
         assert "pacs (" in result.text
     assert "ae_title" in misdialed.text
-    assert "cannot be reached" in absent.text
+    assert "cannot be reached: connection refused" in absent.text
 
 
 @pytest.mark.peer

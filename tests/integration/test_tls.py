@@ -197,6 +197,11 @@ def test_the_name_of_the_host_counts(
     assert scu.echo(peer_of(secured.port, ours.files(scanner, verify_host=False))).ok
 
 
+def test_a_peer_that_is_away_is_no_failed_handshake(ours: Authority, scanner: Pem) -> None:
+    answer = scu.echo(peer_of(peers.free_port(), ours.files(scanner)))
+    assert "cannot be reached: connection refused" in answer.text
+
+
 def test_expiry_is_read_from_both_sides(
     secured: ReceivingNode, ours: Authority, node: Pem, scanner: Pem
 ) -> None:
