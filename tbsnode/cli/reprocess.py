@@ -88,7 +88,8 @@ def reprocess(
             _follow(site, run)
             _say_compared(site, run, form)
         else:
-            _say_queued(operate.reprocess(site, wanted), as_json=form.as_json)
+            done = operate.reprocess(site, wanted)
+            _say_queued(done, left_out=len(wanted) - len(done), as_json=form.as_json)
 
 
 def _follow(site: Site, run: int) -> None:
@@ -109,13 +110,16 @@ def _follow(site: Site, run: int) -> None:
         raise typer.Exit(130) from None
 
 
-def _say_queued(wanted: Sequence[str], *, as_json: bool) -> None:
+def _say_queued(wanted: Sequence[str], *, left_out: int, as_json: bool) -> None:
     if as_json:
         output.as_json({"study_instance_uids": list(wanted), "dry_run": False})
         return
     for uid in wanted:
         typer.echo(uid)
     typer.echo(f"Analyzing {output.counted(len(wanted), 'study', 'studies')} again.")
+    if left_out:
+        studies = output.counted(left_out, "study", "studies")
+        typer.echo(f"Left out {studies}: the images were deleted here. Send them again.", err=True)
 
 
 def _say_estimate(found: Estimate, wanted: Sequence[str], *, as_json: bool) -> None:

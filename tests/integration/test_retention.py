@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 from pydicom import dcmread
+from typer.testing import CliRunner
 
+from tbsnode.cli import app
 from tbsnode.dicom import acquisition
 from tbsnode.errors import NotFound, ReviewRefused, StorageFull
 from tbsnode.model import Reviewer
@@ -204,6 +206,10 @@ def test_a_bulk_run_skips_what_was_deleted(office: Office) -> None:
     run = bulk.begin(office.site, [office.uid], shadow=False)
     assert bulk.feed(office.site, run).counts == {ItemState.SKIPPED: 1}
     assert operate.reprocess(office.site, [office.uid]) == ()
+    told = CliRunner().invoke(
+        app, ["study", "reprocess", office.uid, "--config", str(office.at.ledger.node.config)]
+    )
+    assert (told.exit_code, "Left out 1 study: the images were deleted" in told.output) == (0, True)
     for act in (operate.ready, operate.resend):
         with pytest.raises(NotFound, match="deleted"):
             act(office.site, office.uid)
