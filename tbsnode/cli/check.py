@@ -170,7 +170,10 @@ def _database(config: Config) -> Iterator[Line]:
         finally:
             database.dispose()
     except (ConfigError, ResourceError) as error:
-        yield failed("database", error, "Start the database server, or correct [database] url.")
+        remedy = "Start the database server, or correct [database] url."
+        if config.database.url.startswith("sqlite"):
+            remedy = "Look at the file and its disk; `tbsnode db restore` puts back a backup."
+        yield failed("database", error, remedy)
         yield _clock(time.time())
 
 

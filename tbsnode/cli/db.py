@@ -39,6 +39,9 @@ def current(*, as_json: options.AsJson = False, config: options.ConfigFile = Non
         output.as_json({"current": has, "needed": needs, "up_to_date": has == needs})
     elif has == needs:
         typer.echo(f"Schema {has}: up to date.")
+    elif has is not None and has > needs:
+        told = "made by a newer tbsnode. Install that version, or restore a backup."
+        typer.echo(f"Schema {has}, this version needs {needs}: {told}")
     else:
         typer.echo(f"Schema {has or 'none'}, this version needs {needs}. Run `tbsnode db upgrade`.")
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import socket
+import sqlite3
 import tomllib
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +72,21 @@ def test_db_current_and_upgrade(run: Any, run_json: Any, site_config: Path) -> N
 def test_db_current_before_any_upgrade(run: Any, tmp_path: Path) -> None:
     run("init", tmp_path)
     assert "Run `tbsnode db upgrade`" in run("db", "current").stdout
+
+
+def test_a_database_of_a_newer_version_is_not_for_an_upgrade(run: Any, site_config: Path) -> None:
+    with closing(sqlite3.connect(site_config.parent / "state" / "tbsnode.db")) as connection:
+        connection.execute("UPDATE tbs_revision SET version_num = '0099'")
+        connection.commit()
+    shown = run("db", "current", "--config", site_config).stdout
+    assert "made by a newer tbsnode" in shown
+    assert "db upgrade" not in shown
+    assert "newer" in run("db", "upgrade", "--config", site_config).output
+
+
+def test_check_of_a_damaged_database(run_json: Any, healthy: Path) -> None:
+    (healthy.parent / "state" / "tbsnode.db").write_bytes(b"no database" * 1000)
+    assert "db restore" in failures(run_json("check", "--config", healthy))["database"]["remedy"]
 
 
 # ---- check -----------------------------------------------------------------------------------------
