@@ -77,7 +77,8 @@ def serve(config_path: Path, config: Config, only: frozenset[str]) -> int:
     with node.open_site(config):
         pass  # refuses an outdated schema, an archive that cannot be written, a database that is away
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    hangup = () if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (signal.SIGHUP,)  # `nohup`
+    for number in (signal.SIGTERM, signal.SIGINT, *hangup):
         signal.signal(number, lambda *_: stop.set())
     wanted = slots(config, only)
     os.environ[ROLES_VARIABLE] = " ".join(sorted({role for role, _ in wanted}))

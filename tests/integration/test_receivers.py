@@ -53,3 +53,13 @@ def test_an_address_that_is_taken_is_said_at_once(tmp_path: Path) -> None:
         said = second.cli("serve", "--only", "receive", ok=False)
         assert said.returncode == ConfigError.exit_code
         assert "Another program listens there" in said.stdout + said.stderr
+
+
+def test_a_hangup_is_an_orderly_stop(tmp_path: Path) -> None:
+    node = nodes.Node(tmp_path / "node", peers.free_port())
+    with nodes.serving(node, only="receive"):
+        assert node.process is not None
+        node.process.send_signal(signal.SIGHUP)
+        assert node.process.wait(timeout=30) == 0
+        assert "supervisor.gone" not in node.log.read_text()
+        assert "serve.stopped" in node.log.read_text()
