@@ -130,7 +130,8 @@ class OrdinaryAssociation(threading.Thread):
                 self.reason = self.reason or str(end)
                 self._abort(_BY_USER)
         except (receipt.ProtocolViolation, TooLarge) as violation:
-            log.warning("protocol violation: %s", violation, extra={"action": "association.violation"})
+            extra = {"action": "association.violation"}
+            log.warning("protocol violation of %s: %s", self.host, violation, extra=extra)
             self.reason = self.reason or line.BROKEN
             self._abort(_INVALID)
 

@@ -159,7 +159,7 @@ class StorageScp:
             return False
         takes = partial(self.admission.takes, only_reports=line.only_reports)
         refused = sorted({uid for uid in abstract_syntaxes if not takes(uid)})
-        text = "" if not refused else "not accepted: " + ", ".join(refused[:5])
+        text = "" if not refused else "not accepted: " + ", ".join(UID(uid).name for uid in refused[:5])
         opened = AssociationEvent(kind="opened", text=text, **_names(line))
         try:
             self._on_association(opened)
@@ -207,7 +207,6 @@ class StorageScp:
 
     def unsecured(self, host: str, why: str) -> None:
         """Take note of a connection whose TLS handshake failed: told as a rejected association."""
-        log.warning("TLS from %s: %s", host, why, extra={"action": "association.unsecured"})
         nobody = {"association_id": str(uuid4()), "calling_ae_title": "", "called_ae_title": ""}
         event = AssociationEvent(kind="rejected", text=f"TLS from {host}: {why}", host=host, **nobody)
         try:
@@ -228,8 +227,6 @@ class StorageScp:
 
     def _tell(self, kind: Literal["released", "aborted", "rejected"], line: Line, text: str) -> None:
         event = AssociationEvent(kind=kind, text=text, **_names(line))
-        if text:
-            log.warning("association %s: %s", kind, text, extra={"action": f"association.{kind}"})
         try:
             self._on_association(event)
         except TbsNodeError as error:

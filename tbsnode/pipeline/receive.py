@@ -67,9 +67,11 @@ class Reception:
         self._bringing.add(received.association_id)
 
     def _association(self, event: AssociationEvent) -> None:
-        log.info(
+        ended_badly = event.kind != "opened" and event.text
+        log.log(
+            logging.WARNING if ended_badly else logging.INFO,
             "%s at %s%s",
-            event.calling_ae_title,
+            event.calling_ae_title or "somebody",
             event.host,
             f": {event.text}" if event.text else "",
             extra={"action": f"association.{event.kind}", "association_id": event.association_id},

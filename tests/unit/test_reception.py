@@ -14,6 +14,8 @@ import pytest
 
 from tbsnode import node as wiring
 from tbsnode.errors import ConfigError
+from tbsnode.model import Peer
+from tbsnode.net import scu
 from tbsnode.net.scp import ScpSettings
 from tbsnode.pipeline.receive import Reception
 from tbsnode.pipeline.site import Site
@@ -42,6 +44,28 @@ def test_where_the_second_port_is_taken_the_first_is_given_back(site: Site) -> N
     assert not peers.answers(free)
     left = [thread for thread in threading.enumerate() if thread not in before and not thread.daemon]
     assert left == [], "they would keep the process from ending"
+
+
+def test_an_association_that_ends_badly_is_one_warning_that_names_the_caller(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    reception = Reception(site, [listening(site, 0)], name="receive-0")
+    reception.start()
+    try:
+        with caplog.at_level("INFO", logger="tbsnode"):
+            caller = Peer(
+                name="node",
+                ae_title="TBSNODE",
+                host=peers.LOOPBACK,
+                port=reception.scps[0].port,
+                calling_ae_title="STRANGER",
+            )
+            assert not scu.echo(caller).ok
+    finally:
+        reception.stop()
+    told = [record for record in caplog.records if "STRANGER" in record.getMessage()]
+    assert [record.levelname for record in told] == ["WARNING"]
+    assert "STRANGER at 127.0.0.1: calling AE title" in told[0].getMessage()
 
 
 def test_a_child_that_waits_for_its_slot_can_be_stopped(tmp_path: Path) -> None:
