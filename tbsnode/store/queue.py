@@ -307,7 +307,9 @@ def revive(tx: Transaction, kind: str, row_id: int, *, horizon_s: float) -> str 
     values: dict[str, Any] = {"state": "queued", "next_try_at": tx.now, "tries": 0}
     ended: sa.ColumnElement[bool] = table.c.state.in_(_RETRIABLE[kind])
     if kind == "commitment":
-        row = tx.one(sa.select(commitment.c.delivery_ref).where(commitment.c.id == row_id, ended, _is_last()))
+        # who names one that waits for its report knows that none will come
+        asked = sa.or_(ended, commitment.c.state == CommitmentState.WAITING.value)
+        row = tx.one(sa.select(commitment.c.delivery_ref).where(commitment.c.id == row_id, asked, _is_last()))
         if row is not None:
             commitments.add_commitment(tx, row.delivery_ref, horizon_s=horizon_s)
             return _uid(tx, kind, row_id)

@@ -154,6 +154,20 @@ def test_the_queue_shows_the_newest_and_asks_again(bench: Bench, pacs: commitmen
     assert bench.take() == []
 
 
+@BOTH
+def test_one_that_waits_for_its_report_is_asked_again_where_it_is_named(
+    bench: Bench, pacs: commitment_peer.Pacs
+) -> None:
+    bench.deliver()
+    first = bench.ask()
+    assert listed(bench, retriable=True) == [], "a retry of everything asks nobody twice"
+    with bench.database.transaction() as tx:
+        assert queue.revive(tx, "commitment", first.id, horizon_s=60.0) == IDENTITY.study_instance_uid
+    second = bench.ask()
+    assert second.transaction_uid != first.transaction_uid
+    assert bench.states() == ["expired", "waiting"]
+
+
 def test_a_paused_destination_is_not_asked(bench: Bench, pacs: commitment_peer.Pacs) -> None:
     bench.deliver()
     with bench.database.transaction() as tx:
