@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Annotated
@@ -9,11 +10,13 @@ from typing import Annotated
 import typer
 
 from tbsnode.cli import options, output
+from tbsnode.errors import NotFound
 
 app = typer.Typer(
     help="Show the audit trail, and prove it whole.", no_args_is_help=True, rich_markup_mode=None
 )
 
+_HEAD = re.compile("[0-9a-f]{64}")
 _LISTED = ("at", "action", "study_instance_uid", "text")
 
 
@@ -69,15 +72,19 @@ def verify(
     """Compute the chain of the audit trail again; exit 1 where something was changed or deleted."""
     from tbsnode.pipeline import audit_trail
 
+    head = expect.strip().lower()
+    if head and not _HEAD.fullmatch(head):
+        raise NotFound(f"{expect} is no head: that is 64 digits and letters a to f.", remedy="Copy it whole.")
     with options.site(config) as site:
-        found = audit_trail.verify(site, expect=expect.strip().lower())
+        found = audit_trail.verify(site, expect=head)
     if as_json:
         output.as_json(asdict(found) | {"intact": found.intact})
     else:
         for problem in found.problems:
             typer.echo(f"seal {problem.number}: event {problem.event_id or 'unknown'} {problem.what}")
         if found.expected_found is False:
-            typer.echo("The expected head is not in the chain: the trail was rewritten or cut.")
+            typer.echo("The expected head is not in the chain: the trail was rewritten or cut, or this is")
+            typer.echo("another node's, or a backup from before that head was restored.")
         sealed = output.counted(found.sealed, "event", "events")
         typer.echo(
             f"{'Intact' if found.intact else 'BROKEN'}: {sealed} sealed, {found.waiting} not sealed yet."
@@ -85,7 +92,7 @@ def verify(
         typer.echo(f"Head {found.head}")
         if found.intact:
             typer.echo("Note it elsewhere: `tbsnode audit verify --expect HEAD` proves it later.")
-        else:
+        elif found.problems:
             typer.echo("Somebody wrote to the database past this program: keep it, and ask who may.")
             typer.echo("`tbsnode audit show` with a copy of a backup tells what stood there.")
     if not found.intact:

@@ -139,6 +139,9 @@ def retry(
         wanted = list(ids or ()) or _ids(operate.queue_retriable(site, filters.wanted()))
         done = wanted if dry_run else operate.queue_retry(site, wanted)
     _report(done, "Would try again" if dry_run else "Tries again", as_json=as_json)
+    for work_id in wanted:
+        if work_id not in done:
+            typer.echo(f"{work_id} runs, has ended well, or a newer one replaced it.", err=True)
 
 
 @app.command()
@@ -159,6 +162,9 @@ def cancel(
         wanted = list(ids or ()) or _ids(operate.queue_cancellable(site, filters.wanted()))
         done = wanted if dry_run else operate.queue_cancel(site, wanted)
     _report(done, "Would cancel" if dry_run else "Cancelled", as_json=as_json)
+    for work_id in wanted:
+        if work_id not in done:
+            typer.echo(f"{work_id} does not wait: there is nothing to give up.", err=True)
 
 
 @app.command()

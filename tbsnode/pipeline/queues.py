@@ -125,11 +125,13 @@ def queue_retry(site: Site, ids: Iterable[str]) -> tuple[str, ...]:
         If one is the delivery of a rejected result, or of one that waits for a signature; none is
         tried then.
     NotFound
-        If one is a delivery to a destination that the configuration does not have any more.
+        If one is no work of this node, or a delivery to a destination that the configuration does not
+        have any more.
     """
     ids = tuple(ids)
     with site.database.read() as tx:
         for work_id in ids:
+            _require_there(tx, work_id)
             _require_destination(site, tx, work_id)
         for bar in (_bar(site, tx, *_parsed(work_id)) for work_id in ids):
             if bar is not None:
@@ -150,7 +152,17 @@ def queue_retry(site: Site, ids: Iterable[str]) -> tuple[str, ...]:
 
 
 def queue_cancel(site: Site, ids: Iterable[str]) -> tuple[str, ...]:
-    """Give up waiting work; return the IDs for which that was possible."""
+    """Give up waiting work; return the IDs for which that was possible.
+
+    Raises
+    ------
+    NotFound
+        If one is no work of this node; nothing is given up then.
+    """
+    ids = tuple(ids)
+    with site.database.read() as tx:
+        for work_id in ids:
+            _require_there(tx, work_id)
     done = []
     for work_id in ids:
         kind, row_id = _parsed(work_id)
@@ -162,6 +174,11 @@ def queue_cancel(site: Site, ids: Iterable[str]) -> tuple[str, ...]:
                 )
                 done.append(work_id)
     return tuple(done)
+
+
+def _require_there(tx: Transaction, work_id: str) -> None:
+    if not work_queue.is_there(tx, *_parsed(work_id)):
+        raise NotFound(f"There is no {work_id} here.", remedy="`tbsnode queue list` shows what there is.")
 
 
 def _parsed(work_id: str) -> tuple[str, int]:

@@ -296,6 +296,12 @@ def counts(tx: Transaction) -> dict[str, dict[str, int]]:
     return found
 
 
+def is_there(tx: Transaction, kind: str, row_id: int) -> bool:
+    """Tell whether there is such work, ended or not."""
+    table = _TABLES[kind]
+    return tx.one(sa.select(table.c.id).where(table.c.id == row_id)) is not None
+
+
 def revive(tx: Transaction, kind: str, row_id: int, *, horizon_s: float) -> str | None:
     """Make ended or held work due now; return its study's UID, None where a retry would not help.
 

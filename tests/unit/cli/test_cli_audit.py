@@ -52,6 +52,8 @@ def test_verify_prints_a_head_that_holds_later(run: Any, run_json: Any, told: Pa
     assert again.exit_code == 0
     assert "Intact: 3 events sealed" in again.stdout
     assert run("audit", "verify", "--expect", "ab" * 32, "--config", told).exit_code == 1
+    torn = run("audit", "verify", "--expect", found["head"][:-1], "--config", told)
+    assert torn.exit_code == 2, "half a head proves nothing, and accuses nobody"
 
 
 def test_verify_names_what_was_changed(run: Any, told: Path) -> None:

@@ -141,6 +141,17 @@ def test_retry_by_filter_and_nothing_in_a_dry_run(run_json: Any, waiting: tuple[
     assert ids(run_json("queue", "list", "--state", "queued", "--config", config)) == [pacs]
 
 
+@pytest.mark.parametrize("act", ["retry", "cancel"])
+def test_work_that_is_not_there_is_said(run: Any, waiting: tuple[Path, list[str]], act: str) -> None:
+    config, (pacs, _) = waiting
+    absent = run("queue", act, pacs, "delivery/9999", "--config", config)
+    assert absent.exit_code == 2
+    assert "There is no delivery/9999 here" in absent.output
+    assert run("queue", "cancel", pacs, "--config", config).exit_code == 0, "nothing was done before"
+    again = run("queue", "cancel", pacs, "--config", config)
+    assert (again.exit_code, f"{pacs} does not wait" in again.output) == (0, True)
+
+
 def test_cancel_by_filter_leaves_the_rest(run_json: Any, waiting: tuple[Path, list[str]]) -> None:
     config, (pacs, other) = waiting
     dry = run_json("queue", "cancel", "--state", "held", "--dry-run", "--config", config)
