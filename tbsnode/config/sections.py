@@ -7,8 +7,6 @@ that it is reported together with all others.
 
 from __future__ import annotations
 
-import ipaddress
-import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import quote
@@ -21,101 +19,17 @@ from pydantic import (
     StrictBool,
     StrictFloat,
     StrictInt,
-    ValidationInfo,
     model_validator,
 )
 
+from tbsnode.config import rules
 from tbsnode.config.mistakes import wrong
 
-_HOST_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
-
-
-def _ae_title(value: str) -> str:
-    """Keep to PS3.5 section 6.2: AE is 16 characters, no control character, no backslash."""
-    if not 1 <= len(value) <= 16:
-        raise wrong(f"an AE title has 1 to 16 characters, this one has {len(value)}.", "Shorten it.")
-    if value != value.strip() or not value.isascii() or not value.isprintable() or "\\" in value:
-        raise wrong(
-            "an AE title holds printable ASCII without backslash, and no blank at either end.",
-            "Write it exactly as the other system shows it, usually capitals and digits.",
-        )
-    return value
-
-
-def _is_host_name(value: str) -> bool:
-    labels = value.rstrip(".").split(".")
-    return all(_HOST_LABEL.fullmatch(label) for label in labels) and not labels[-1].isdigit()
-
-
-def _is_address(value: str) -> bool:
-    try:
-        ipaddress.ip_address(value)
-    except ValueError:
-        return False
-    return True
-
-
-def _host(value: str) -> str:
-    if _is_address(value) or _is_host_name(value):
-        return value
-    raise wrong("this is neither an IP address nor a host name.", 'Write "192.0.2.20" or "pacs.example.org".')
-
-
-def _caller_host(value: str) -> str:
-    if value == "*" or _is_address(value):
-        return value
-    if "/" in value:
-        try:
-            ipaddress.ip_network(value)
-        except ValueError as error:
-            raise wrong(f"this is not a network: {error}.", 'Write "192.0.2.0/24".') from error
-        return value
-    if _is_host_name(value):
-        return value
-    raise wrong(
-        "this is neither an address, a network, a host name nor *.",
-        'Write "192.0.2.10", "192.0.2.0/24", "dxa.example.org" or "*".',
-    )
-
-
-def _not_empty(value: tuple[str, ...]) -> tuple[str, ...]:
-    if not value:
-        raise wrong("this list is empty.", "Name at least one.")
-    return value
-
-
-def _resolved(value: Path, info: ValidationInfo) -> Path:
-    folder = (info.context or {}).get("folder")
-    expanded = value.expanduser()
-    return (folder / expanded).absolute() if folder is not None else expanded
-
-
-def _database_url(value: str, info: ValidationInfo) -> str:
-    scheme, separator, rest = value.partition("://")
-    if not separator or scheme.split("+")[0] not in ("sqlite", "postgresql"):
-        raise wrong(
-            "this is not a database this node runs on.",
-            'Write "sqlite:///state/tbsnode.db" or "postgresql+psycopg://user@host/database".',
-        )
-    if scheme.startswith("postgresql"):
-        if scheme != "postgresql+psycopg":
-            raise wrong(f"the driver {scheme} is not installed.", "Begin with postgresql+psycopg://")
-        return value
-    if scheme != "sqlite" or not rest.startswith("/") or rest == "/" or ":memory:" in rest:
-        raise wrong(
-            "SQLite needs a file that survives a restart.",
-            'Write three slashes and a path: "sqlite:///state/tbsnode.db".',
-        )
-    folder = (info.context or {}).get("folder")
-    path = Path(rest[1:])
-    return f"sqlite:///{(folder / path).absolute()}" if folder is not None else value
-
-
-AeTitle = Annotated[str, AfterValidator(_ae_title)]
-Host = Annotated[str, AfterValidator(_host)]
+AeTitle = Annotated[str, AfterValidator(rules.ae_title)]
+Host = Annotated[str, AfterValidator(rules.host)]
 Port = Annotated[StrictInt, Field(ge=1, le=65535)]
 Seconds = Annotated[StrictFloat, Field(ge=0, allow_inf_nan=False)]
-RelativePath = Annotated[Path, AfterValidator(_resolved)]
+RelativePath = Annotated[Path, AfterValidator(rules.resolved)]
 Spacing = Annotated[StrictFloat, Field(gt=0, le=10, allow_inf_nan=False)]
 
 
@@ -164,7 +78,7 @@ class Caller(Section):
     """
 
     ae_title: AeTitle
-    host: Annotated[str, AfterValidator(_caller_host)]
+    host: Annotated[str, AfterValidator(rules.caller_host)]
     port: Port | None = None
     certificate: str = ""
     quiet_s: Seconds | None = None
@@ -187,7 +101,7 @@ class Receiver(Section):
 class Database(Section):
     """``[database]``: the catalogue; `url` is absolute and holds the password of `password_file`."""
 
-    url: Annotated[str, AfterValidator(_database_url), Field(repr=False)] = "sqlite:///state/tbsnode.db"
+    url: Annotated[str, AfterValidator(rules.database_url), Field(repr=False)] = "sqlite:///state/tbsnode.db"
     password_file: RelativePath | None = None
 
     @model_validator(mode="after")
@@ -254,14 +168,16 @@ class Destination(Section):
     ae_title: AeTitle
     host: Host
     port: Port = 104
-    send: Annotated[tuple[Literal["sr", "pdf", "overlay", "source"], ...], AfterValidator(_not_empty)] = (
+    send: Annotated[
+        tuple[Literal["sr", "pdf", "overlay", "source"], ...], AfterValidator(rules.not_empty)
+    ] = (
         "sr",
         "pdf",
     )
     commitment: StrictBool = False
     release: Literal["preliminary", "signed"] = "preliminary"
     sr_class: Annotated[
-        tuple[Literal["3d", "comprehensive", "enhanced"], ...], AfterValidator(_not_empty)
+        tuple[Literal["3d", "comprehensive", "enhanced"], ...], AfterValidator(rules.not_empty)
     ] = ("3d", "comprehensive", "enhanced")
     tls: DestinationTls | None = None
     wait_for_study_s: Seconds = 0.0

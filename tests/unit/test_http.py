@@ -151,7 +151,7 @@ def test_a_machine_without_a_receiver_can_be_ready(
 ) -> None:
     monkeypatch.setenv("TBSNODE_ROLES", "analyze http")
     status, body = get(watching, "/health/ready")
-    assert (status, json.loads(body)["checks"]) == (200, {"database": "ok", "archive": "ok"})
+    assert (status, json.loads(body)["checks"]) == (200, {"database": "ok", "archive": "ok", "queues": "ok"})
 
 
 def fill(tx: Transaction) -> int:
