@@ -160,6 +160,11 @@ def _mishap(site: Site, ticket: work.Ticket, error: Exception) -> None:
         if ended:
             uid = work.study_uid_of(tx, ticket)
             audit.add_event(tx, f"{ticket.kind}.mishap", text, study_instance_uid=uid)
+    if ended:
+        extra = {"action": f"{ticket.kind}.mishap", "study_instance_uid": uid}
+        log.log(
+            logging.ERROR if lasting else logging.WARNING, "%s: %s", ticket.workflow_id, text, extra=extra
+        )
 
 
 def _describe(error: Exception) -> str:

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
+from tbsnode import engine
 from tbsnode.errors import DamagedFile
 from tbsnode.pipeline import backup, operate
 from tbsnode.pipeline.assemble import assemble
 from tbsnode.pipeline.site import Site
-from tbsnode.store import audit, catalogue
+from tbsnode.store import audit, catalogue, work
 
 
 def archived(site: Site) -> Path:
@@ -51,6 +52,18 @@ def damaged(path: Path, damage: str) -> None:
 
 
 DAMAGE = pytest.mark.parametrize("damage", ["missing", "cut", "changed", "transfer syntax", "prefix"])
+
+
+def test_a_study_that_fails_is_in_the_log(site: Site, image: Path, caplog: pytest.LogCaptureFixture) -> None:
+    operate.import_file(site, image)
+    archived(site).unlink()
+    operate.ready(site, str(dcmread(image).StudyInstanceUID))
+    with site.database.transaction() as tx:
+        (ticket,) = work.take_due(tx, limit=10)
+    engine.perform(site, ticket)
+    (told,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert "study/1/1: The archived file" in told.getMessage()
+    assert "is missing" in told.getMessage()
 
 
 @DAMAGE
