@@ -74,8 +74,9 @@ def serve(config_path: Path, config: Config, only: frozenset[str]) -> int:
     SchemaOutdated
         Before anything is started; the message names the command that mends it.
     """
-    with node.open_site(config):
-        pass  # refuses an outdated schema, an archive that cannot be written, a database that is away
+    # it refuses an outdated schema, an archive that cannot be written, a database that is away
+    with node.open_site(config) as site:
+        _compare_archive(site)
     stop = threading.Event()
     hangup = () if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (signal.SIGHUP,)  # `nohup`
     for number in (signal.SIGTERM, signal.SIGINT, *hangup):
@@ -106,6 +107,16 @@ def serve(config_path: Path, config: Config, only: frozenset[str]) -> int:
         each.close()
     log.info("stopped", extra={"action": "serve.stopped"})
     return 0
+
+
+def _compare_archive(site: Site) -> None:
+    """Say at once that every study will fail, where the archive is not that of the database."""
+    from tbsnode.pipeline import mounted
+
+    with site.database.read() as tx:
+        problem = mounted.objection(tx, site.archive)
+    if problem is not None:
+        log.error("%s", problem, extra={"action": "archive.elsewhere"})
 
 
 def _receiver_sockets(config: Config) -> tuple[socket.socket, ...]:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tbsnode.config import Config
     from tbsnode.model import Peer
     from tbsnode.store.archive import Archive
+    from tbsnode.store.database import Transaction
 
 # no clock was right before this version existed; a scanner or PACS may be a minute off, not more
 _VERSION_MADE_AT = 1_767_225_600.0  # 2026-01-01 UTC
@@ -167,6 +168,7 @@ def _database(config: Config) -> Iterator[Line]:
                 yield _clock(tx.now)
                 yield from check_refusals.lines(tx)
                 yield from check_queues.lines(tx, [each.name for each in config.destinations])
+                yield from _mounted(config, tx)
         finally:
             database.dispose()
     except (ConfigError, ResourceError) as error:
@@ -175,6 +177,15 @@ def _database(config: Config) -> Iterator[Line]:
             remedy = "Look at the file and its disk; `tbsnode db restore` puts back a backup."
         yield failed("database", error, remedy)
         yield _clock(time.time())
+
+
+def _mounted(config: Config, tx: Transaction) -> Iterator[Line]:
+    """Compare the archive with the database: on another machine it may be another folder."""
+    from tbsnode.pipeline import mounted
+    from tbsnode.store.archive import Archive
+
+    if (problem := mounted.objection(tx, Archive(config.archive.path))) is not None:
+        yield failed("files of the archive", problem)
 
 
 def _clock(database_now: float) -> Line:

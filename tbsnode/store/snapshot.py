@@ -70,6 +70,12 @@ def kept_files(tx: Transaction) -> Iterator[KeptFile]:
         yield KeptFile(row.path, row.size_bytes, sha256=row.sha256)
 
 
+def newest_paths(tx: Transaction, most: int) -> tuple[str, ...]:
+    """Return where the newest received files lie."""
+    query = sa.select(instance.c.path).where(instance.c.state != "purged").order_by(instance.c.id.desc())
+    return tuple(row.path for row in tx.all(query.limit(most)))
+
+
 def copy(database: Database, folder: Path) -> Path:
     """Copy the whole database, the job engine's tables included, as of one moment.
 

@@ -9,7 +9,7 @@ from pydicom import dcmread
 
 from tbsnode import engine
 from tbsnode.errors import DamagedFile
-from tbsnode.pipeline import backup, operate
+from tbsnode.pipeline import backup, mounted, operate
 from tbsnode.pipeline.assemble import assemble
 from tbsnode.pipeline.site import Site
 from tbsnode.store import audit, catalogue, work
@@ -52,6 +52,20 @@ def damaged(path: Path, damage: str) -> None:
 
 
 DAMAGE = pytest.mark.parametrize("damage", ["missing", "cut", "changed", "transfer syntax", "prefix"])
+
+
+def test_an_archive_that_is_not_mounted_is_told_from_one_lost_file(site: Site, image: Path) -> None:
+    def said() -> str:
+        with site.database.read() as tx:
+            return str(mounted.objection(tx, site.archive) or "")
+
+    assert said() == "", "a new node"
+    operate.import_file(site, image)
+    assert said() == ""
+    there = site.archive.root / "studies"
+    there.rename(there.with_name("elsewhere"))
+    assert "none of the newest 1 files" in said()
+    assert "Mount the shared folder" in said()
 
 
 def test_a_study_that_fails_is_in_the_log(site: Site, image: Path, caplog: pytest.LogCaptureFixture) -> None:
