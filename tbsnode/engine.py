@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbos import DBOS, DBOSClient, DBOSConfig
 from dbos import Serializer as DbosSerializer
+from dbos._serialization import DefaultSerializer as DbosPickles
 
 from tbsnode.errors import ResourceError, TbsNodeError
 from tbsnode.model import DeliveryState, StudyState
@@ -62,6 +63,10 @@ class JsonSerializer(DbosSerializer):
     def deserialize(self, serialized_data: str) -> Any:
         """Return the value."""
         return json.loads(serialized_data)
+
+
+# DBOS reads a row as the row itself says, also as a pickle: such a row is no JSON, and ends as an error.
+DbosPickles.deserialize = JsonSerializer.deserialize  # type: ignore[method-assign,assignment]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

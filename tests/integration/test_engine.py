@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from dbos import DBOS, DBOSClient
+from dbos import DBOS, DBOSClient, EnqueueOptions
 
 from tbsnode import engine
 from tbsnode.model import StudyState
@@ -154,6 +154,40 @@ def test_arguments_are_numbers_and_names_only(
         client.destroy()
     assert workflow.input is not None
     assert list(workflow.input["args"]) == ["study", due_study, 1, "analyze"]
+
+
+class Trap:
+    """An argument that runs code where somebody unpickles it."""
+
+    def __init__(self, sprung: Path) -> None:
+        self.sprung = sprung
+
+    def __reduce__(self) -> tuple[Callable[[Path], None], tuple[Path]]:
+        return Path.touch, (self.sprung,)
+
+
+@BOTH
+def test_a_row_that_says_it_is_a_pickle_is_not_unpickled(
+    database: Database, due_study: int, run_worker: RunWorker, tmp_path: Path
+) -> None:
+    """Whoever writes the database names the serializer in the row, and DBOS would believe it."""
+    client = DBOSClient(system_database_url=engine.dbos_url(database))  # DBOS's own: pickle
+    try:
+        options: EnqueueOptions = {
+            "workflow_name": "ticket",
+            "queue_name": work.ANALYZE_QUEUE,
+            "workflow_id": "trap",
+            "app_version": engine.APPLICATION_VERSION,
+        }
+        client.enqueue(options, Trap(tmp_path / "sprung"))
+        run_worker("pass")
+        assert study_of(database, due_study).state is StudyState.DONE
+        assert not (tmp_path / "sprung").exists()
+        (trap,) = client.list_workflows(workflow_ids=["trap"])
+    finally:
+        client.destroy()
+    assert trap.status == "ERROR"
+    assert not (tmp_path / "sprung").exists()
 
 
 @pytest.mark.peer
