@@ -10,20 +10,19 @@ settings; pydicom decodes pixels, knows the dictionary and writes.
 from __future__ import annotations
 
 import os
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from struct import Struct
-from tempfile import SpooledTemporaryFile
 from typing import IO, Literal, NamedTuple
 
 import numpy as np
 from pydicom.datadict import dictionary_VR, keyword_for_tag
 
 from tbsnode.dicom import sop_classes
+from tbsnode.dicom.inflating import inflated
 from tbsnode.errors import InvalidInstance, UnsupportedInstance
 
 PIXEL_DATA = 0x7FE00010
@@ -44,8 +43,7 @@ _WORD_SIZE = {
 _MAX_DEPTH = 32  # sequences in sequences; SR trees have about ten
 _MAX_ELEMENTS = 100_000  # in one data set or item
 _MAX_ITEMS = 1_000_000  # items or fragments in one element
-_MAX_INFLATED = 2 << 30  # bytes that a deflated data set may become
-_CHUNK = 1 << 20
+_MAX_PARTS = 500_000  # headers of elements and items read in one walk: seconds, and 100 MB of a Header
 
 
 class Element(NamedTuple):
@@ -134,6 +132,11 @@ class EncodedDataSet:
         Start and end of the data set in `stream`.
     explicit, little_endian : bool
         How it is encoded.
+
+    Attributes
+    ----------
+    parts : int
+        Headers of elements and items read so far; limited.
     """
 
     def __init__(
@@ -146,6 +149,8 @@ class EncodedDataSet:
         self.byte_order: Literal["little", "big"] = "little" if little_endian else "big"
         # group, element, VR and short length, at once: this is read for each element of what arrives
         self._head = Struct("<HH2sH" if little_endian else ">HH2sH")
+        self.parts = 0
+        self._ends: dict[int, int] = {}  # of sequences of undefined length: walked once, however deep
 
     def elements(self, within: Fragment | None = None, *, depth: int = 0) -> Iterator[Element]:
         """Yield the elements of the data set or of one item, in the order of the file.
@@ -208,10 +213,13 @@ class EncodedDataSet:
     def _after(self, element: Element, depth: int) -> int:
         if element.length is not None:
             return element.start + element.length
+        if element.start in self._ends:
+            return self._ends[element.start]
         position = element.start
         for _ in range(_MAX_ITEMS):
             item = self._item(element, position)
             if item is None:
+                self._ends[element.start] = position + 8
                 return position + 8
             position = self._after_item(item, depth + 1)
         raise InvalidInstance(f"{name_of(element.tag)} has more items than any instance needs.")
@@ -231,6 +239,7 @@ class EncodedDataSet:
 
     def _item(self, element: Element, position: int) -> Fragment | None:
         """Return the item at `position`, None at the end of the sequence."""
+        self._count()
         tag, length = self._tag(position), self._number(position + 4, 4)
         if tag == _SEQUENCE_END:
             return None
@@ -239,6 +248,7 @@ class EncodedDataSet:
         return Fragment(position + 8, None if length == _UNDEFINED else length)
 
     def _element(self, position: int) -> Element:
+        self._count()
         self.stream.seek(position)
         head = self.stream.read(_LONGEST_HEAD)
         if len(head) < _SHORTEST_HEAD:
@@ -258,6 +268,11 @@ class EncodedDataSet:
             return Element(tag, name, start, None)
         self._require(start + length, tag)
         return Element(tag, name, start, length)
+
+    def _count(self) -> None:
+        self.parts += 1
+        if self.parts > _MAX_PARTS:
+            raise InvalidInstance("The data set has more elements and items than any instance needs.")
 
     def _require(self, end: int, tag: int) -> None:
         # one byte is forgiven to writers that forget to pad the last value
@@ -360,7 +375,7 @@ def opened(path: Path) -> Iterator[EncodedDataSet]:
         if syntax not in sop_classes.TRANSFER_SYNTAXES:
             raise UnsupportedInstance("The transfer syntax is not supported.", keyword="TransferSyntaxUID")
         if syntax == sop_classes.DEFLATED:
-            with _inflated(stream, meta.end) as plain:
+            with inflated(stream, meta.end) as plain:
                 yield _data_set(plain, meta, 0)
         else:
             yield _data_set(stream, meta, meta.end)
@@ -376,24 +391,3 @@ def _data_set(stream: IO[bytes], meta: FileMeta, start: int) -> EncodedDataSet:
         stream.seek(start + 4)
         explicit = stream.read(2) in (b"CS", b"UI", b"DA", b"TM", b"UL", b"SH", b"LO")
     return EncodedDataSet(stream, meta, (start, size), explicit=explicit, little_endian=little_endian)
-
-
-@contextmanager
-def _inflated(stream: IO[bytes], start: int) -> Iterator[IO[bytes]]:
-    """Inflate to a temporary file (PS3.5 A.5: raw deflate, RFC 1951)."""
-    with SpooledTemporaryFile(max_size=16 << 20) as plain:
-        inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-        stream.seek(start)
-        try:
-            while data := stream.read(_CHUNK):
-                while data:
-                    plain.write(inflater.decompress(data, _CHUNK))
-                    data = inflater.unconsumed_tail
-                    if plain.tell() > _MAX_INFLATED:
-                        raise InvalidInstance("The deflated data set becomes too large.")
-            plain.write(inflater.flush())
-        except zlib.error as error:
-            raise InvalidInstance("The deflated data set cannot be inflated.") from error
-        if not inflater.eof:
-            raise InvalidInstance("The deflated data set is truncated.")
-        yield plain

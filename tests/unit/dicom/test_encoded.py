@@ -16,7 +16,15 @@ from pydicom.uid import (
 )
 
 from tbsnode.dicom import part10
-from tbsnode.dicom.encoded import PIXEL_DATA, dictionary_vr, is_part10, name_of, opened
+from tbsnode.dicom.encoded import (
+    PIXEL_DATA,
+    EncodedDataSet,
+    Fragment,
+    dictionary_vr,
+    is_part10,
+    name_of,
+    opened,
+)
 from tbsnode.errors import InvalidInstance, UnsupportedInstance
 from tests import sources
 
@@ -117,6 +125,37 @@ def test_endless_nesting_is_refused(tmp_path: Path) -> None:
         part10.read_header(path)
 
 
+def test_more_items_than_any_instance_needs_are_refused(tmp_path: Path) -> None:
+    """8 bytes each, and 200 in memory: a sequence holds a million of them, and a data set many sequences."""
+    whole = sources.encoded(sources.spine())
+    item = struct.pack("<HHL", 0xFFFE, 0xE000, 0)
+    header = struct.pack("<HH2s2xL", 0x0040, 0xA730, b"SQ", 500_001 * len(item))
+    path = tmp_path / "x.dcm"
+    path.write_bytes(whole + header + item * 500_001)
+    with pytest.raises(InvalidInstance, match="than any instance needs"):
+        part10.read_header(path)
+
+
+def test_what_is_nested_is_not_walked_again_for_each_level(tmp_path: Path) -> None:
+    """30 levels around 10,000 elements cost what 10,000 elements cost, not thirty or sixty times that."""
+    whole = sources.encoded(sources.spine())
+    begin = struct.pack("<HH2s2xLHHL", 0x0040, 0xA730, b"SQ", 0xFFFFFFFF, 0xFFFE, 0xE000, 0xFFFFFFFF)
+    end = struct.pack("<HHLHHL", 0xFFFE, 0xE00D, 0, 0xFFFE, 0xE0DD, 0)
+    inner = b"".join(struct.pack("<HH2sH", 0x0010, number, b"LO", 0) for number in range(10_000))
+    path = tmp_path / "x.dcm"
+    path.write_bytes(whole + begin * 30 + inner + end * 30)
+    with opened(path) as data_set:
+        walk(data_set, None, 0)
+        assert data_set.parts < 60_000
+
+
+def walk(data_set: EncodedDataSet, within: Fragment | None, depth: int) -> None:
+    for element in data_set.elements(within, depth=depth):
+        if element.vr == "SQ":
+            for item in data_set.items(element, depth=depth):
+                walk(data_set, item, depth + 1)
+
+
 def test_something_else_in_a_sequence(tmp_path: Path) -> None:
     whole = sources.encoded(sources.spine())
     broken = struct.pack("<HH2s2xL", 0x0040, 0xA730, b"SQ", 0xFFFFFFFF) + bytes(64)
@@ -129,9 +168,9 @@ def test_something_else_in_a_sequence(tmp_path: Path) -> None:
 def test_deflate_bomb_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import zlib
 
-    from tbsnode.dicom import encoded
+    from tbsnode.dicom import inflating
 
-    monkeypatch.setattr(encoded, "_MAX_INFLATED", 1 << 20)
+    monkeypatch.setattr(inflating, "_MAX_INFLATED", 1 << 20)
     whole = sources.encoded(sources.spine(), DeflatedExplicitVRLittleEndian)
     with (tmp_path / "x.dcm").open("wb") as out:
         with_meta = whole[: whole.index(DeflatedExplicitVRLittleEndian.encode()) + 22]
