@@ -15,6 +15,7 @@ import numpy as np
 from pydicom.pixels.utils import iter_pixels
 
 from tbsnode.dicom import sop_classes
+from tbsnode.dicom.codestream import UndecodablePixels, require_modest
 from tbsnode.dicom.encoded import PIXEL_DATA, Element, EncodedDataSet, Fragment, opened
 from tbsnode.dicom.quiet import UNREADABLE, quiet_pydicom
 
@@ -100,10 +101,13 @@ def _equal_streams(a: EncodedDataSet, b: EncodedDataSet, of_a: Element, of_b: El
 
 def _equal_frames(a: Path, b: Path) -> bool:
     try:
+        for path in (a, b):
+            with opened(path) as data_set:
+                require_modest(data_set)
         with quiet_pydicom():
             frames = zip_longest(iter_pixels(a, raw=True), iter_pixels(b, raw=True))
             return all(x is not None and y is not None and np.array_equal(x, y) for x, y in frames)
-    except UNREADABLE:
+    except (UndecodablePixels, *UNREADABLE):
         # not decodable here: whether they are the same is for a person to say
         return False
 

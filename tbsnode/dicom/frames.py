@@ -15,16 +15,12 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID
 
 from tbsnode.dicom import sop_classes
+from tbsnode.dicom.codestream import MAX_SAMPLES, UndecodablePixels, require_modest
 from tbsnode.dicom.encoded import PIXEL_DATA, Element, EncodedDataSet, Fragment, opened
 from tbsnode.dicom.part10 import Header
 from tbsnode.dicom.quiet import UNREADABLE, quiet_pydicom
 
 MAX_FRAMES = 16  # a study of a spine has a few; a cine loop is something else
-_MAX_SAMPLES = 40_000_000  # rows x columns x samples x frames: forty times the largest DXA export
-
-
-class UndecodablePixels(Exception):
-    """The pixel data cannot be decoded; the message says why, for the log."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +82,7 @@ def form_of(header: Header) -> PixelForm:
         raise UndecodablePixels("there is no matrix of one or three samples")
     if form.bits_allocated not in (1, 8, 16, 32) or not 1 <= form.bits_stored <= form.bits_allocated:
         raise UndecodablePixels("bits allocated and bits stored make no sense")
-    if form.rows * form.columns * form.samples * min(form.frames, MAX_FRAMES) > _MAX_SAMPLES:
+    if form.rows * form.columns * form.samples * min(form.frames, MAX_FRAMES) > MAX_SAMPLES:
         raise UndecodablePixels("the picture is larger than any densitometry image")
     return form
 
@@ -137,6 +133,7 @@ def decode(path: Path, form: PixelForm) -> list[NDArray[np.generic]]:
 def _pixel_data(data_set: EncodedDataSet, element: Element, form: PixelForm) -> tuple[bytes, str]:
     """Return the encoded pixel data and the transfer syntax to decode them by."""
     if element.length is None:
+        require_modest(data_set)
         end = data_set.after(element)
         value = data_set.read(Fragment(element.start, end - element.start))
         return value, data_set.meta.transfer_syntax_uid

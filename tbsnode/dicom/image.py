@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tbsnode.dicom import part10, report_page, sop_classes
-from tbsnode.dicom.frames import MAX_FRAMES, PixelForm, UndecodablePixels, decode, form_of
+from tbsnode.dicom.codestream import UndecodablePixels
+from tbsnode.dicom.frames import MAX_FRAMES, PixelForm, decode, form_of
 from tbsnode.dicom.hints import ScannerHints
 from tbsnode.dicom.identity import identity_of
 from tbsnode.dicom.part10 import Header

@@ -9,6 +9,7 @@ from __future__ import annotations
 IMPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2"
 EXPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
 DEFLATED = "1.2.840.10008.1.2.1.99"
+RLE = "1.2.840.10008.1.2.5"
 EXPLICIT_VR_BIG_ENDIAN = "1.2.840.10008.1.2.2"
 
 VERIFICATION = "1.2.840.10008.1.1"
@@ -64,7 +65,7 @@ _LOSSLESS: dict[str, str] = {
     "1.2.840.10008.1.2.4.57": "JPEG Lossless, Non-Hierarchical (Process 14)",
     "1.2.840.10008.1.2.4.80": "JPEG-LS Lossless",
     "1.2.840.10008.1.2.4.90": "JPEG 2000 (Lossless Only)",
-    "1.2.840.10008.1.2.5": "RLE Lossless",
+    RLE: "RLE Lossless",
 }
 
 # stored, marked as lossy, never scored; JPEG-LS and JPEG 2000 count as lossy unless their

@@ -16,6 +16,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID
 
 from tbsnode.dicom import sop_classes, uids
+from tbsnode.dicom.codestream import UndecodablePixels, require_modest
 from tbsnode.dicom.encoded import Element, EncodedDataSet, Fragment, opened
 from tbsnode.dicom.quiet import UNREADABLE, quiet_pydicom
 from tbsnode.errors import UnsupportedInstance
@@ -39,7 +40,7 @@ def reencode(source: Path, target: Path) -> None:
     with opened(source) as data_set:
         syntax = data_set.meta.transfer_syntax_uid
         if sop_classes.compressed(syntax):
-            _decode(source, target)
+            _decode(data_set, source, target)
             return
         with target.open("wb") as out:
             out.write(_file_meta(data_set))
@@ -88,8 +89,9 @@ def _copy_value(data_set: EncodedDataSet, element: Element, length: int, out: IO
     out.write(b"\0" * (length % 2))
 
 
-def _decode(source: Path, target: Path) -> None:
+def _decode(encoded: EncodedDataSet, source: Path, target: Path) -> None:
     try:
+        require_modest(encoded)
         with quiet_pydicom():
             data_set = dcmread(source)
             if "PixelData" in data_set:
@@ -101,7 +103,7 @@ def _decode(source: Path, target: Path) -> None:
             meta.ImplementationClassUID = UID(uids.IMPLEMENTATION_CLASS_UID)
             data_set.file_meta = meta
             data_set.save_as(target, implicit_vr=True, little_endian=True, enforce_file_format=True)
-    except UNREADABLE as error:
+    except (UndecodablePixels, *UNREADABLE) as error:
         raise UnsupportedInstance(
             "The pixel data cannot be decoded for a peer that takes only Implicit VR Little Endian."
         ) from error
