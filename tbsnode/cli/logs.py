@@ -15,6 +15,8 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
+from tbsnode.cli.plain import plain
+
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 # they speak about bytes and statements, and hardly ever about what an operator can change
 _QUIET = ("pynetdicom", "pydicom", "sqlalchemy", "alembic", "dbos", "PIL")
@@ -119,7 +121,7 @@ class Sentences(logging.Formatter):
         action = extras.pop("action", record.name)
         named = " ".join(f"{name}={value}" for name, value in extras.items() if value not in ("", None))
         line = f"{_at(record)} {record.levelname:<7} {action}: {record.getMessage()}"
-        line += f" ({named})" if named else ""
+        line = plain(f"{line} ({named})" if named else line)
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 

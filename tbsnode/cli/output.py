@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from tbsnode.cli.plain import plain
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
@@ -134,7 +136,7 @@ def cell(value: object, *, time: bool = False) -> str:
         return str(value.value)
     if isinstance(value, tuple | list):
         return ", ".join(cell(part) for part in value)
-    return str(value)
+    return plain(str(value))
 
 
 @contextmanager

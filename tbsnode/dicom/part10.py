@@ -8,6 +8,7 @@ for the same data set.
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, field
 from functools import cache
 from io import BytesIO
@@ -53,6 +54,8 @@ _CHUNK = 1 << 20
 _MAX_VALUE = 1 << 16  # bytes; longer values are no part of a header
 _CHARACTER_SET = 0x00080005
 _ESCAPE = b"\x1b"  # code extensions are seven-bit too (PS3.5 6.1.2.5.3)
+# C0 and C1 (of these, U+009B begins a command of a terminal), ends of lines and paragraphs, overrides
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _CODECS = frozenset(python_encoding.values())
 # delimiters that return to the first character set (PS3.5 6.1.2.5.3)
 _TEXT_DELIMITERS = {0x0D, 0x0A, 0x09, 0x0C, ord("\\")}
@@ -90,7 +93,8 @@ class Header:
     def text(self, keyword: str) -> str:
         """Return the decoded, stripped text of an attribute, empty where absent.
 
-        Control characters are dropped: a text may become a line of a log or of a table.
+        Control characters are dropped, and what ends a line or turns the direction of what follows: a text
+        may become a line of a log, of a table or of a report.
         """
         raw = self.raw(keyword)
         if raw.isascii() and _ESCAPE not in raw:
@@ -98,7 +102,7 @@ class Header:
         else:
             text = decoded(raw, self.encodings, name=keyword.endswith("Name"))
         if not text.isprintable():
-            text = "".join(c for c in text if c >= " " and c != "\x7f")
+            text = _UNSEEN.sub("", text)
         return text.strip()
 
     def texts(self, keyword: str) -> tuple[str, ...]:

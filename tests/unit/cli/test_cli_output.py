@@ -155,6 +155,21 @@ def test_log_for_people(logged: Callable[[bool], io.StringIO]) -> None:
     assert line.endswith("INFO    instance.stored: stored (uid=1.2)")
 
 
+def test_text_of_others_begins_no_line_and_moves_no_cursor(
+    logged: Callable[[bool], io.StringIO], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A peer's Error Comment, a UID of a command: as they came."""
+    stream = logged(False)
+    logging.getLogger("tbsnode").warning(
+        "answered 0xC000: %s", "no\n2026 INFO forged\x9b2J\u2028", extra={"uid": "1\r"}
+    )
+    _, line, end = stream.getvalue().split("\n")
+    assert end == ""
+    assert line.endswith(r"no\n2026 INFO forged\x9b2J\u2028 (uid=1\r)")
+    output.table(["last_error"], [["busy\nNow\x9b2J\u202e"]])
+    assert r"busy\nNow\x9b2J\u202e" in capsys.readouterr().out.splitlines()[-1]
+
+
 @pytest.mark.parametrize("formatter", [logs.Sentences(), logs.JsonLines()])
 def test_log_of_an_exception_has_its_traceback(formatter: logging.Formatter) -> None:
     try:

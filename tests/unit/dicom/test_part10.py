@@ -69,6 +69,14 @@ def test_control_characters_are_dropped(tmp_path: Path) -> None:
     assert part10.read_header(path).text("StudyDescription") == "DXAEx"
 
 
+def test_what_a_terminal_obeys_or_a_reader_cannot_see_is_dropped(tmp_path: Path) -> None:
+    ds = sources.spine(SpecificCharacterSet="ISO_IR 192", PatientID="4\x9b2J2\x85")
+    ds.StudyDescription = "AP\u2028 Spine \u202egnihton\u2069"
+    header = header_of(tmp_path, ds)
+    assert header.text("PatientID") == "42J2"
+    assert header.text("StudyDescription") == "AP Spine gnihton"
+
+
 def test_numbers_that_are_none(tmp_path: Path) -> None:
     for wrong in (b"1,65", b"abcd", b"nan ", b"inf ", b"    "):
         path = tmp_path / "x.dcm"
