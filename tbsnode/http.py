@@ -6,17 +6,19 @@ know (states, ages, scores by scanner) is asked at each visit.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, timedelta
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Metric, generate_latest
 from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
@@ -37,7 +39,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_REQUEST_S = 10.0  # a watcher that says nothing for so long is hung up on
+_REQUEST_S = 10.0  # a watcher that has not asked and read for so long is hung up on
+_MOST_WATCHERS = 32  # at once; each takes a thread, and may ask the database
 _CONNECT_S = 2.0
 _SHIFT_S = 600.0  # scores by scanner move slowly, and the question is the dearest
 
@@ -72,13 +75,12 @@ class Watching:
         answers = {"/health": self.alive, "/health/ready": self.ready, "/metrics": self.metrics}
         handler = type("Handler", (_Handler,), {"answers": answers})
         try:
-            self._server = ThreadingHTTPServer(self._address, handler)
+            self._server = _Server(self._address, handler)
         except OSError as error:
             raise ConfigError(
                 f"HTTP cannot listen on {self._address[0]}:{self._address[1]} ({error.strerror}).",
                 remedy="Set [http] bind and port to a free address, or port = 0 for none.",
             ) from error
-        self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, name="tbsnode-http", daemon=True).start()
 
     @property
@@ -165,6 +167,43 @@ Answer = tuple[HTTPStatus, str, bytes]
 
 def _json(status: HTTPStatus, value: object) -> Answer:
     return status, "application/json", json.dumps(value).encode() + b"\n"
+
+
+class _Server(ThreadingHTTPServer):
+    """Serves a few watchers at once, and none of them for long: whoever may ask here proves nothing."""
+
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        self._due: dict[socket.socket, float] = {}  # watchers, and when they are hung up on
+        super().__init__(address, handler)
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:
+        """Take a watcher unless there are too many."""
+        if len(self._due) >= _MOST_WATCHERS:
+            return False
+        self._due[request] = time.monotonic() + _REQUEST_S
+        return True
+
+    def shutdown_request(self, request: Any) -> None:
+        """Forget a watcher and close its connection."""
+        self._due.pop(request, None)
+        super().shutdown_request(request)
+
+    def service_actions(self) -> None:
+        """Hang up on those that take too long: a byte now and then is no question."""
+        now = time.monotonic()
+        for request, due in list(self._due.items()):
+            if due < now:
+                with contextlib.suppress(OSError):
+                    request.shutdown(socket.SHUT_RDWR)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say what failed without its message; a watcher that hung up is nobody's concern."""
+        kind = sys.exc_info()[0]
+        if kind is not None and not issubclass(kind, OSError):
+            log.error("a watcher got no answer: %s", kind.__name__, extra={"action": "http.failed"})
 
 
 class _Handler(BaseHTTPRequestHandler):

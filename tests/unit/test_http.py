@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import socket
+import struct
+import threading
+import time
 import urllib.request
 from collections.abc import Iterator
 from datetime import date
@@ -64,6 +68,39 @@ def test_health_answers(watching: Watching) -> None:
     status, body = get(watching, "/health")
     assert (status, json.loads(body)["status"]) == (200, "alive")
     assert get(watching, "/")[0] == 404
+
+
+def test_a_slow_watcher_is_hung_up_on_and_many_cost_few_threads(
+    watching: Watching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A byte now and then kept a connection, and its thread, for days."""
+    monkeypatch.setattr("tbsnode.http._REQUEST_S", 2.0)
+    before = threading.active_count()
+    with contextlib.ExitStack() as slow:
+        crowd = [
+            slow.enter_context(socket.create_connection(("127.0.0.1", watching.port), timeout=5))
+            for _ in range(60)
+        ]
+        until = time.monotonic() + 4.0
+        while time.monotonic() < until:
+            for one in crowd:
+                with contextlib.suppress(OSError):
+                    one.sendall(b"G")
+            assert threading.active_count() - before <= 32
+            time.sleep(0.3)
+        assert get(watching, "/health")[0] == 200
+
+
+def test_a_watcher_that_hangs_up_says_nothing_in_the_log(
+    watching: Watching, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(5):
+        with socket.create_connection(("127.0.0.1", watching.port), timeout=5) as hasty:
+            hasty.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            hasty.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+    assert get(watching, "/metrics")[0] == 200
+    assert "Traceback" not in capsys.readouterr().err
+    assert caplog.records == []
 
 
 def test_ready_names_what_is_missing(watching: Watching) -> None:
