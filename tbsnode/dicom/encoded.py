@@ -300,7 +300,12 @@ def _require_depth(depth: int) -> None:
 
 
 def is_part10(path: Path) -> bool:
-    """Return True if the file starts as PS3.10 demands: 128 bytes, then ``DICM``."""
+    """Return True if it is a file that starts as PS3.10 demands: 128 bytes, then ``DICM``.
+
+    A pipe would never begin, and a device never end: neither is opened.
+    """
+    if not path.is_file():
+        return False
     with path.open("rb") as stream:
         stream.seek(_PREAMBLE)
         return stream.read(4) == b"DICM"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import struct
 from pathlib import Path
 
@@ -105,6 +106,13 @@ def test_is_part10(tmp_path: Path) -> None:
     assert is_part10(sources.write(tmp_path / "x.dcm", sources.spine()))
     (tmp_path / "y").write_bytes(b"DICM")
     assert not is_part10(tmp_path / "y")
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert not is_part10(tmp_path / "pipe")
+    (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
+    assert not is_part10(tmp_path / "gone")
 
 
 def test_hostile_length_is_not_allocated(tmp_path: Path) -> None:
