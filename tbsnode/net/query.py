@@ -13,7 +13,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from pydicom.charset import decode_bytes, default_encoding, python_encoding
 from pydicom.dataset import Dataset
 from pynetdicom.association import Association
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
@@ -24,6 +23,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 from tbsnode.errors import PeerError, PeerUnreachable
 from tbsnode.model import Peer
 from tbsnode.net import status
+from tbsnode.net.identifier import question, value, values
 from tbsnode.net.requestor import AssociationBroken, association, named
 from tbsnode.net.upper_layer import IMPLICIT_VR_LITTLE_ENDIAN
 
@@ -41,7 +41,6 @@ _FIND: Final = str(StudyRootQueryRetrieveInformationModelFind)
 _MOVE: Final = str(StudyRootQueryRetrieveInformationModelMove)
 _PENDING = (0xFF00, 0xFF01)
 _LAST_WAIT_S = 1.0  # for the answer to a release, however late it is
-_DELIMITERS = {0x0D, 0x0A, 0x09, 0x0C, ord("\\")}  # return to the first character set (PS3.5 6.1.2.5.3)
 _MOST_MATCHES = 10_000  # an archive that ignores our keys would list everything it has
 
 
@@ -133,11 +132,11 @@ class Archive:
         found = self._find("SERIES", {"StudyInstanceUID": study_instance_uid}, (*keys, *more))
         series = [
             ArchivedSeries(
-                series_instance_uid=_text(match, "SeriesInstanceUID"),
-                modality=_text(match, "Modality"),
-                description=_text(match, "SeriesDescription"),
-                body_part_examined=_text(match, "BodyPartExamined"),
-                station_name=_text(match, "StationName"),
+                series_instance_uid=value(match, "SeriesInstanceUID"),
+                modality=value(match, "Modality"),
+                description=value(match, "SeriesDescription"),
+                body_part_examined=value(match, "BodyPartExamined"),
+                station_name=value(match, "StationName"),
                 instances=_count(match),
             )
             for match in found
@@ -154,7 +153,7 @@ class Archive:
         OutOfTime, AssociationBroken
             If it does not answer to the end.
         """
-        identifier = _identifier("SERIES", {"StudyInstanceUID": study_instance_uid}, ())
+        identifier = question("SERIES", {"StudyInstanceUID": study_instance_uid}, ())
         identifier.SeriesInstanceUID = series_instance_uid
         self._ready()
         answers = self._assoc.send_c_move(
@@ -167,7 +166,7 @@ class Archive:
 
     def _find(self, level: str, wanted: dict[str, str], asked: Sequence[str]) -> list[Dataset]:
         self._ready()
-        identifier = _identifier(level, wanted, asked)
+        identifier = question(level, wanted, asked)
         answers = self._assoc.send_c_find(identifier, _FIND, msg_id=self._next_message())
         found = []
         for answer, match in self._timed(answers):
@@ -273,54 +272,20 @@ def asking(peer: Peer, *, timeout_s: float, retrieving: bool = True) -> Iterator
         assoc.acse_timeout = max(_LAST_WAIT_S, deadline - time.monotonic())
 
 
-def _identifier(level: str, wanted: dict[str, str], asked: Sequence[str]) -> Dataset:
-    identifier = Dataset()
-    if not all(value.isascii() for value in wanted.values()):
-        identifier.SpecificCharacterSet = "ISO_IR 192"
-    identifier.QueryRetrieveLevel = level
-    for keyword in asked:
-        setattr(identifier, keyword, "")
-    for keyword, value in wanted.items():
-        setattr(identifier, keyword, value)
-    return identifier
-
-
 def _study(match: Dataset) -> ArchivedStudy:
     return ArchivedStudy(
-        study_instance_uid=_text(match, "StudyInstanceUID"),
-        patient_id=_text(match, "PatientID"),
-        issuer=_text(match, "IssuerOfPatientID"),
-        birth_date=_text(match, "PatientBirthDate"),
-        sex=_text(match, "PatientSex").upper()[:1],
-        study_date=_text(match, "StudyDate"),
-        study_time=_text(match, "StudyTime"),
-        description=_text(match, "StudyDescription"),
-        modalities=_texts(match, "ModalitiesInStudy"),
+        study_instance_uid=value(match, "StudyInstanceUID"),
+        patient_id=value(match, "PatientID"),
+        issuer=value(match, "IssuerOfPatientID"),
+        birth_date=value(match, "PatientBirthDate"),
+        sex=value(match, "PatientSex").upper()[:1],
+        study_date=value(match, "StudyDate"),
+        study_time=value(match, "StudyTime"),
+        description=value(match, "StudyDescription"),
+        modalities=values(match, "ModalitiesInStudy"),
     )
 
 
-def _text(match: Dataset, keyword: str) -> str:
-    """Return a value of an answer as text; read here, because pydicom quotes in its log what it dislikes."""
-    raw = _raw(match, keyword)
-    terms = _raw(match, "SpecificCharacterSet").decode("ascii", "replace").split("\\")
-    codecs = [python_encoding[term.strip()] for term in terms if term.strip() in python_encoding]
-    try:
-        text = decode_bytes(raw, codecs or [default_encoding], _DELIMITERS)
-    except (UnicodeError, LookupError):
-        text = raw.decode("latin-1")
-    return text.strip("\0 ")
-
-
-def _texts(match: Dataset, keyword: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in _text(match, keyword).split("\\") if part.strip())
-
-
-def _raw(match: Dataset, keyword: str) -> bytes:
-    element = match.get_item(keyword) if keyword in match else None
-    value = None if element is None else element.value
-    return value if isinstance(value, bytes) else b""
-
-
 def _count(match: Dataset) -> int | None:
-    text = _text(match, "NumberOfSeriesRelatedInstances")
-    return int(text) if text.isdecimal() and text.isascii() else None
+    count = value(match, "NumberOfSeriesRelatedInstances")
+    return int(count) if count.isdecimal() and count.isascii() else None

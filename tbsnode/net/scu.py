@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from pydicom.dataset import Dataset
@@ -20,6 +20,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 from tbsnode.errors import PeerError
 from tbsnode.model import Outgoing, Peer, SendOutcome
 from tbsnode.net import status
+from tbsnode.net.identifier import encodings, question, value
 from tbsnode.net.requestor import AssociationBroken, Context, accepted_contexts, association, named
 from tbsnode.net.upper_layer import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN
 
@@ -55,7 +56,10 @@ class EchoResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundStudy:
-    """What a peer says about a study, decoded and stripped; empty where it says nothing."""
+    """What a peer says about a study, decoded and stripped; empty where it says nothing.
+
+    `encodings` are Python's names of the character sets of its answer: what they cannot hold, it cannot say.
+    """
 
     patient_id: str = ""
     name: str = ""
@@ -63,6 +67,7 @@ class FoundStudy:
     accession_number: str = ""
     issuer: str = ""
     sex: str = ""
+    encodings: tuple[str, ...] = field(default=("utf-8",), compare=False)
 
 
 def send(peer: Peer, items: Sequence[Outgoing]) -> tuple[SendOutcome, ...]:
@@ -208,13 +213,9 @@ def find_study(peer: Peer, study_instance_uid: str) -> FoundStudy | None:
     PeerUnreachable, AssociationRejected
         As `send`.
     """
-    identifier = Dataset()
-    identifier.QueryRetrieveLevel = "STUDY"
-    identifier.StudyInstanceUID = study_instance_uid
-    for keyword in ("PatientID", "PatientName", "PatientBirthDate", "AccessionNumber"):
-        setattr(identifier, keyword, "")
-    for keyword in ("IssuerOfPatientID", "PatientSex"):  # many archives do not answer these
-        setattr(identifier, keyword, "")
+    asked = ("PatientID", "PatientName", "PatientBirthDate", "AccessionNumber")
+    more = ("IssuerOfPatientID", "PatientSex")  # many archives do not answer these
+    identifier = question("STUDY", {"StudyInstanceUID": study_instance_uid}, (*asked, *more))
     model = StudyRootQueryRetrieveInformationModelFind
     with association(peer, [(model, IMPLICIT_VR_LITTLE_ENDIAN)]) as assoc:
         if not assoc.accepted_contexts:
@@ -224,7 +225,11 @@ def find_study(peer: Peer, study_instance_uid: str) -> FoundStudy | None:
             if "Status" not in answer:
                 raise AssociationBroken(f"{named(peer)} broke off the query.", peer=peer.name)
             code = int(answer.Status)
-            if code in _PENDING and match is not None and match.get("StudyInstanceUID") == study_instance_uid:
+            if (
+                code in _PENDING
+                and match is not None
+                and value(match, "StudyInstanceUID") == study_instance_uid
+            ):
                 found = _found(match)
             elif code not in (*_PENDING, status.SUCCESS):
                 raise PeerError(f"{named(peer)} failed the query: {status.describe(code)}.", peer=peer.name)
@@ -232,16 +237,12 @@ def find_study(peer: Peer, study_instance_uid: str) -> FoundStudy | None:
 
 
 def _found(match: Dataset) -> FoundStudy:
-    match.decode()
-
-    def value(keyword: str) -> str:
-        return str(match.get(keyword, "") or "").strip()
-
     return FoundStudy(
-        patient_id=value("PatientID"),
-        name=value("PatientName"),
-        birth_date=value("PatientBirthDate"),
-        accession_number=value("AccessionNumber"),
-        issuer=value("IssuerOfPatientID"),
-        sex=value("PatientSex").upper(),
+        patient_id=value(match, "PatientID"),
+        name=value(match, "PatientName"),
+        birth_date=value(match, "PatientBirthDate"),
+        accession_number=value(match, "AccessionNumber"),
+        issuer=value(match, "IssuerOfPatientID"),
+        sex=value(match, "PatientSex").upper(),
+        encodings=encodings(match),
     )

@@ -6,6 +6,7 @@ patient, corrected or deleted at the PACS. A result with the old identity would 
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from tbsnode.errors import AssociationRejected, PeerError, PeerUnreachable
@@ -13,9 +14,11 @@ from tbsnode.net import scu
 from tbsnode.reasons import Code, Finding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from tbsnode.model import InstanceIdentity, Peer
+
+_LETTERS_FOR_ONE = 3  # that an archive writes instead of one its character set lacks
 
 
 def changed_at(peer: Peer, identity: InstanceIdentity) -> Finding | None:
@@ -64,13 +67,42 @@ def _differences(found: scu.FoundStudy, identity: InstanceIdentity) -> Iterator[
     ours = identity.demographics
     pairs = (
         ("Patient ID", found.patient_id, ours.patient_id),
-        ("Patient's Name", _plain(found.name), _plain(ours.name)),
+        ("Patient's Name", _plain(name_at(found, ours.name)), _plain(ours.name)),
         ("Patient's Birth Date", found.birth_date, ours.birth_date),
         ("Accession Number", found.accession_number, identity.accession_number),
     )
     for attribute, theirs, own in pairs:
         if theirs and own and theirs != own:
             yield attribute
+
+
+def name_at(found: scu.FoundStudy, ours: str) -> str:
+    """Return the patient's name at a destination; ours where the answer shows what is left of it.
+
+    An archive may answer in a character set that cannot hold the name, whatever was asked for: then
+    letters are missing, or others stand in their place.
+
+    Examples
+    --------
+    >>> answer = scu.FoundStudy(name="?uczy?ski^Jan", encodings=("latin_1",))
+    >>> name_at(answer, "Łuczyński^Jan"), name_at(answer, "Żak^Jan")
+    ('Łuczyński^Jan', '?uczy?ski^Jan')
+    """
+    held = [letter for letter in _plain(ours) if _holds(letter, found.encodings)]
+    lost = len(_plain(ours)) - len(held)
+    shown = _plain(found.name)
+    letters = iter(shown)
+    left = all(letter in letters for letter in "".join(held).rstrip("^"))
+    is_rest = left and len(shown) - len(held) <= _LETTERS_FOR_ONE * lost
+    return ours if found.name and is_rest and lost else found.name
+
+
+def _holds(letter: str, encodings: Sequence[str]) -> bool:
+    for encoding in encodings:
+        with contextlib.suppress(UnicodeError, LookupError):
+            letter.encode(encoding)
+            return True
+    return False
 
 
 def _plain(name: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tbsnode.errors import NotFound, PeerError, ReviewRefused
 from tbsnode.model.stated_identity import StatedIdentity
 from tbsnode.net import scu
-from tbsnode.pipeline import acting, study_identity
+from tbsnode.pipeline import acting, identity_check, study_identity
 from tbsnode.store import audit, identity_changes
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def merge(site: Site, old_id: str, new_id: str, *, issuer: str | None = None, dr
         uids = identity_changes.study_uids(tx, old.id)
     if len(news) > 1:
         raise ReviewRefused("The new patient ID was given by several issuers; nothing was changed.")
-    stated = _of_patient(news[0]) if news else _of_destinations(site, uids, new_id)
+    stated = _of_patient(news[0]) if news else _of_destinations(site, uids, new_id, old.name)
     clinical = _begin(site, old, stated, dry_run=dry_run)
     changes, failed = [], []
     for uid in uids:
@@ -99,7 +99,7 @@ def _of_patient(patient: KnownPatient) -> StatedIdentity:
     )
 
 
-def _of_destinations(site: Site, uids: tuple[str, ...], new_id: str) -> StatedIdentity:
+def _of_destinations(site: Site, uids: tuple[str, ...], new_id: str, old_name: str) -> StatedIdentity:
     """Return what a destination says of the patient, where it has one of the studies under the new ID."""
     for peer in site.peers:
         for uid in uids:
@@ -111,7 +111,7 @@ def _of_destinations(site: Site, uids: tuple[str, ...], new_id: str) -> StatedId
                 return StatedIdentity(
                     patient_id=new_id,
                     issuer=found.issuer,
-                    name=found.name or None,
+                    name=identity_check.name_at(found, old_name) or None,
                     birth_date=found.birth_date or None,
                     sex=found.sex or None,
                 )

@@ -33,7 +33,7 @@ from tbsnode.model import (
 )
 from tbsnode.model.stated_identity import StatedIdentity
 from tbsnode.net import scu
-from tbsnode.pipeline import acting, publish
+from tbsnode.pipeline import acting, identity_check, publish
 from tbsnode.pipeline.making import checked
 from tbsnode.store import audit, catalogue, deliveries, identity_changes, purge, readiness, results
 
@@ -113,7 +113,7 @@ def _stated(found: scu.FoundStudy, ours: InstanceIdentity) -> StatedIdentity:
         patient_id=found.patient_id or who.patient_id,
         # an issuer belongs to its ID: another ID without one has none that we know
         issuer=found.issuer or (who.issuer if found.patient_id in ("", who.patient_id) else ""),
-        name=found.name or who.name,
+        name=identity_check.name_at(found, who.name) or who.name,
         birth_date=found.birth_date or who.birth_date,
         sex=found.sex or who.sex,
         accession_number=found.accession_number or ours.accession_number,

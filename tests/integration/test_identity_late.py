@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 
@@ -32,7 +32,8 @@ class House:
     def study(self, patient_id: str, name: str = "Doe^Jane") -> str:
         """Let the scanner send a study to both, and wait for its results."""
         patient = acquisition.PatientTags(patient_id=patient_id, name=name)
-        made = acquisition.study("display", patient=patient, seed=7, study_date="20261101", options=SMALL)
+        unicode = replace(SMALL, attributes=(("SpecificCharacterSet", "ISO_IR 192"),))
+        made = acquisition.study("display", patient=patient, seed=7, study_date="20261101", options=unicode)
         (path,) = nodes.write(self.work / "sent", made, patient_id)
         self.orthanc.store(path.read_bytes())
         nodes.send(self.node.port, [path])
@@ -108,6 +109,16 @@ def test_a_study_that_is_gone_is_held(house: House) -> None:
 
 def test_an_unchanged_study_is_sent_however_late(house: House) -> None:
     uid = house.study("LATE-3", "Müller^Jürgen")
+    house.age(uid, 100)
+    assert house.resend(uid)["state"] == "sent"
+
+
+@pytest.mark.parametrize(("patient_id", "name"), [("LATE-5", "Żółć^Łukasz"), ("LATE-6", "Иванов^Иван")])
+def test_an_archive_that_answers_in_latin_1_holds_up_no_other_name(
+    house: House, patient_id: str, name: str
+) -> None:
+    """Orthanc does, whatever character set is asked in, and leaves out the letters it cannot write."""
+    uid = house.study(patient_id, name)
     house.age(uid, 100)
     assert house.resend(uid)["state"] == "sent"
 

@@ -60,6 +60,31 @@ def test_what_differs(
     assert ask(monkeypatch, replace(SAME, **change)) == attributes
 
 
+@pytest.mark.parametrize(
+    ("ours", "theirs", "encodings", "differs"),
+    [
+        ("Żółć^Łukasz", "ó^ukasz", ("latin_1",), False),  # what Orthanc leaves
+        ("Żółć^Łukasz", "?ó??^?ukasz", ("latin_1",), False),
+        ("Żółć^Łukasz", "Zolc^Lukasz", ("ascii",), False),
+        ("Żółć^Łukasz", "ó^ukasz", ("utf_8",), True),  # it could have said more
+        ("Иванов^Иван", "^", ("latin_1",), False),
+        ("Иванов^Иван", "??????^????", ("ascii",), False),
+        ("Kowal^Żżż", "Kowal", ("latin_1",), False),
+        ("Müller^Ann", "M\\XFC\\ller^Ann", ("ascii",), True),
+        ("Müller^Ann", "Mueller^Ann", ("ascii",), False),
+        ("Müller^Ann", "Schmidt^Ann", ("ascii",), True),
+        ("Żak^Jan", "Kowal^Jan", ("latin_1",), True),
+        ("Doe^Jane", "Doe^Janet", ("ascii",), True),
+        ("Müller^Ann", "Müller^Ann", ("ascii",), False),  # undeclared, and meant as Latin-1
+    ],
+)
+def test_a_name_that_the_answer_cannot_hold_is_the_same_if_the_rest_of_it_is(
+    ours: str, theirs: str, encodings: tuple[str, ...], *, differs: bool
+) -> None:
+    found = scu.FoundStudy(name=theirs, encodings=encodings)
+    assert identity_check.name_at(found, ours) == (theirs if differs else ours)
+
+
 def test_a_study_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ask(monkeypatch, None) == "study"
 

@@ -22,7 +22,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 
 from tbsnode.errors import AssociationRejected, PeerUnreachable
 from tbsnode.model import Peer
-from tbsnode.net import query
+from tbsnode.net import query, scu
 from tests import peers, raw_peer
 from tests.raw_peer import ASSOCIATE_AC, RELEASE_RP, RELEASE_RQ, SECONDARY_CAPTURE
 from tests.raw_peer import Caller as RawCaller
@@ -170,11 +170,31 @@ def test_an_archive_that_takes_an_id_for_a_pattern_gives_no_other_patient() -> N
     assert [each.patient_id for each in studies(Archive(answers=answers), "P*")] == ["P*", "P*"]
 
 
-def test_a_patient_id_beyond_ascii_is_asked_in_unicode() -> None:
+def test_every_question_is_in_unicode_so_that_the_answer_can_hold_any_name() -> None:
+    """An archive answers in the character set of the question, and leaves out what that cannot hold."""
     archive = Archive()
-    assert studies(archive, "Ä-7") == []
-    (asked,) = archive.asked
-    assert (asked.SpecificCharacterSet, asked.PatientID) == ("ISO_IR 192", "Ä-7")
+    assert studies(archive, "Ä-7") == studies(archive, "P1") == []
+    with served(archive) as peer:
+        assert scu.find_study(peer, "1.2") is None
+    assert [each.SpecificCharacterSet for each in archive.asked] == ["ISO_IR 192"] * 3
+    assert archive.asked[0].PatientID == "Ä-7"
+
+
+@pytest.mark.parametrize(
+    ("terms", "name"),
+    [
+        ("ISO_IR 192", "Żółć^Łukasz"),
+        ("ISO_IR 144", "Иванов^Иван"),
+        ("GB18030", "Wang^XiaoDong=王^小东"),
+        (["", "ISO 2022 IR 87"], "Yamada^Tarou=山田^太郎=やまだ^たろう"),
+        (["", "ISO 2022 IR 149"], "Hong^Gildong=洪^吉洞=홍^길동"),
+    ],
+)
+def test_a_name_is_read_in_the_character_set_of_the_answer(terms: str | list[str], name: str) -> None:
+    answer = match(SpecificCharacterSet=terms, StudyInstanceUID="1.2", PatientID="P1", PatientName=name)
+    with served(Archive(answers=[(0xFF00, answer)])) as peer:
+        found = scu.find_study(peer, "1.2")
+    assert found == scu.FoundStudy(patient_id="P1", name=name)
 
 
 def test_series_with_what_they_may_be() -> None:
