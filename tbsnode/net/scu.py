@@ -17,7 +17,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     Verification,
 )
 
-from tbsnode.errors import PeerError
+from tbsnode.errors import PeerError, PeerUnreachable
 from tbsnode.model import Outgoing, Peer, SendOutcome
 from tbsnode.net import status
 from tbsnode.net.identifier import encodings, question, value
@@ -211,7 +211,7 @@ def find_study(peer: Peer, study_instance_uid: str) -> FoundStudy | None:
     PeerError
         If the peer does not offer the service, or its answer is a failure.
     PeerUnreachable, AssociationRejected
-        As `send`.
+        As `send`, and where the peer is out of resources: asking again later may help.
     """
     asked = ("PatientID", "PatientName", "PatientBirthDate", "AccessionNumber")
     more = ("IssuerOfPatientID", "PatientSex")  # many archives do not answer these
@@ -232,8 +232,14 @@ def find_study(peer: Peer, study_instance_uid: str) -> FoundStudy | None:
             ):
                 found = _found(match)
             elif code not in (*_PENDING, status.SUCCESS):
-                raise PeerError(f"{named(peer)} failed the query: {status.describe(code)}.", peer=peer.name)
+                raise _failed_query(peer, code)
     return found
+
+
+def _failed_query(peer: Peer, code: int) -> PeerError:
+    message = f"{named(peer)} failed the query: {status.describe(code)}."
+    busy = status.category(code) == "out_of_resources"
+    return PeerUnreachable(message, peer=peer.name) if busy else PeerError(message, peer=peer.name)
 
 
 def _found(match: Dataset) -> FoundStudy:

@@ -7,6 +7,7 @@ patient, corrected or deleted at the PACS. A result with the old identity would 
 from __future__ import annotations
 
 import contextlib
+import logging
 from typing import TYPE_CHECKING
 
 from tbsnode.errors import AssociationRejected, PeerError, PeerUnreachable
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from tbsnode.model import InstanceIdentity, Peer
+
+log = logging.getLogger(__name__)
 
 _LETTERS_FOR_ONE = 3  # that an archive writes instead of one its character set lacks
 
@@ -42,14 +45,18 @@ def changed_at(peer: Peer, identity: InstanceIdentity) -> Finding | None:
     Raises
     ------
     PeerUnreachable, AssociationRejected
-        If the destination cannot be reached; the delivery is tried again later.
+        If the destination cannot be reached, or cannot answer for the moment; the delivery is tried again
+        later.
     """
     try:
         found = scu.find_study(peer, identity.study_instance_uid)
     except (PeerUnreachable, AssociationRejected):
         raise
-    except PeerError:
-        return None  # it offers no query
+    except PeerError as error:  # it offers no query, or cannot answer this one
+        log.warning(
+            "not asked whose the study is: %s", error, extra={"action": "delivery.identity_not_asked"}
+        )
+        return None
     if found is None:
         # where we forward the originals ourselves, the study is not there before we send
         gone = "source" not in peer.send

@@ -93,8 +93,11 @@ def test_a_study_that_only_we_bring_is_not_gone(monkeypatch: pytest.MonkeyPatch)
     assert ask(monkeypatch, None, replace(PEER, send=("sr", "pdf", "source"))) is None
 
 
-def test_a_peer_that_offers_no_query_is_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_peer_that_offers_no_query_is_not_asked_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     assert ask(monkeypatch, PeerError("does not offer Study Root queries", peer="pacs")) is None
+    assert "not asked whose the study is: does not offer Study Root queries" in caplog.text
 
 
 def test_a_peer_that_is_away_is_tried_later(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     Verification,
 )
 
-from tbsnode.errors import AssociationRejected, PeerUnreachable
+from tbsnode.errors import AssociationRejected, PeerError, PeerUnreachable
 from tbsnode.model import Peer
 from tbsnode.net import query, scu
 from tests import peers, raw_peer
@@ -255,6 +255,16 @@ def test_a_failed_query_says_why() -> None:
     with pytest.raises(query.QueryFailed) as raised:
         studies(archive)
     assert raised.value.why == "the query failed: 0xA700 Refused: out of resources"
+
+
+@pytest.mark.parametrize(
+    ("code", "later"), [(0xA700, True), (0x0110, True), (0x0213, True), (0xA900, False), (0xC001, False)]
+)
+def test_a_query_for_a_study_that_fails_for_the_moment_is_for_later(code: int, *, later: bool) -> None:
+    with served(Archive(answers=[(code, None)])) as peer, pytest.raises(PeerError) as raised:
+        scu.find_study(peer, "1.2")
+    assert isinstance(raised.value, PeerUnreachable) is later
+    assert f"0x{code:04X}" in str(raised.value)
 
 
 def test_a_value_that_breaks_the_rules_is_read_and_told_to_nobody(caplog: pytest.LogCaptureFixture) -> None:
