@@ -28,8 +28,9 @@ def inflated(stream: IO[bytes], start: int) -> Iterator[IO[bytes]]:
         inflater = zlib.decompressobj(-zlib.MAX_WBITS)
         stream.seek(start)
         try:
-            while data := stream.read(_CHUNK):
-                while data:
+            while not inflater.eof and (data := stream.read(_CHUNK)):
+                # what follows the end, as the padding of an odd length does, stays unconsumed for ever
+                while data and not inflater.eof:
                     plain.write(inflater.decompress(data, _CHUNK))
                     data = inflater.unconsumed_tail
                     if plain.tell() > _MAX_INFLATED:

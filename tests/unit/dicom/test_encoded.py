@@ -7,6 +7,7 @@ import os
 import struct
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import (
@@ -187,6 +188,16 @@ def test_deflate_bomb_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         out.write(with_meta + implementation + squeezer.compress(bytes(8 << 20)) + squeezer.flush())
     with pytest.raises(InvalidInstance, match="too large"):
         part10.read_header(tmp_path / "x.dcm")
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("padding", [b"", b"\0", bytes(3 << 20)])
+def test_what_follows_a_large_deflated_data_set_is_no_part_of_it(tmp_path: Path, padding: bytes) -> None:
+    """An odd length is padded (PS3.5 A.5), and DCMTK does."""
+    path = tmp_path / "x.dcm"
+    ds = sources.with_pixels(sources.spine(), np.zeros((1024, 1024), np.uint16), 12)
+    path.write_bytes(sources.encoded(ds, DeflatedExplicitVRLittleEndian) + padding)
+    assert part10.read_header(path).text("PatientID") == "P-1"
 
 
 def test_unknown_transfer_syntax(tmp_path: Path) -> None:
