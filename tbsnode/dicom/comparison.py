@@ -7,11 +7,13 @@ that two large instances never lie in memory.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+from pydicom import dcmread
 from pydicom.pixels.utils import iter_pixels
 
 from tbsnode.dicom import sop_classes
@@ -20,6 +22,7 @@ from tbsnode.dicom.encoded import PIXEL_DATA, Element, EncodedDataSet, Fragment,
 from tbsnode.dicom.quiet import UNREADABLE, quiet_pydicom
 
 Difference = Literal["equal", "header", "pixels"]
+_Readable = tuple[EncodedDataSet, Path]
 
 _CHUNK = 1 << 20
 # Float and Double Float Pixel Data, Pixel Data, Encapsulated Document, Spectroscopy Data
@@ -66,7 +69,7 @@ class _Bulk:
     """The pixel data or documents of two data sets."""
 
     def __init__(self, a: EncodedDataSet, b: EncodedDataSet, path_a: Path, path_b: Path) -> None:
-        self.a, self.b, self.paths = a, b, (path_a, path_b)
+        self.a, self.b, self.readable = a, b, ((a, path_a), (b, path_b))
         syntaxes = (a.meta.transfer_syntax_uid, b.meta.transfer_syntax_uid)
         self.recompressed = syntaxes[0] != syntaxes[1] and any(map(sop_classes.compressed, syntaxes))
 
@@ -86,7 +89,7 @@ class _Bulk:
             next(fragments, None)
             if all(x and y and self.a.read(x) == self.b.read(y) for x, y in fragments):
                 return True
-        return a.tag == PIXEL_DATA and _equal_frames(*self.paths)
+        return a.tag == PIXEL_DATA and _equal_frames(*self.readable)
 
 
 def _equal_streams(a: EncodedDataSet, b: EncodedDataSet, of_a: Element, of_b: Element) -> bool:
@@ -99,17 +102,23 @@ def _equal_streams(a: EncodedDataSet, b: EncodedDataSet, of_a: Element, of_b: El
     return True
 
 
-def _equal_frames(a: Path, b: Path) -> bool:
+def _equal_frames(a: _Readable, b: _Readable) -> bool:
     try:
         for path in (a, b):
             with opened(path) as data_set:
                 require_modest(data_set)
         with quiet_pydicom():
-            frames = zip_longest(iter_pixels(a, raw=True), iter_pixels(b, raw=True))
+            frames = zip_longest(_frames(*a), _frames(*b))
             return all(x is not None and y is not None and np.array_equal(x, y) for x, y in frames)
     except (UndecodablePixels, *UNREADABLE):
         # not decodable here: whether they are the same is for a person to say
         return False
+
+
+def _frames(data_set: EncodedDataSet, path: Path) -> Iterator[Any]:
+    # pydicom inflates no file from which it reads one frame after the other
+    deflated = data_set.meta.transfer_syntax_uid == sop_classes.DEFLATED
+    return iter_pixels(dcmread(path) if deflated else path, raw=True)
 
 
 def _equal_elements(

@@ -70,6 +70,16 @@ def test_equal_when_compressed_without_loss(tmp_path: Path, original: Path, synt
     assert compare(other, compressed(tmp_path / "c.dcm", RLELossless)) == "equal"
 
 
+@pytest.mark.parametrize("native", NATIVE)
+@pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless])
+def test_a_router_may_compress_what_came_in_any_native_syntax(
+    tmp_path: Path, native: str, syntax: str
+) -> None:
+    received = sources.write(tmp_path / "a.dcm", rich(), native)
+    other = compressed(tmp_path / "b.dcm", syntax)
+    assert compare(received, other) == compare(other, received) == "equal"
+
+
 def _new_name(ds: Dataset) -> None:
     ds.PatientName = "Other^Name"
 
