@@ -79,6 +79,7 @@ def _overview() -> str:
     services = [
         ("Storage Commitment Push Model", PUSH_MODEL, "where a destination asks for it", "yes"),
         ("Verification", sop_classes.VERIFICATION, "yes", "yes"),
+        *((name, uid, "yes", "no") for name, uid in sop_classes.QUERIES.items()),
         *(
             (name, uid, "yes" if uid in sent else "only as a received original", "yes")
             for name, uid in sop_classes.STORAGE.items()
@@ -126,12 +127,13 @@ def _implementation_model(config: Config) -> str:
 
 
 def _association_policies(config: Config) -> str:
-    from tbsnode.net import upper_layer
+    from tbsnode.net import admission, upper_layer
     from tbsnode.net.scp import ScpSettings
 
     limits = {field.name: field.default for field in fields(ScpSettings)}
     callers = config.receiver.callers
     known = _table(("Calling AE title", "Host"), [(f"`{c.ae_title}`", f"`{c.host}`") for c in callers])
+    rejections = [(f"{r}, {s}, {d}", when) for (r, s, d), when in admission.REJECTIONS.items()]
     return (
         "### 3.2 AE specification: association policies\n\n"
         + _table(
@@ -144,11 +146,16 @@ def _association_policies(config: Config) -> str:
                 ("Associations accepted at once", limits["max_associations"]),
                 ("Asynchronous operations", "not negotiated: one operation at a time"),
                 ("Role selection", "both roles of Storage Commitment Push Model; default roles otherwise"),
-                ("User identity negotiation", "not supported"),
+                (
+                    "User identity negotiation",
+                    "not supported: never proposed, and accepted without a response",
+                ),
             ],
         )
         + "\n\nAn association is rejected unless it calls our AE title and comes from a known caller:\n\n"
         + (known if callers else "No caller is configured: every association is rejected.")
+        + "\n\n"
+        + _table(("A-ASSOCIATE-RJ: result, source, reason", "When"), rejections)
     )
 
 
@@ -204,7 +211,34 @@ def _initiated(config: Config) -> str:
     return (
         heading
         + "Activities: send results (C-STORE), verify (C-ECHO on request of an administrator), ask for\n"
-        "storage commitment (N-ACTION), report it to callers (N-EVENT-REPORT).\n\n" + "\n\n".join(parts)
+        "storage commitment (N-ACTION), report it to callers (N-EVENT-REPORT), query and retrieve.\n\n"
+        + _queries(config)
+        + "\n\n"
+        + "\n\n".join(parts)
+    )
+
+
+def _queries(config: Config) -> str:
+    from tbsnode.dicom import sop_classes
+
+    priors = config.priors.destination
+    retrieves = (
+        f"earlier examinations at `{priors}`"
+        if priors
+        else "no destination is asked for earlier examinations"
+    )
+    return (
+        _table(("SOP class", "UID"), sop_classes.QUERIES.items())
+        + "\n\nIn Implicit VR Little Endian; no extended negotiation (relational queries, fuzzy matching).\n"
+        "Questions are in ISO_IR 192; answers are read in their own character set. Matches are exact.\n"
+        "C-FIND, STUDY: by Study Instance UID (whose study it is, before a late sending; whether it is\n"
+        "there), by Patient ID (earlier examinations), by Study Date (`study reconcile`). SERIES: by Study\n"
+        "Instance UID. IMAGE: by SOP Instance UID. Keys: Patient's Name, ID, Issuer, Birth Date, Sex,\n"
+        "Accession Number, Study Date, Time and Description, Modalities in Study; Modality, Series\n"
+        "Description, Body Part Examined, Station Name, Number of Series Related Instances.\n"
+        f"C-MOVE, SERIES, to this AE title: {retrieves};\n"
+        "`study reconcile --fetch` moves missing studies.\n"
+        "What is moved is known by Move Originator AE Title (0000,1030) of its C-STORE."
     )
 
 
@@ -218,15 +252,19 @@ def _destination(destination: Destination) -> str:
         offered.append(sop_classes.PDF)
     if "overlay" in destination.send:
         offered.append(sop_classes.SECONDARY_CAPTURE)
+    if set(destination.send) - {"source"}:
+        offered.append(sop_classes.KEY_OBJECT_SELECTION)
     kinds = ", ".join(_KINDS[kind] for kind in destination.send)
     return (
         f"#### {destination.name}: {destination.ae_title} at {destination.host}, port {destination.port}\n\n"
-        f"Gets: {kinds}. Of several SR classes one is sent, the first that it accepts.\n\n"
+        f"Gets: {kinds}. Of several SR classes one is sent, the first that it accepts.\n"
+        "A Key Object Selection Document withdraws what was sent.\n\n"
         + _table(("SOP class", "UID"), [(sop_classes.name(uid), uid) for uid in offered])
         + "\n\nTransfer syntaxes: Explicit VR Little Endian, Implicit VR Little Endian; originals in the\n"
         "syntax in which they were received.\n"
-        "Success and Warning end a delivery; 0xA7xx, 0x0110 and lost connections are retried; any other\n"
-        "Failure ends it and is shown to the administrator." + _commitment_scu(destination)
+        "Success and Warning (0xBxxx, 0x0001, 0x0107, 0x0116; also 0x0111, the instance is there) end a\n"
+        "delivery; 0xA7xx, 0x0110, 0x0213 and lost connections are retried; any other Failure ends it and\n"
+        "is shown to the administrator." + _commitment_scu(destination)
     )
 
 
@@ -241,6 +279,12 @@ def _commitment_scu(destination: Destination) -> str:
     )
 
 
+def _ports(config: Config) -> str:
+    secured = config.receiver.tls
+    clear = [] if secured is not None and secured.only else [str(config.receiver.port)]
+    return ", ".join(clear + ([] if secured is None else [f"{secured.port} (TLS)"]))
+
+
 def _interfaces(config: Config) -> str:
     return (
         "### 3.5 Network interfaces and configuration\n\n"
@@ -249,7 +293,7 @@ def _interfaces(config: Config) -> str:
             [
                 ("AE title", f"`{config.node.ae_title}`"),
                 ("Address", f"`{config.receiver.bind}`"),
-                ("Port", config.receiver.port),
+                ("Port", _ports(config)),
                 ("Transport", "TCP/IP, DICOM upper layer (PS3.8)"),
             ],
         )
@@ -259,8 +303,9 @@ def _interfaces(config: Config) -> str:
         "All character sets of PS3.3 C.12.1.1.2 are received. What is made keeps the character set of its\n"
         "source; ISO_IR 192 is used only where our text needs it.\n\n"
         "## 6 Security\n\n"
-        "No security profile of PS3.15 is claimed. Callers are checked by AE title and address; unknown\n"
-        "ones are rejected. No patient name, ID or birth date is written to the log."
+        "No security profile of PS3.15 is claimed. Where TLS is configured, it is TLS 1.2 or 1.3 with\n"
+        "certificates of both sides. Callers are checked by AE title and address; unknown ones are\n"
+        "rejected. No patient name, ID or birth date is written to the log."
     )
 
 
@@ -269,6 +314,8 @@ def _content(config: Config) -> str:
 
     made = [("SR", sop_classes.name(uid), uid) for uid in sop_classes.SR_CLASSES.values()]
     made.append(("PDF", sop_classes.name(sop_classes.PDF), sop_classes.PDF))
+    withdrawal = sop_classes.KEY_OBJECT_SELECTION
+    made.append(("withdrawal", sop_classes.name(withdrawal), withdrawal))
     made.append(("overlay", sop_classes.name(sop_classes.SECONDARY_CAPTURE), sop_classes.SECONDARY_CAPTURE))
     refusals = "is reported too" if config.analysis.report_refusals else "is not reported"
     return (

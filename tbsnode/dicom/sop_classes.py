@@ -16,6 +16,12 @@ VERIFICATION = "1.2.840.10008.1.1"
 STORAGE_COMMITMENT_PUSH_MODEL = "1.2.840.10008.1.20.1"
 STORAGE_COMMITMENT_INSTANCE = "1.2.840.10008.1.20.1.1"
 
+# what we ask others (PS3.4 annex C); nobody may ask us
+QUERIES: dict[str, str] = {
+    "Study Root Query/Retrieve Information Model - FIND": "1.2.840.10008.5.1.4.1.2.2.1",
+    "Study Root Query/Retrieve Information Model - MOVE": "1.2.840.10008.5.1.4.1.2.2.2",
+}
+
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 PDF = "1.2.840.10008.5.1.4.1.1.104.1"
 KEY_OBJECT_SELECTION = "1.2.840.10008.5.1.4.1.1.88.59"

@@ -24,6 +24,15 @@ VERIFICATION = str(Verification)
 # A-ASSOCIATE-RJ (result, source, diagnostic), PS3.8 table 9-21.
 CALLING_AE_TITLE_NOT_RECOGNIZED = (1, 1, 3)
 CALLED_AE_TITLE_NOT_RECOGNIZED = (1, 1, 7)
+TEMPORARY_CONGESTION = (2, 3, 1)
+LOCAL_LIMIT_EXCEEDED = (2, 3, 2)
+
+REJECTIONS: dict[tuple[int, int, int], str] = {
+    CALLING_AE_TITLE_NOT_RECOGNIZED: "The calling AE title, its address or its certificate is not known",
+    CALLED_AE_TITLE_NOT_RECOGNIZED: "A known caller calls another AE title than ours",
+    TEMPORARY_CONGESTION: "No database, or the node is stopping: call again later",
+    LOCAL_LIMIT_EXCEEDED: "Too many associations are open: call again later",
+}
 
 
 class Admission:

@@ -37,8 +37,8 @@ __all__ = [
     "asking",
 ]
 
-_FIND: Final = str(StudyRootQueryRetrieveInformationModelFind)
-_MOVE: Final = str(StudyRootQueryRetrieveInformationModelMove)
+FIND: Final = str(StudyRootQueryRetrieveInformationModelFind)
+MOVE: Final = str(StudyRootQueryRetrieveInformationModelMove)
 _PENDING = (0xFF00, 0xFF01)
 _LAST_WAIT_S = 1.0  # for the answer to a release, however late it is
 _MOST_MATCHES = 10_000  # an archive that ignores our keys would list everything it has
@@ -157,7 +157,7 @@ class Archive:
         identifier.SeriesInstanceUID = series_instance_uid
         self._ready()
         answers = self._assoc.send_c_move(
-            identifier, self._peer.calling_ae_title, _MOVE, msg_id=self._next_message()
+            identifier, self._peer.calling_ae_title, MOVE, msg_id=self._next_message()
         )
         for answer, _ in self._timed(answers):
             code = int(answer.Status)
@@ -167,7 +167,7 @@ class Archive:
     def _find(self, level: str, wanted: dict[str, str], asked: Sequence[str]) -> list[Dataset]:
         self._ready()
         identifier = question(level, wanted, asked)
-        answers = self._assoc.send_c_find(identifier, _FIND, msg_id=self._next_message())
+        answers = self._assoc.send_c_find(identifier, FIND, msg_id=self._next_message())
         found = []
         for answer, match in self._timed(answers):
             code = int(answer.Status)
@@ -257,7 +257,7 @@ def asking(peer: Peer, *, timeout_s: float, retrieving: bool = True) -> Iterator
         If there is no association, or it does not last.
     """
     deadline = time.monotonic() + timeout_s
-    services = ((_FIND, "query"), (_MOVE, "retrieval")) if retrieving else ((_FIND, "query"),)
+    services = ((FIND, "query"), (MOVE, "retrieval")) if retrieving else ((FIND, "query"),)
     proposed = [(uid, IMPLICIT_VR_LITTLE_ENDIAN) for uid, _ in services]
     with association(peer, proposed, limit_s=timeout_s) as assoc:
         accepted = {str(each.abstract_syntax) for each in assoc.accepted_contexts}

@@ -23,7 +23,7 @@ from tbsnode.errors import TbsNodeError, UnsupportedInstance
 from tbsnode.model import ReceivedInstance
 from tbsnode.net import status, tls, upper_layer
 from tbsnode.net.acceptor_server import AcceptorServer
-from tbsnode.net.admission import Admission
+from tbsnode.net.admission import LOCAL_LIMIT_EXCEEDED, TEMPORARY_CONGESTION, Admission
 from tbsnode.net.callers import Caller
 from tbsnode.net.commitment import Commitments, CommitmentScp
 from tbsnode.net.line import Line
@@ -35,9 +35,6 @@ __all__ = ["AssociationEvent", "Caller", "ScpSettings", "StorageScp"]
 
 log = logging.getLogger(__name__)
 
-# A-ASSOCIATE-RJ (result, source, diagnostic), PS3.8 table 9-21.
-_TEMPORARY_CONGESTION = (2, 3, 1)
-_LOCAL_LIMIT_EXCEEDED = (2, 3, 2)
 _LAST_WORD_S = 2.0  # for our A-ABORT; then whoever stopped in the middle of a PDU is cut off
 
 
@@ -165,7 +162,7 @@ class StorageScp:
             self._on_association(opened)
         except TbsNodeError as error:
             log.warning("association not opened: %s", error, extra={"action": "association.rejected"})
-            line.reject(*_TEMPORARY_CONGESTION)
+            line.reject(*TEMPORARY_CONGESTION)
             return False
         with self._lock:
             self._open.add(line.association_id)
@@ -173,10 +170,10 @@ class StorageScp:
 
     def _no_room(self) -> tuple[str, tuple[int, int, int]] | None:
         if self._stopping:
-            return "this node is stopping", _TEMPORARY_CONGESTION
+            return "this node is stopping", TEMPORARY_CONGESTION
         if len(self._open) >= self._settings.max_associations:
             limit = self._settings.max_associations
-            return f"{limit} associations are open, the most that are allowed", _LOCAL_LIMIT_EXCEEDED
+            return f"{limit} associations are open, the most that are allowed", LOCAL_LIMIT_EXCEEDED
         return None
 
     def store(self, request: Stored, line: Line) -> tuple[int, str]:

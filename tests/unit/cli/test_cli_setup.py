@@ -339,6 +339,27 @@ def test_conformance_names_what_is_negotiated(run: Any, site_config: Path, tmp_p
     assert (tmp_path / "c.md").read_text(encoding="utf-8").strip() == text.strip()
 
 
+def test_conformance_names_what_is_asked_of_others(run: Any, site_config: Path) -> None:
+    from tbsnode.net import query
+
+    text = run("conformance", "--config", site_config).stdout
+    for uid in (query.FIND, query.MOVE):
+        assert f"| {uid} | yes | no |" in text
+    pacs = text[text.index("#### pacs:") : text.index("### 3.5")]
+    assert sop_classes.KEY_OBJECT_SELECTION in pacs
+    for status in ("0x0213", "0x0111", "0x0110"):
+        assert status in pacs
+    assert "| 1, 1, 3 |" in text
+
+
+def test_conformance_names_the_ports_that_are_open(run: Any, site_config: Path) -> None:
+    files = 'certificate = "a"\nkey = "b"\nca = "c"\n'
+    edited(site_config, "[[destinations]]", f"[receiver.tls]\n{files}only = true\n[[destinations]]")
+    assert "| Port | 2762 (TLS) |" in run("conformance", "--config", site_config).stdout
+    edited(site_config, "only = true", "")
+    assert "| Port | 11199, 2762 (TLS) |" in run("conformance", "--config", site_config).stdout
+
+
 def test_our_receiver_accepts_what_the_statement_says(site_config: Path, free_port: int) -> None:
     from tbsnode import node, receivers
     from tbsnode.model import Peer
