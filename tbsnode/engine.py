@@ -51,6 +51,7 @@ _RECONCILE_S = 5.0
 _PURGE_S = 3600.0
 _HISTORY = timedelta(days=7)
 _BATCH = 50
+_ENDED = ["SUCCESS", "ERROR", "CANCELLED"]
 
 
 class JsonSerializer(DbosSerializer):
@@ -372,11 +373,7 @@ class _Scanner:
     def _purge(self) -> None:
         before = (datetime.now(UTC) - _HISTORY).isoformat()
         old = self.client.list_workflows(
-            status=["SUCCESS", "ERROR", "CANCELLED"],
-            completed_before=before,
-            limit=500,
-            load_input=False,
-            load_output=False,
+            status=_ENDED, completed_before=before, limit=500, load_input=False, load_output=False
         )
         if old:
             self.client.delete_workflows([workflow.workflow_id for workflow in old])

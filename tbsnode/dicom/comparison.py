@@ -104,9 +104,8 @@ def _equal_streams(a: EncodedDataSet, b: EncodedDataSet, of_a: Element, of_b: El
 
 def _equal_frames(a: _Readable, b: _Readable) -> bool:
     try:
-        for path in (a, b):
-            with opened(path) as data_set:
-                require_modest(data_set)
+        for data_set, _ in (a, b):
+            require_modest(data_set)
         with quiet_pydicom():
             frames = zip_longest(_frames(*a), _frames(*b))
             return all(x is not None and y is not None and np.array_equal(x, y) for x, y in frames)
