@@ -41,6 +41,7 @@ _YOUNG_S = 5.0
 _LONGEST_PAUSE_S = 30.0
 _PATIENCE_S = 30.0
 _LAST_WORDS_S = 0.3
+_GLANCE_S = 0.5
 # One thread a process for the math libraries: workers share the cores, and numbers stay the same.
 _ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
@@ -286,7 +287,8 @@ def run_child(
                 worker.start()
                 gc.freeze()  # what was loaded stays; looking through it again and again costs more
                 log.info("%s-%d ready", role, slot, extra={"action": f"{role}.ready"})
-                stop.wait()
+                while not stop.wait(_GLANCE_S):
+                    pass  # a signal that comes just before a wait without end would be seen at its end
                 worker.stop()
     except TbsNodeError as error:
         log.error("%s-%d: %s", role, slot, error, extra={"action": f"{role}.failed"})
