@@ -37,7 +37,7 @@ class AcceptorServer(AssociationServer):
     service : Service
         Decides and stores.
     max_connections : int
-        Connections beyond are closed at once.
+        Beyond, whoever has asked nothing for the longest is hung up on for a new one.
     transfer_timeout_s : float
         Longest time for one PDU [s].
     tls_context : tls.ListenerContext, optional
@@ -62,12 +62,12 @@ class AcceptorServer(AssociationServer):
             self._shared = listening
         address = listening if isinstance(listening, tuple) else listening.getsockname()
         self._tls = tls_context
-        self._shaking = 0
+        self._shaking: dict[socket.socket, None] = {}  # second handles of connections, oldest first
         self.transfer_timeout_s = transfer_timeout_s
         self.acse_timeout_s = ae.acse_timeout or _FOREVER_S
         self.idle_timeout_s = ae.network_timeout or _FOREVER_S
         self._max_connections = max_connections
-        self._connected: set[Acceptor | OrdinaryAssociation] = set()
+        self._connected: dict[Acceptor | OrdinaryAssociation, None] = {}  # oldest first
         self._lock = threading.Lock()
         self._count = 0
         super().__init__(ae, address, ae.ae_title, [])
@@ -101,12 +101,13 @@ class AcceptorServer(AssociationServer):
         if self._tls is None:
             self.open(request, client_address)
             return
+        handle = request.dup()
         with self._lock:
-            self._shaking += 1
-        arguments = (request, client_address)
+            self._shaking[handle] = None
+        arguments = (request, client_address, handle)
         threading.Thread(target=self._shake_hands, args=arguments, name="handshake", daemon=True).start()
 
-    def _shake_hands(self, client: socket.socket, address: Any) -> None:
+    def _shake_hands(self, client: socket.socket, address: Any, handle: socket.socket) -> None:
         assert self._tls is not None
         try:
             if not tls.says_something(client):
@@ -120,7 +121,8 @@ class AcceptorServer(AssociationServer):
             return
         finally:
             with self._lock:
-                self._shaking -= 1
+                self._shaking.pop(handle, None)
+            handle.close()
         try:
             self.open(secured, address)
         except (OSError, RuntimeError):  # the connection is gone, or no thread can be started
@@ -132,7 +134,7 @@ class AcceptorServer(AssociationServer):
         with self._lock:
             self._count += 1
             assoc.name = f"association-{self._count}"
-            self._connected.add(assoc)
+            self._connected[assoc] = None
         self._start(assoc, client)
 
     def _start(self, assoc: Acceptor | OrdinaryAssociation, client: socket.socket) -> None:
@@ -165,14 +167,14 @@ class AcceptorServer(AssociationServer):
         assoc = Acceptor(self, client, address, read)
         assoc.name = ordinary.name
         with self._lock:
-            self._connected.add(assoc)
-            self._connected.discard(ordinary)
+            self._connected[assoc] = None
+            self._connected.pop(ordinary, None)
         self._start(assoc, client)
 
     def forget(self, assoc: Acceptor | OrdinaryAssociation) -> None:
         """Take an ended association off the list."""
         with self._lock:
-            self._connected.discard(assoc)
+            self._connected.pop(assoc, None)
 
     @property
     def connected(self) -> list[Acceptor | OrdinaryAssociation]:
@@ -181,11 +183,30 @@ class AcceptorServer(AssociationServer):
             return list(self._connected)
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
-        """Refuse connections beyond the limit; a peer sees them closed."""
-        if len(self._connected) + self._shaking < self._max_connections:
+        """Take a connection; beyond the limit the oldest that has asked nothing yet makes room for it.
+
+        Whoever reaches the port can open connections: a machine that fills it must not keep scanners out.
+        """
+        there = len(self._connected) + len(self._shaking)
+        if there < self._max_connections:
             return True
         log.warning("too many connections", extra={"action": "association.refused"})
-        return False
+        return there < 2 * self._max_connections and self._made_room()
+
+    def _made_room(self) -> bool:
+        for assoc in self.connected:
+            if not assoc.association_id and not assoc.reason:
+                assoc.end("made room for another caller")
+                assoc.cut()
+                return True
+        with self._lock:
+            handle = next(iter(self._shaking), None)
+            if handle is None:
+                return False
+            del self._shaking[handle]
+            with contextlib.suppress(OSError):
+                handle.shutdown(socket.SHUT_RDWR)
+        return True
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say that a connection could not be opened; the listener goes on."""

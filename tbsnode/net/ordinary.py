@@ -124,7 +124,8 @@ class OrdinaryAssociation(threading.Thread):
                 goes_on = self._heard()
         except Lost:
             self.reason = self.reason or line.BROKEN
-            self._abort(_UNEXPECTED)
+            if self.association_id or not self._asked_to_end:
+                self._abort(_UNEXPECTED)
         except (Ending, Silent) as end:
             if self.is_established:  # PS3.8 table 9-10: who never asked is hung up on
                 self.reason = self.reason or str(end)

@@ -10,6 +10,7 @@ import contextlib
 import logging
 import socket
 import ssl
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -287,10 +288,11 @@ def accept(context: ssl.SSLContext, client: socket.socket) -> ssl.SSLSocket:
 
 def _part(secured: ssl.SSLSocket) -> None:
     """Close so that our alert arrives: closed with unread bytes, TCP would take it back."""
+    until = time.monotonic() + _LAST_WORDS_S
     with contextlib.suppress(OSError):
         secured.settimeout(_LAST_WORDS_S)
         secured.shutdown(socket.SHUT_WR)  # what comes now is read as plain bytes
-        while secured.recv(1 << 16):
+        while secured.recv(1 << 16) and time.monotonic() < until:
             pass
     secured.close()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -224,11 +225,26 @@ def test_idle_connections_are_limited_and_do_not_block_for_long(
     make_receiver: Callable[..., ReceivingNode],
 ) -> None:
     receiver = make_receiver(max_associations=1, max_idle_connections=1, acse_timeout_s=1.0)
-    with RawCaller(receiver.port), RawCaller(receiver.port), RawCaller(receiver.port) as third:
-        assert third.receive() == (0, b"")  # closed at once
+    with RawCaller(receiver.port) as first, RawCaller(receiver.port), RawCaller(receiver.port):
+        assert first.receive() == (0, b"")  # the oldest makes room
         peers.wait_until(lambda: receiver.scp._server.connected == [], "silent connections to be closed")  # type: ignore[union-attr]
     with RawCaller(receiver.port) as caller:
         assert caller.associate() == ASSOCIATE_AC
+
+
+def test_silent_connections_keep_no_scanner_out(make_receiver: Callable[..., ReceivingNode]) -> None:
+    """Whoever reaches the port may hold connections open, and open new ones as they are closed."""
+    receiver = make_receiver(max_associations=2, max_idle_connections=2)
+    with ExitStack() as crowd:
+        held = [crowd.enter_context(RawCaller(receiver.port)) for _ in range(4)]
+        held[1].send(b"\x01\x00\x00")  # the beginning of a request counts as silence
+        peers.wait_until(lambda: len(receiver.scp._server.connected) == 4, "the crowd to be there")  # type: ignore[union-attr]
+        with RawCaller(receiver.port) as scanner, RawCaller(receiver.port) as other:
+            assert (scanner.associate(), other.associate()) == (ASSOCIATE_AC, ASSOCIATE_AC)
+            crowd.enter_context(RawCaller(receiver.port))
+            still_here = raw_peer.pdu(RELEASE_RQ, bytes(4))  # who was admitted is not hung up on
+            scanner.send(still_here)
+            assert scanner.receive()[0] == RELEASE_RP
 
 
 def test_when_the_database_is_away_the_sender_is_told_to_try_again(receiver: ReceivingNode) -> None:

@@ -6,7 +6,7 @@ import json
 import socket
 import ssl
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -161,6 +161,33 @@ def test_a_handshake_that_never_comes_holds_up_nobody(
         assert scu.echo(peer_of(secured.port, ours.files(scanner))).ok
         peers.wait_until(lambda: any(e.kind == "rejected" for e in secured.events), "the silent one to end")
     assert "no TLS handshake" in next(e.text for e in secured.events if e.kind == "rejected")
+
+
+def test_handshakes_that_never_come_keep_no_scanner_out(
+    make_receiver: Callable[..., ReceivingNode], ours: Authority, node: Pem, scanner: Pem
+) -> None:
+    secured = make_receiver(tls=ours.files(node), max_associations=2, max_idle_connections=1)
+    with ExitStack() as crowd:
+        for _ in range(5):
+            crowd.enter_context(socket.create_connection(("127.0.0.1", secured.port)))
+        assert scu.echo(peer_of(secured.port, ours.files(scanner))).ok
+
+
+def test_a_failed_handshake_does_not_go_on_as_long_as_something_comes(
+    secured: ReceivingNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tls, "_LAST_WORDS_S", 0.5)
+    with socket.create_connection(("127.0.0.1", secured.port)) as talker:
+        talker.sendall(b"no TLS at all\r\n")
+        peers.wait_until(lambda: _is_refused(talker), "what comes to be read no more")
+
+
+def _is_refused(talker: socket.socket) -> bool:
+    try:
+        talker.sendall(b"x")
+    except OSError:
+        return True
+    return False
 
 
 def test_a_caller_must_be_whom_its_certificate_names(
