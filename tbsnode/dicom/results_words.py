@@ -40,6 +40,7 @@ _OF_SEVERAL = re.compile(r"\bmean\b|\baverage\b|\bdifference\b|\bdiff\b|\bboth\b
 _PART_OF_NECK = re.compile(r"\bupper\b|\blower\b|\bsuperior\b|\binferior\b")
 _REFERENCE = re.compile(r"\breference\b.*\b(?:population|database|data|curve|group)\b|\bnormative\b")
 _MAX_REFERENCE = 100
+_MAX_WORDS = 300  # characters that are looked at; a concept's meaning has 64, its abuse 65,536
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +143,7 @@ def field_of(words: str) -> str:
     >>> [field_of(w) for w in ("l1-l4 bmd", "t-score", "bmd change", "young adult %", "lean mass")]
     ['bmd_g_cm2', 't_score', '', '', '']
     """
+    words = words[:_MAX_WORDS]
     if _NO_QUANTITY.search(words):
         return ""
     return next((field for field, pattern in _QUANTITIES if pattern.search(words)), "")
@@ -167,7 +169,7 @@ def in_unit_of(field: str, value: float, unit: str) -> float | None:
 
 def names_reference(words: str) -> bool:
     """Tell whether a concept stands for the reference population of T-scores."""
-    return _REFERENCE.search(words) is not None
+    return _REFERENCE.search(words[:_MAX_WORDS]) is not None
 
 
 def reference_text(text: str) -> str:
