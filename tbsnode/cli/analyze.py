@@ -145,7 +145,7 @@ def _settings(config_file: Path | None) -> AnalysisSettings:
     from tbsnode import config as configuration
     from tbsnode.pipeline.analyze import AnalysisSettings
 
-    now = datetime.now(UTC).replace(microsecond=0)
+    now = datetime.now(UTC).replace(microsecond=0).astimezone()
     path = configuration.find(config_file)
     if path is None:
         return AnalysisSettings(made_at=now)

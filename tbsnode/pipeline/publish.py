@@ -194,7 +194,8 @@ def provenance_of(site: Site, study: StudyRow, at: float | None = None) -> Prove
         device_uid=site.policy.device_uid,
         station=site.policy.ae_title,
         serial_number=site.policy.serial_number,
-        content_at=datetime.fromtimestamp(content_at, UTC),
+        # a time without an offset is that of the place (PS3.3 C.12.1.1.8), as the scanner's own times are
+        content_at=datetime.fromtimestamp(content_at, UTC).astimezone(),
         institution=site.policy.institution,
     )
 
