@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,15 @@ def test_an_address_that_is_taken_is_said_at_once(tmp_path: Path) -> None:
         assert "Another program listens there" in said.stdout + said.stderr
 
 
+@pytest.fixture
+def heard_hangup() -> Iterator[None]:
+    """Whoever runs the tests under `nohup` hands down that a hangup is ignored, and `serve` keeps to it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("heard_hangup")
 def test_a_hangup_is_an_orderly_stop(tmp_path: Path) -> None:
     node = nodes.Node(tmp_path / "node", peers.free_port())
     with nodes.serving(node, only="receive"):
