@@ -142,18 +142,19 @@ def connect(
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode=rw",
         uri=True,
-        timeout=patience_s,
+        timeout=BUSY_TIMEOUT_S,
         isolation_level=None,  # no implicit BEGIN: see Database
         check_same_thread=False,  # the pool hands a connection to one thread at a time
     )
     with ExitStack() as undo:
         undo.callback(connection.close)
-        connection.execute(f"PRAGMA busy_timeout={int(patience_s * 1000)}")
+        # what reads the file first waits for another process that is just opening or closing it
         connection.execute("PRAGMA synchronous=FULL")  # an acknowledged commit survives a power cut
         connection.execute(f"PRAGMA foreign_keys={'ON' if foreign_keys else 'OFF'}")
         # four times the usual: the pages that every instance changes are copied into the file less often
         connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
         connection.execute(f"PRAGMA query_only={'OFF' if writes else 'ON'}")
+        connection.execute(f"PRAGMA busy_timeout={int(patience_s * 1000)}")
         undo.pop_all()
     return connection
 

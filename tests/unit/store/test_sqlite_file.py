@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+import threading
 from pathlib import Path
 
 import pytest
@@ -105,3 +107,22 @@ def test_nobody_opens_a_database_with_a_library_too_old(
         with pytest.raises(ConfigError, match=r"SQLite 3\.34\.0"):
             use()
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("patience_s", [0.0, 5.0])
+def test_a_file_that_another_has_alone_for_a_moment_is_waited_for(tmp_path: Path, patience_s: float) -> None:
+    """A process that opens or closes the file, or recovers it, has it to itself for that long."""
+    path = tmp_path / "x.db"
+    sqlite_file.create(path)
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("PRAGMA locking_mode=EXCLUSIVE")
+    other.execute("BEGIN IMMEDIATE")
+    other.execute("CREATE TABLE taken (x)")
+    other.execute("COMMIT")
+    leaves = threading.Timer(0.5, other.close)
+    leaves.start()
+    connection = sqlite_file.connect(path, patience_s=patience_s)
+    leaves.join()
+    assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
+    assert connection.execute("PRAGMA busy_timeout").fetchone() == (1000 * patience_s,)
+    connection.close()
