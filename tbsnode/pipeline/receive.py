@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from tbsnode.net.scp import StorageScp
@@ -47,12 +48,11 @@ class Reception:
         with self.site.database.transaction() as tx:
             readiness.forget_associations(tx, receiver=self.name, quiet_s=self.site.policy.timing.quiet_s)
         self._closings.start()
-        try:
+        with ExitStack() as undo:
+            undo.callback(self.stop)
             for scp in self.scps:
                 scp.start()
-        except BaseException:
-            self.stop()
-            raise
+            undo.pop_all()
 
     def stop(self) -> None:
         """Stop listening; what is being received is finished or aborted."""
