@@ -2,45 +2,29 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from importlib.machinery import SourceFileLoader
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 
 from tbsnode.phantom import family
+from tests.bench import segmentation as bench
 
-SCRIPT = Path(__file__).parents[3] / "scripts" / "bench_segmentation"
 SAMPLE = 40
 
 
 @pytest.fixture(scope="module")
-def bench() -> ModuleType:
-    loader = SourceFileLoader("bench_segmentation", str(SCRIPT))
-    spec = importlib.util.spec_from_loader(loader.name, loader)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[loader.name] = module
-    loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module")
-def done(bench: ModuleType) -> list[Any]:
+def done() -> list[Any]:
     return [bench.run(case) for case in family.cases(SAMPLE, 5)]
 
 
-def test_a_sample_meets_every_target(bench: ModuleType, done: list[Any]) -> None:
+def test_a_sample_meets_every_target(done: list[Any]) -> None:
     figures = bench.totals(done)
     assert [each.name for each in figures if each.met is False] == []
     assert sum(each.met is True for each in figures) >= 8
 
 
-def test_a_wrong_label_would_be_seen(bench: ModuleType, done: list[Any]) -> None:
+def test_a_wrong_label_would_be_seen(done: list[Any]) -> None:
     """The judge is no rubber stamp: turn one right result into a silent wrong one."""
     from dataclasses import replace
 
