@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -71,12 +73,23 @@ def gaussian_field(
     The few that the wrapping makes negative are set to zero; unlike power-law spectral synthesis
     this leaves the variogram at short lags exact.
     """
+    spectrum = _root_spectrum(shape, pixel_spacing_mm, exponent, correlation_length_mm)
+    white = np.fft.rfft2(generator.standard_normal(shape))
+    field = np.fft.irfft2(white * spectrum, s=shape)
+    result: NDArray[np.float64] = field
+    return result
+
+
+@lru_cache(maxsize=4)  # every individual of one anatomy has it in common
+def _root_spectrum(
+    shape: tuple[int, int], pixel_spacing_mm: float, exponent: float, correlation_length_mm: float
+) -> NDArray[np.float64]:
+    """Return the square roots of the covariance's eigenvalues on the torus."""
     rows, columns = (np.minimum(np.arange(n), n - np.arange(n)) * pixel_spacing_mm for n in shape)
     lag_mm = np.hypot(rows[:, None], columns[None, :])
     model = covariance(lag_mm, exponent=exponent, correlation_length_mm=correlation_length_mm)
     eigenvalues = np.maximum(np.fft.rfft2(model).real, 0.0)
     eigenvalues[0, 0] = 0.0  # the mean is not texture
-    white = np.fft.rfft2(generator.standard_normal(shape))
-    field = np.fft.irfft2(white * np.sqrt(eigenvalues), s=shape)
-    result: NDArray[np.float64] = field
+    result: NDArray[np.float64] = np.sqrt(eigenvalues)
+    result.setflags(write=False)
     return result
