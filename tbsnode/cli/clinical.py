@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import pwd
-import socket
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -51,9 +48,10 @@ def import_file(
     source are required. A newer record supersedes an older one, and the studies that it is about are
     analyzed again.
     """
-    from tbsnode.pipeline import clinical
+    from tbsnode.pipeline import acting, clinical
 
-    importer = clinical.Importer(login=_login(), host=socket.gethostname(), ahead=ahead, dry_run=dry_run)
+    by = acting.administrator()
+    importer = clinical.Importer(login=by.login, host=by.host, ahead=ahead, dry_run=dry_run)
     with options.site(config) as site:
         try:
             made = clinical.import_file(site, file, importer)
@@ -66,14 +64,6 @@ def import_file(
         output.as_json({**asdict(made), "mistakes": []})
     else:
         typer.echo(_summary(made))
-
-
-def _login() -> str:
-    """Return the login of this process; no environment variable can change it."""
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        return str(os.geteuid())
 
 
 def _summary(made: Imported) -> str:

@@ -5,8 +5,6 @@ They are simulated as everything else in it. Whoever runs the demonstration sign
 
 from __future__ import annotations
 
-import os
-import pwd
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -28,17 +26,11 @@ femoral_neck_left_bmd_g_cm2,femoral_neck_left_t_score
 """
 
 
-def login() -> str:
-    """Return the login of this process; empty for an account without a name, which cannot sign."""
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return ""
-
-
 def configuration() -> str:
     """Return the table that lets whoever runs the demonstration sign."""
-    name = login()
+    from tbsnode.pipeline import acting
+
+    name = acting.login()
     if not name:
         return ""
     reviewer = f'{{ login = "{name}", name = "Reader^Simulated", organization = "Demonstration" }}'
@@ -59,11 +51,11 @@ def earlier(patient: PatientTags, today: date, *, seed: int, options: Options) -
 
 def declare(site: Site, folder: Path, patient_id: str) -> None:
     """Import what a referral says; the study is analyzed again for it."""
-    from tbsnode.pipeline import clinical
+    from tbsnode.pipeline import acting, clinical
 
     path = folder / "referral.csv"
     path.write_text(_REFERRAL.format(patient_id=patient_id), encoding="utf-8")
-    clinical.import_file(site, path, clinical.Importer(login=login() or "demo", host="demo"))
+    clinical.import_file(site, path, clinical.Importer(login=acting.login() or "demo", host="demo"))
 
 
 def sign(site: Site, uid: str) -> str:

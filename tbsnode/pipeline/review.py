@@ -16,14 +16,13 @@ more.
 
 from __future__ import annotations
 
-import os
-import pwd
 import socket
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from tbsnode.errors import NotAReviewer, ReviewRefused
 from tbsnode.model import ReviewState
+from tbsnode.pipeline import acting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -120,7 +119,7 @@ def next_state(state: ReviewState, event: ReviewEvent, *, known: str = "") -> Re
 def acting_reviewer(policy: Policy) -> tuple[Reviewer, str]:
     """Return who runs this process, as the configuration lists them, and on which machine.
 
-    The login of the process's owner decides; no option and no environment variable names another
+    The login decides, as `acting.login` knows it; no option and no environment variable names another
     person.
 
     Raises
@@ -128,14 +127,12 @@ def acting_reviewer(policy: Policy) -> tuple[Reviewer, str]:
     NotAReviewer
         If the login is not listed, or the account has no name.
     """
-    number = os.getuid()
-    try:
-        login = pwd.getpwuid(number).pw_name
-    except KeyError as error:
+    login = acting.login()
+    if not login:
         raise NotAReviewer(
-            f"The account with the number {number} has no login name.",
+            f"The account with the number {acting.account()} has no login name.",
             remedy="Administrator: let the reviewer work under an account of their own.",
-        ) from error
+        )
     for reviewer in policy.reviewers:
         if reviewer.login == login:
             return reviewer, socket.gethostname()

@@ -37,6 +37,7 @@ REVISION_TABLE = "tbs_revision"
 _IDLE_IN_TRANSACTION_S = 20.0  # less than the wait for a lock, so that who waits gets it
 _LOCK_TIMEOUT_S = 30.0
 _UPGRADE = "Run `tbsnode db upgrade`."
+_NOT_WRITABLE = "Use the account that the node's files belong to (`sudo -u ACCOUNT tbsnode ...`); for it, the disk is read-only."
 
 # psycopg passes these to libpq: a dead server is noticed within a minute, not after two hours
 _POSTGRESQL = {
@@ -366,6 +367,8 @@ def _translate(error: exc.DatabaseError) -> ResourceError | SchemaOutdated | Non
         return SchemaOutdated("A table or column is missing in the database.", remedy=_UPGRADE)
     if state == "53100" or text == "database or disk is full":
         return StorageFull("The database's disk is full.", remedy="Free disk space.")
+    if text == "attempt to write a readonly database":
+        return DatabaseUnavailable("The database file cannot be written.", remedy=_NOT_WRITABLE)
     # DatabaseError itself, no subclass: SQLite's damaged file
     if isinstance(error, exc.OperationalError) or type(error) is exc.DatabaseError:
         return DatabaseUnavailable(f"The database did not answer: {text}")

@@ -8,7 +8,6 @@ of ours but those that are there to know the patient.
 from __future__ import annotations
 
 import os
-import pwd
 import re
 import signal
 import sqlite3
@@ -25,6 +24,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from tbsnode.dicom import acquisition
+from tbsnode.pipeline import acting
 from tests import nodes, peers, raw_peer
 from tests.ledger import Ledger
 
@@ -35,7 +35,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::UserWarning"),
 ]
 
-ME = pwd.getpwuid(os.getuid()).pw_name
+ME = acting.login()
 WHO = acquisition.PatientTags(
     patient_id="CANARYID-77341",
     name="Canarybird^Xenia=金糸雀^久仁亜=かなりあ^くにあ",

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import pwd
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from io import BytesIO
@@ -19,7 +17,7 @@ from tbsnode.dicom import acquisition
 from tbsnode.errors import NotFound, ReviewRefused
 from tbsnode.model import ClinicalContext
 from tbsnode.model.stated_identity import StatedIdentity
-from tbsnode.pipeline import operate, patient_merge, quarantine, sign, study_identity
+from tbsnode.pipeline import acting, operate, patient_merge, quarantine, sign, study_identity
 from tbsnode.pipeline.site import Site
 from tbsnode.store import clinical, priors, work
 from tests import desk, nodes, peers
@@ -27,7 +25,7 @@ from tests.ledger import Ledger
 
 pytestmark = [pytest.mark.peer]
 
-ME = pwd.getpwuid(os.getuid()).pw_name
+ME = acting.login()
 KEY_OBJECT = "1.2.840.10008.5.1.4.1.1.88.59"
 ROE = StatedIdentity(patient_id="ROE-1", issuer="", name="Roe^Rita", birth_date="19490203", sex="F")
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
-import pwd
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -18,7 +16,7 @@ import pytest
 
 from tbsnode.dicom import acquisition
 from tbsnode.model import ClinicalContext, Corrections, Factor, ReportStatus
-from tbsnode.pipeline import coding, operate, sign
+from tbsnode.pipeline import acting, coding, operate, sign
 from tbsnode.pipeline.analyze import AnalysisSettings, analyze_file
 from tbsnode.pipeline.interpret import scanner_key
 from tbsnode.pipeline.wording import Wording, wording
@@ -54,7 +52,7 @@ DECLARED = ClinicalContext(
 
 @pytest.fixture
 def opened(database_url: str, tmp_path: Path) -> Iterator[desk.Desk]:
-    me = pwd.getpwuid(os.getuid()).pw_name
+    me = acting.login()
     node = nodes.Node(
         tmp_path / "node",
         peers.free_port(),

@@ -6,8 +6,6 @@ between two steps can be looked at.
 
 from __future__ import annotations
 
-import os
-import pwd
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -28,7 +26,7 @@ from tbsnode.errors import (
     TbsNodeError,
 )
 from tbsnode.model import Corrections, FollowUp, RejectionReason, ReviewState
-from tbsnode.pipeline import assemble, calibrate, operate, outgoing, reject, sign
+from tbsnode.pipeline import acting, assemble, calibrate, operate, outgoing, reject, sign
 from tbsnode.pipeline.acts import Outcome
 from tbsnode.pipeline.site import Site
 from tbsnode.reasons import Code, Finding
@@ -38,7 +36,7 @@ from tests.ledger import Ledger
 
 pytestmark = [pytest.mark.peer]
 
-ME = pwd.getpwuid(os.getuid()).pw_name
+ME = acting.login()
 SR, PDF = "1.2.840.10008.5.1.4.1.1.88.34", "1.2.840.10008.5.1.4.1.1.104.1"
 KEY_OBJECT = "1.2.840.10008.5.1.4.1.1.88.59"
 WITHOUT_L3 = Corrections(exclude=("L3",))

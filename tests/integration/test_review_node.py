@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pwd
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,12 +15,13 @@ import pytest
 from pydicom import Dataset, dcmread
 
 from tbsnode.dicom import acquisition
+from tbsnode.pipeline import acting
 from tests import nodes, peers
 from tests.ledger import Ledger
 
 pytestmark = [pytest.mark.peer, pytest.mark.slow]
 
-ME = pwd.getpwuid(os.getuid()).pw_name
+ME = acting.login()
 SR, PDF = "1.2.840.10008.5.1.4.1.1.88.34", "1.2.840.10008.5.1.4.1.1.104.1"
 KEY_OBJECT = "1.2.840.10008.5.1.4.1.1.88.59"
 
@@ -35,7 +35,7 @@ def database_url() -> str:
 # `tbsnode study ...` that ends without a word in the middle of its last transaction
 KILLED = """
 import os, sys
-from tbsnode.pipeline import reject, sign
+from tbsnode.pipeline import acting, reject, sign
 reject.tell = sign.tell = lambda *_: os._exit(9)
 from tbsnode.cli import main
 sys.argv = ["tbsnode", *sys.argv[1:]]

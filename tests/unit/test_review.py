@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import pwd
 import socket
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -22,6 +20,7 @@ from tbsnode.model import (
     Reviewer,
     ReviewState,
 )
+from tbsnode.pipeline import acting
 from tbsnode.pipeline.acts import LONGEST_COMMENT, worded
 from tbsnode.pipeline.changes import changes
 from tbsnode.pipeline.review import TRANSITIONS, ReviewEvent, acting_reviewer, next_state
@@ -84,7 +83,7 @@ def test_whoever_comes_second_reads_who_was_first() -> None:
 
 # ---- who may sign -------------------------------------------------------------------------------
 
-ME = pwd.getpwuid(os.getuid()).pw_name
+ME = acting.login()
 
 
 def policy(*logins: str) -> Policy:
@@ -114,7 +113,7 @@ def test_no_environment_variable_names_another_person(variable: str, monkeypatch
 
 
 def test_an_account_without_a_name_may_not_sign(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "getuid", lambda: 2**31 - 7)
+    monkeypatch.setattr(acting, "account", lambda: 2**31 - 7)
     with pytest.raises(NotAReviewer, match="no login name"):
         acting_reviewer(policy("nobody-at-all"))
 

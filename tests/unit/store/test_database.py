@@ -286,3 +286,11 @@ def test_a_cut_connection_is_unavailable_and_the_next_one_works(postgres_url: st
     database.ping()
     database.dispose()
     other.dispose()
+
+
+def test_a_file_of_another_account_is_told_with_what_to_do(database: Database) -> None:
+    """A reviewer who works under an account of their own beside the service's."""
+    error = sqlite3.OperationalError("attempt to write a readonly database")
+    with pytest.raises(DatabaseUnavailable, match="cannot be written") as refused, database.read():
+        raise sa.exc.OperationalError("UPDATE", {}, error)
+    assert "sudo -u" in refused.value.remedy
