@@ -37,7 +37,9 @@ REVISION_TABLE = "tbs_revision"
 _IDLE_IN_TRANSACTION_S = 20.0  # less than the wait for a lock, so that who waits gets it
 _LOCK_TIMEOUT_S = 30.0
 _UPGRADE = "Run `tbsnode db upgrade`."
-_NOT_WRITABLE = "Use the account that the node's files belong to (`sudo -u ACCOUNT tbsnode ...`); for it, the disk is read-only."
+_NOT_WRITABLE = (
+    "Use the account of the node (`sudo -u ACCOUNT tbsnode ...`), or see why the disk is read-only."
+)
 
 # psycopg passes these to libpq: a dead server is noticed within a minute, not after two hours
 _POSTGRESQL = {
