@@ -134,7 +134,7 @@ class Watching:
         return HTTPStatus.OK, CONTENT_TYPE_LATEST, generate_latest(registry)
 
     def _check_database(self) -> str:
-        """Say what is wrong with it, or that it gives no answer; all who ask meanwhile wait for the same one."""
+        """Say what is wrong with it, or that it does not answer; who asks meanwhile waits for the same."""
         asked = self._asked
         if asked is None or asked.done():
             asked = self._asked = self._asking.submit(self._site.database.ping)

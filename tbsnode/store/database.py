@@ -116,7 +116,7 @@ class Database:
 
     @property
     def server_engine(self) -> sa.Engine | None:
-        """The same on PostgreSQL, None on SQLite: the job engine's own would wait for hours on a dead line."""
+        """The same on PostgreSQL; None on SQLite. The job engine's own waits for hours on a dead line."""
         return self.engine if self.path is None else None
 
     @contextmanager

@@ -72,16 +72,16 @@ class Hospital:
             table = Path("/proc/thread-self/net/tcp").read_text().splitlines()[1:]
         there = self.at["database"].address.split(".")
         address = "".join(f"{int(part):02X}" for part in reversed(there))
-        return sum(words[2].startswith(address) and words[3] == _ESTABLISHED for words in map(str.split, table))
+        return sum(
+            words[2].startswith(address) and words[3] == _ESTABLISHED for words in map(str.split, table)
+        )
 
 
 @pytest.fixture(scope="module")
 def hospital(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hospital]:
     folder = tmp_path_factory.mktemp("hospital")
     with contextlib.ExitStack() as stack:
-        at = stack.enter_context(
-            machines.hospital("scanner", "database", "front", "first", "second", "pacs")
-        )
+        at = stack.enter_context(machines.hospital("scanner", "database", "front", "first", "second", "pacs"))
         with at["database"].here():
             url = schemas.fresh_postgresql(
                 stack.enter_context(peers.postgres(at["database"].address)), engine=True
@@ -97,7 +97,7 @@ def hospital(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hospital]:
                 database_url=url,
                 archive=str(folder / "shared"),
                 http_port=HTTP,
-                bind="0.0.0.0",  # noqa: S104  of a network that is the test's own
+                bind="0.0.0.0",
                 callers='{ ae_title = "SCANNER", host = "*" },',
             )
             with at[name].here():
@@ -121,7 +121,9 @@ def test_a_worker_machine_that_is_cut_off_is_replaced_and_comes_back_by_itself(h
     assert after[:STUDIES] == before, "what the late worker had in hand changed something"
     counted = "SELECT count(*) AS n FROM tbs_analysis GROUP BY study_ref"
     assert [row["n"] for row in hospital.rows(counted)] == [1] * hospital.sent
-    assert len({path.name for path in hospital.pacs.files()}) == 2 * hospital.sent == len(hospital.pacs.files())
+    assert (
+        len({path.name for path in hospital.pacs.files()}) == 2 * hospital.sent == len(hospital.pacs.files())
+    )
 
 
 def test_a_database_that_is_cut_off_is_told_in_time_and_work_goes_on_after(hospital: Hospital) -> None:
