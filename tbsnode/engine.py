@@ -209,6 +209,7 @@ class Engine:
         config: DBOSConfig = {
             "name": APPLICATION_NAME,
             "system_database_url": dbos_url(self.site.database),
+            "system_database_engine": self.site.database.server_engine,
             "executor_id": self.settings.executor_id,
             "application_version": APPLICATION_VERSION,
             "run_migrations": False,
@@ -229,6 +230,7 @@ class Engine:
             )
         self._client = DBOSClient(
             system_database_url=dbos_url(self.site.database),
+            system_database_engine=self.site.database.server_engine,
             serializer=JsonSerializer(),
             application_name=APPLICATION_NAME,
         )
@@ -250,13 +252,10 @@ class Engine:
     def _spawn(self, name: str, turn: Callable[[], None], period_s: float) -> None:
         turns = Turns(name, turn)
 
-        def loop() -> None:
-            while not self._stop.wait(period_s):
-                turns.take()
-
         def loop_or_die() -> None:
             try:
-                loop()
+                while not self._stop.wait(period_s):
+                    turns.take()
             finally:
                 if not self._stop.is_set():
                     _die(name)

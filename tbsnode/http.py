@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -42,6 +43,7 @@ log = logging.getLogger(__name__)
 _REQUEST_S = 10.0  # a watcher that has not asked and read for so long is hung up on
 _MOST_WATCHERS = 32  # at once; each takes a thread, and may ask the database
 _CONNECT_S = 2.0
+_DATABASE_S = 3.0  # a database that is cut off is noticed later, and a watcher does not wait for that
 _SHIFT_S = 600.0  # scores by scanner move slowly, and the question is the dearest
 
 
@@ -68,6 +70,8 @@ class Watching:
         self._receiver = (own.bind, (*clear, secured.port) if secured is not None else clear)
         self._site = site
         self._tables = TableCollector(site)
+        self._asking = ThreadPoolExecutor(1, "tbsnode-database")
+        self._asked: Future[None] | None = None
         self._server: ThreadingHTTPServer | None = None
 
     def start(self) -> None:
@@ -94,6 +98,7 @@ class Watching:
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
+        self._asking.shutdown(wait=False)
 
     def alive(self) -> Answer:
         """Say that this process answers."""
@@ -119,6 +124,8 @@ class Watching:
 
     def metrics(self) -> Answer:
         """Return everything that is counted, in the text format of Prometheus."""
+        if problem := self._check_database():
+            return _json(HTTPStatus.SERVICE_UNAVAILABLE, {"error": problem})
         registry = CollectorRegistry()
         if os.environ.get(DIRECTORY_VARIABLE):
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
@@ -127,8 +134,14 @@ class Watching:
         return HTTPStatus.OK, CONTENT_TYPE_LATEST, generate_latest(registry)
 
     def _check_database(self) -> str:
+        """Say what is wrong with it, or that it does not answer; who asks meanwhile waits for the same."""
+        asked = self._asked
+        if asked is None or asked.done():
+            asked = self._asked = self._asking.submit(self._site.database.ping)
         try:
-            self._site.database.ping()
+            asked.result(timeout=_DATABASE_S)
+        except TimeoutError:
+            return f"The database gives no answer within {_DATABASE_S:.0f} s."
         except TbsNodeError as error:
             return error.message
         return ""

@@ -31,6 +31,7 @@ class Destination:
     ae_title: str
     port: int
     options: str = ""
+    host: str = peers.LOOPBACK
 
 
 @dataclass
@@ -58,6 +59,7 @@ class Node:
     min_free_bytes: int = 0
     migrates: bool = False
     http_port: int = 0
+    bind: str = peers.LOOPBACK
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @property
@@ -74,7 +76,7 @@ class Node:
         self.folder.mkdir(parents=True, exist_ok=True)
         destinations = "".join(
             f"\n[[destinations]]\nname = {d.name!r}\nae_title = {d.ae_title!r}\n"
-            f'host = "{peers.LOOPBACK}"\nport = {d.port}\n{d.options}\n'
+            f'host = "{d.host}"\nport = {d.port}\n{d.options}\n'
             for d in self.destinations
         )
         self.config.write_text(
@@ -83,7 +85,7 @@ class Node:
 ae_title = "{AE_TITLE}"
 mode = "{self.mode}"
 [receiver]
-bind = "{peers.LOOPBACK}"
+bind = "{self.bind}"
 port = {self.port}
 processes = {self.receivers}
 callers = [

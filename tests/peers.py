@@ -276,29 +276,32 @@ def dciodvfy(path: Path) -> Verdict:
 
 
 class Postgres:
-    """A PostgreSQL server of our own on loopback, with trust authentication."""
+    """A PostgreSQL server of our own, with trust authentication."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, host: str = LOOPBACK) -> None:
         self.port = port
+        self.host = host
 
     def url(self, database: str) -> str:
         """Return the SQLAlchemy URL of a database."""
-        return f"postgresql+psycopg://postgres@{LOOPBACK}:{self.port}/{database}"
+        return f"postgresql+psycopg://postgres@{self.host}:{self.port}/{database}"
 
     def fresh_database(self, template: str = "template1") -> str:
         """Create a database, empty or as another one is, and return its SQLAlchemy URL."""
         import psycopg
 
         name = f"test_{uuid4().hex}"
-        address = f"postgresql://postgres@{LOOPBACK}:{self.port}/postgres"
+        address = f"postgresql://postgres@{self.host}:{self.port}/postgres"
         with psycopg.connect(address, autocommit=True) as connection:
             connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')  # type: ignore[arg-type]
         return self.url(name)
 
 
 @contextlib.contextmanager
-def postgres() -> Iterator[Postgres]:
+def postgres(host: str = LOOPBACK) -> Iterator[Postgres]:
     """Run a new PostgreSQL cluster in a folder of its own, durable as in production (fsync on).
+
+    `host` is the address that it listens on; what is not loopback lies in a test's own network.
 
     PostgreSQL refuses to run as root; then it runs as the system user ``postgres``.
     """
@@ -314,10 +317,13 @@ def postgres() -> Iterator[Postgres]:
             user=user, group=user, extra_groups=None if user is None else [],
             cwd=folder, env=ENVIRONMENT, check=True, capture_output=True, timeout=120.0,
         )  # fmt: skip
-        argv = ["postgres", "-D", data, "-k", folder, "-p", str(port), "-h", LOOPBACK, "-N", "200"]
-        ready = lambda: run(["pg_isready", "-q", "-h", LOOPBACK, "-p", str(port)]).returncode == 0  # noqa: E731
+        if host != LOOPBACK:
+            with (data / "pg_hba.conf").open("a") as rules:
+                rules.write("host all all samenet trust\n")
+        argv = ["postgres", "-D", data, "-k", folder, "-p", str(port), "-h", host, "-N", "200"]
+        ready = lambda: run(["pg_isready", "-q", "-h", host, "-p", str(port)]).returncode == 0  # noqa: E731
         # SIGTERM would wait for whoever is left; SIGINT would write all databases before they are deleted.
         with running(argv, folder / "log", ready, user, signal.SIGQUIT):
-            yield Postgres(port)
+            yield Postgres(port, host)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -37,18 +37,24 @@ REVISION_TABLE = "tbs_revision"
 _IDLE_IN_TRANSACTION_S = 20.0  # less than the wait for a lock, so that who waits gets it
 _LOCK_TIMEOUT_S = 30.0
 _UPGRADE = "Run `tbsnode db upgrade`."
-_NOT_WRITABLE = (
+_NOT_WRITABLE = "Use the account of the node (`sudo -u ACCOUNT tbsnode ...`), or mend the read-only disk."
     "Use the account of the node (`sudo -u ACCOUNT tbsnode ...`), or see why the disk is read-only."
 )
 
-# psycopg passes these to libpq: a dead server is noticed within a minute, not after two hours
+# psycopg passes these to libpq. A line that is dead without a word (cut, dropped by a firewall, the server's
+# machine frozen) is noticed in 10 s, whether we sent something (the user timeout; the system's own is a
+# quarter of an hour) or wait for an answer (keepalives). A scanner waits for 30 s, and it has to be told.
 _POSTGRESQL = {
-    "connect_timeout": 10,
+    "connect_timeout": 5,
     "application_name": "tbsnode",
-    "keepalives_idle": 30,
-    "keepalives_interval": 10,
-    "keepalives_count": 3,
+    "keepalives_idle": 5,
+    "keepalives_interval": 5,
+    "keepalives_count": 2,
+    "tcp_user_timeout": 10_000,
 }
+# The same on the server's side [s]: there, a session whose machine is gone counts against the most that it
+# takes (max_connections), for two hours if it is left to the system.
+_SERVER_KEEPALIVES = {"tcp_keepalives_idle": 30, "tcp_keepalives_interval": 10, "tcp_keepalives_count": 3}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +108,7 @@ class Database:
 
     @property
     def engine(self) -> sa.Engine:
-        """The engine of this process, for the job engine's client only.
+        """The engine of this process, for the job engine only.
 
         Raises
         ------
@@ -110,6 +116,11 @@ class Database:
             If the SQLite file would lie on a network share, or the library is too old.
         """
         return self._here().writers.engine
+
+    @property
+    def server_engine(self) -> sa.Engine | None:
+        """The same on PostgreSQL; None on SQLite. The job engine's own waits for hours on a dead line."""
+        return self.engine if self.path is None else None
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
@@ -321,9 +332,12 @@ def _connected_postgresql(connection: Any, _record: object) -> None:
     """Bound the wait for locks, and undo an asynchronous commit: success means durable.
 
     The server ends a session that stays idle inside a transaction: a machine that froze there would
-    hold its locks for as long as it is frozen, and nobody could take over what it had in hand.
+    hold its locks for as long as it is frozen, and nobody could take over what it had in hand. It ends
+    one whose machine does not answer any more, too.
     """
     with connection.cursor() as cursor:
+        for name, value in _SERVER_KEEPALIVES.items():
+            cursor.execute("SELECT set_config(%s, %s, false)", (name, str(value)))
         idle = f"{int(_IDLE_IN_TRANSACTION_S)}s"
         cursor.execute("SELECT set_config('idle_in_transaction_session_timeout', %s, false)", (idle,))
         cursor.execute("SELECT set_config('lock_timeout', %s, false)", (f"{int(_LOCK_TIMEOUT_S)}s",))
