@@ -38,8 +38,6 @@ _IDLE_IN_TRANSACTION_S = 20.0  # less than the wait for a lock, so that who wait
 _LOCK_TIMEOUT_S = 30.0
 _UPGRADE = "Run `tbsnode db upgrade`."
 _NOT_WRITABLE = "Use the account of the node (`sudo -u ACCOUNT tbsnode ...`), or mend the read-only disk."
-    "Use the account of the node (`sudo -u ACCOUNT tbsnode ...`), or see why the disk is read-only."
-)
 
 # psycopg passes these to libpq. A line that is dead without a word (cut, dropped by a firewall, the server's
 # machine frozen) is noticed in 10 s, whether we sent something (the user timeout; the system's own is a
