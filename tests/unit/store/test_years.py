@@ -62,9 +62,8 @@ def test_a_list_of_studies_reads_no_whole_result(database: Database, add_study: 
     study_id = add_study(1)
     with database.transaction() as tx:
         desk_results.add(tx, study_id, score=1.25)
-    with database.read() as tx:
-        with told(tx) as statements:
-            (one,) = listing.list_studies(tx, listing.StudyFilter())
+    with database.read() as tx, told(tx) as statements:
+        (one,) = listing.list_studies(tx, listing.StudyFilter())
     assert one.result is not None
     assert one.result.score == 1.25
     assert [statement for statement, _ in statements if "tbs_analysis.result," in statement] == []
