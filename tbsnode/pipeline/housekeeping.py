@@ -19,7 +19,9 @@ log = logging.getLogger(__name__)
 
 _NOTIFY_S = 20.0
 _RETENTION_S = 600.0
-_STUDIES = 200  # deleted in one go, so that notices come in between
+# In one go, so that notices come in between: studies deleted, and looked at. An archive of years is walked
+# through in hours, which is soon enough.
+_STUDIES, _LOOKED_AT = 200, 2000
 
 
 def start(site: Site, stop: threading.Event, *, holds: Callable[[], bool]) -> threading.Thread:
@@ -50,14 +52,19 @@ def _keep(site: Site, stop: threading.Event, holds: Callable[[], bool]) -> None:
 
 
 def _loop(site: Site, stop: threading.Event, holds: Callable[[], bool]) -> None:
-    delete_at = time.monotonic() + _NOTIFY_S
+    delete_at, after = time.monotonic() + _NOTIFY_S, 0
+
+    def retain() -> None:
+        nonlocal after
+        after = retention.run(site, after=after, most=_STUDIES, most_looked_at=_LOOKED_AT).after
+
     while not stop.wait(_NOTIFY_S if site.policy.notify is None else min(_NOTIFY_S, _wait_s(site))):
         if not holds():
             continue
         _once("notify", lambda: notify.turn(site))
         if time.monotonic() >= delete_at:
             delete_at = time.monotonic() + _RETENTION_S
-            _once("retention", lambda: retention.run(site, most=_STUDIES))
+            _once("retention", retain)
 
 
 def _wait_s(site: Site) -> float:

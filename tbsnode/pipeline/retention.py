@@ -11,6 +11,7 @@ moment, finds its file there and counts on it. Then it is put back.
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections import Counter
@@ -25,7 +26,7 @@ from tbsnode.reasons import Code
 from tbsnode.store import audit, catalogue, deliveries, retention
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from tbsnode.pipeline.site import Site
     from tbsnode.store.database import Transaction
@@ -58,13 +59,23 @@ class Outcome:
         By study.
     kept : dict of str to int
         Old studies that stay, by reason: unsent, held, unsigned, uncommitted, a possible prior ...
+    after : int
+        Row of the last study that was looked at; 0 where there is none behind it.
     """
 
     deleted: tuple[Deleted, ...]
     kept: dict[str, int]
+    after: int = 0
 
 
-def run(site: Site, *, dry_run: bool = False, most: int | None = None) -> Outcome:
+def run(
+    site: Site,
+    *,
+    dry_run: bool = False,
+    after: int = 0,
+    most: float = math.inf,
+    most_looked_at: float = math.inf,
+) -> Outcome:
     """Delete the files of studies that are old and that everybody has.
 
     Parameters
@@ -73,8 +84,10 @@ def run(site: Site, *, dry_run: bool = False, most: int | None = None) -> Outcom
         With the site's rule in its policy; 0 days: nothing is deleted.
     dry_run : bool
         Only say what would be.
-    most : int, optional
-        At most so many studies.
+    after : int
+        Begin behind the study of this row.
+    most, most_looked_at : float
+        Delete so many studies at most, and end after the portion that makes so many looked at.
 
     Returns
     -------
@@ -88,26 +101,32 @@ def run(site: Site, *, dry_run: bool = False, most: int | None = None) -> Outcom
         return Outcome(deleted=(), kept={})
     deleted: list[Deleted] = []
     kept: Counter[str] = Counter()
-    for candidate in _old(site, days * DAY_S):
-        why = _delete(site, candidate, dry_run=dry_run)
-        if why:
-            kept[why] += 1
-            continue
-        deleted.append(_told(candidate))
-        if most is not None and len(deleted) >= most:
-            break
-    return Outcome(deleted=tuple(deleted), kept=dict(kept))
+    looked_at = 0
+    while looked_at < most_looked_at:
+        ids, old = _old(site, days * DAY_S, after)
+        if not ids:
+            return Outcome(deleted=tuple(deleted), kept=dict(kept))
+        for candidate, obstacle in old:
+            why = obstacle or ("" if dry_run else _delete(site, candidate))
+            if why:
+                kept[why] += 1
+                continue
+            deleted.append(_told(candidate))
+            if len(deleted) >= most:
+                return Outcome(deleted=tuple(deleted), kept=dict(kept), after=candidate.id)
+        looked_at, after = looked_at + len(ids), ids[-1]
+    return Outcome(deleted=tuple(deleted), kept=dict(kept), after=after)
 
 
-def _old(site: Site, age_s: float) -> Iterator[Candidate]:
-    after = 0
-    while True:
-        with site.database.read() as tx:
-            found = retention.candidates(tx, before=tx.now - age_s, after=after)
-        if not found:
-            return
-        yield from found
-        after = found[-1].id
+def _old(site: Site, age_s: float, after: int) -> tuple[tuple[int, ...], list[tuple[Candidate, str]]]:
+    """Return a portion of studies, and the old ones among them, each with what stands against it.
+
+    Only looked at: most old studies stay for years, and a transaction that writes is for those that do not.
+    """
+    with site.database.read() as tx:
+        ids = retention.portion(tx, after=after)
+        found = retention.candidates(tx, ids, before=tx.now - age_s)
+        return ids, [(each, _obstacle(tx, site, each)) for each in found]
 
 
 def _told(candidate: Candidate) -> Deleted:
@@ -136,15 +155,12 @@ def _as_prior(site: Site, candidate: Candidate, now: float) -> str:
     return "a possible prior" if age_days < site.policy.keep_priors_years * 365.25 else ""
 
 
-def _delete(site: Site, candidate: Candidate, *, dry_run: bool) -> str:
+def _delete(site: Site, candidate: Candidate) -> str:
     """Delete the files of one study, or say why they stay."""
-    if dry_run:
-        with site.database.read() as tx:
-            return _obstacle(tx, site, candidate)
     with site.database.transaction() as tx:
         deliveries.lock_study(tx, candidate.id)  # until the commit nothing of it can become due
         age_s = site.policy.retention_days * DAY_S
-        found = retention.candidates(tx, study_id=candidate.id, before=tx.now - age_s)
+        found = retention.candidates(tx, [candidate.id], before=tx.now - age_s)
         if not found:  # something arrived since we looked, or somebody else deleted it
             return "touched just now"
         why = _obstacle(tx, site, found[0])
@@ -195,7 +211,7 @@ def delete(site: Site, uid: str, *, discard: bool = False, dry_run: bool = False
                 f"There is no study {uid} here.", remedy="`tbsnode study list` shows those there are."
             )
         deliveries.lock_study(tx, row.id)
-        found = retention.candidates(tx, study_id=row.id)
+        found = retention.candidates(tx, [row.id])
         if not found:
             raise NotFound(f"Nothing of study {uid} is on the disk.")
         (candidate,) = found
@@ -245,18 +261,32 @@ def sweep(site: Site) -> int:
 
     What a kill left under its own name after its row was marked is put aside.
     """
-    with site.database.read() as tx:
-        names = retention.gone(tx, since=tx.now - _REMEMBERED_S)
-    deleted, leftover = 0, []
+    deleted, after = 0, 0
+    while True:
+        with site.database.read() as tx:
+            ids = retention.touched(tx, since=tx.now - _REMEMBERED_S, after=after)
+            names = retention.gone(tx, ids)
+        if not ids:
+            return deleted
+        deleted += _sweep(site, names)
+        after = ids[-1]
+
+
+def _sweep(site: Site, names: dict[str, int]) -> int:
+    deleted, leftover = 0, {}
     before = time.time() - GRACE_S
-    for name in names:
+    folders = {name.rpartition("/")[0] for name in names}
+    there = {folder for folder in folders if site.archive.path(folder).exists()}  # mostly none is
+    for name, study_id in names.items():
+        if name.rpartition("/")[0] not in there:
+            continue
         aside = site.archive.path(name + ASIDE)
         if site.archive.path(name).exists():
-            leftover.append(name)
+            leftover[name] = study_id
         with suppress(FileNotFoundError):
             if aside.stat().st_mtime > before:
                 continue
-            if _came_again(site, name):
+            if _came_again(site, name, study_id):
                 os.replace(aside, site.archive.path(name))
             else:
                 site.archive.remove(name + ASIDE)
@@ -267,9 +297,9 @@ def sweep(site: Site) -> int:
     return deleted
 
 
-def _came_again(site: Site, name: str) -> bool:
+def _came_again(site: Site, name: str, study_id: int) -> bool:
     """Tell whether a row counts on a file that was put aside."""
     if site.archive.path(name).exists():
         return False  # the arrival wrote it anew
     with site.database.read() as tx:
-        return bool(retention.vouched(tx, [name]))
+        return bool(retention.vouched(tx, {name: study_id}))

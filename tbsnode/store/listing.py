@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -171,7 +171,8 @@ def _results(tx: Transaction, ids: sa.ScalarSelect[int]) -> dict[int, ResultSumm
         .where(analysis.c.study_ref.in_(ids), analysis.c.reported)
         .group_by(analysis.c.study_ref)
     )
-    rows = tx.all(sa.select(analysis).where(analysis.c.id.in_(newest)))
+    columns = (analysis.c[name] for name in ("study_ref", *(each.name for each in fields(ResultSummary))))
+    rows = tx.all(sa.select(*columns).where(analysis.c.id.in_(newest)))  # the whole result is large
     return {row.study_ref: read_row(ResultSummary, row) for row in rows}
 
 

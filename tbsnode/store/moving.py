@@ -49,15 +49,15 @@ def copy_rows(source: Database, target: Database, *, told: Callable[[str, int], 
 
 
 def _copy_table(old: Transaction, new: Transaction, table: sa.Table) -> int:
-    keys = list(table.primary_key.columns)
-    number = 0
-    while True:
-        rows = old.all(sa.select(table).order_by(*keys).offset(number).limit(BATCH))
-        if rows:
-            new.execute(table.insert(), [dict(row._mapping) for row in rows])
+    (key,) = table.primary_key.columns
+    query, number = sa.select(table).order_by(key).limit(BATCH), 0
+    rows = old.all(query)
+    while rows:
+        new.execute(table.insert(), [dict(row._mapping) for row in rows])
         number += len(rows)
-        if len(rows) < BATCH:
-            return number
+        # by key, not by number: those that were copied are not passed over again for each batch
+        rows = old.all(query.where(key > rows[-1]._mapping[key]))
+    return number
 
 
 def _continue_numbers(new: Transaction, table: sa.Table) -> None:

@@ -5,8 +5,9 @@ A row is never deleted. It says that its file was (`purged`), and what arrives a
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
@@ -25,11 +26,12 @@ from tbsnode.store.schema import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping
 
     from tbsnode.store.database import Transaction
 
 PURGED = "purged"
+_PORTION = 500
 _RESTING = (StudyState.DONE.value, StudyState.NOT_APPLICABLE.value)
 _STORED = (DeliveryState.SENT.value, DeliveryState.WARNING.value, DeliveryState.COMMITTED.value)
 _OPEN = tuple(
@@ -69,70 +71,64 @@ class Candidate:
     bytes: int
 
 
+def portion(tx: Transaction, *, after: int) -> tuple[int, ...]:
+    """Return the next studies after a row, at most 500."""
+    query = sa.select(study.c.id).where(study.c.id > after)
+    return tuple(row.id for row in tx.all(query.order_by(study.c.id).limit(_PORTION)))
+
+
 def candidates(
-    tx: Transaction, *, before: float | None = None, study_id: int | None = None, after: int = 0
+    tx: Transaction, study_ids: Collection[int], *, before: float = math.inf
 ) -> tuple[Candidate, ...]:
-    """Return studies with files to which nothing happened since `before`, or one study, by row.
+    """Return those of a portion of studies that have files and were left alone since `before`, by row.
+
+    What is asked is asked of these studies only: an archive of years must not be looked through for one.
 
     Parameters
     ----------
     tx : Transaction
         Any.
-    before : float, optional
-        Seconds since the epoch.
-    study_id : int, optional
-        Only this one.
-    after : int
-        Only rows after this one, at most 500: for the next portion.
+    study_ids : collection of int
+        No more than a statement may hold.
+    before : float
+        Seconds since the epoch; by default it does not matter.
     """
-    received = _files(instance, instance.c.state != PURGED, instance.c.received_at)
-    made = _files(derived_instance, ~derived_instance.c.purged, derived_instance.c.created_at)
-    results = _newest(analysis, analysis.c.created_at)
-    sent = _newest(delivery, delivery.c.updated_at)
-    times = [received.c.newest, made.c.newest, results.c.newest, sent.c.newest]
-    zero = sa.literal(0)
-    query = (
-        sa.select(study)
-        .add_columns(*(column.label(f"time_{n}") for n, column in enumerate(times)))
-        .add_columns(
-            (sa.func.coalesce(received.c.files, zero) + sa.func.coalesce(made.c.files, zero)).label("files"),
-            (sa.func.coalesce(received.c.bytes, zero) + sa.func.coalesce(made.c.bytes, zero)).label("bytes"),
-        )
-        .outerjoin(received, received.c.study_ref == study.c.id)
-        .outerjoin(made, made.c.study_ref == study.c.id)
-        .outerjoin(results, results.c.study_ref == study.c.id)
-        .outerjoin(sent, sent.c.study_ref == study.c.id)
-        .where(sa.or_(received.c.files > 0, made.c.files > 0), study.c.id > after)
-        .order_by(study.c.id)
+    received = _files(tx, instance, instance.c.state != PURGED, instance.c.received_at, study_ids)
+    made = _files(tx, derived_instance, ~derived_instance.c.purged, derived_instance.c.created_at, study_ids)
+    ids = {*received, *made}
+    results, sent = (
+        _newest(tx, analysis, analysis.c.created_at, ids),
+        _newest(tx, delivery, delivery.c.updated_at, ids),
     )
-    if study_id is not None:
-        query = query.where(study.c.id == study_id)
-    for column in times if before is not None else ():
-        query = query.where(sa.or_(column.is_(None), column < before))
     found = []
-    for row in tx.all(query.limit(500)):
-        moments = [row._mapping[f"time_{n}"] or 0.0 for n in range(len(times))]
-        found.append(read_row(Candidate, row, touched_at=max(moments), bytes=int(row.bytes), state=row.state))
+    for row in tx.all(sa.select(study).where(study.c.id.in_(ids)).order_by(study.c.id)):
+        files = [each[row.id] for each in (received, made) if row.id in each]
+        times = [each.newest for each in files] + [each[row.id] for each in (results, sent) if row.id in each]
+        if max(times) < before:
+            count, size = sum(each.files for each in files), sum(int(each.bytes) for each in files)
+            found.append(read_row(Candidate, row, touched_at=max(times), files=count, bytes=size))
     return tuple(found)
 
 
-def _files(table: sa.Table, there: sa.ColumnElement[bool], at: sa.ColumnElement[float]) -> sa.Subquery:
-    return (
-        sa.select(
-            table.c.study_ref,
-            sa.func.count().label("files"),
-            sa.func.sum(table.c.size_bytes).label("bytes"),
-            sa.func.max(at).label("newest"),
-        )
-        .where(there)
-        .group_by(table.c.study_ref)
-        .subquery()
-    )
+def _files(
+    tx: Transaction,
+    table: sa.Table,
+    there: sa.ColumnElement[bool],
+    at: sa.ColumnElement[float],
+    study_ids: Collection[int],
+) -> dict[int, sa.Row[Any]]:
+    number, size = sa.func.count().label("files"), sa.func.sum(table.c.size_bytes).label("bytes")
+    query = sa.select(table.c.study_ref, number, size, sa.func.max(at).label("newest"))
+    rows = tx.all(query.where(table.c.study_ref.in_(study_ids), there).group_by(table.c.study_ref))
+    return {row.study_ref: row for row in rows}
 
 
-def _newest(table: sa.Table, at: sa.ColumnElement[float]) -> sa.Subquery:
+def _newest(
+    tx: Transaction, table: sa.Table, at: sa.ColumnElement[float], study_ids: Collection[int]
+) -> dict[int, float]:
     query = sa.select(table.c.study_ref, sa.func.max(at).label("newest"))
-    return query.group_by(table.c.study_ref).subquery()
+    rows = tx.all(query.where(table.c.study_ref.in_(study_ids)).group_by(table.c.study_ref))
+    return {row.study_ref: row.newest for row in rows}
 
 
 def at_work(tx: Transaction, study_id: int) -> bool:
@@ -228,26 +224,35 @@ def mark(tx: Transaction, study_id: int) -> tuple[str, ...]:
     return tuple(dict.fromkeys(paths))
 
 
-def gone(tx: Transaction, *, since: float) -> tuple[str, ...]:
-    """Return the names of files whose rows say that they are gone, of studies touched since a time."""
-    of_study = sa.select(study.c.id).where(study.c.updated_at >= since)
-    received = sa.select(instance.c.path).where(
-        instance.c.state == PURGED, instance.c.study_ref.in_(of_study)
-    )
-    made = sa.select(derived_instance.c.path).where(
-        derived_instance.c.purged, derived_instance.c.study_ref.in_(of_study)
-    )
-    return tuple(dict.fromkeys(row.path for row in (*tx.all(received), *tx.all(made))))
+def touched(tx: Transaction, *, since: float, after: int) -> tuple[int, ...]:
+    """Return studies touched since a time, by row after `after`, at most 500: the next portion."""
+    query = sa.select(study.c.id).where(study.c.id > after, study.c.updated_at >= since)
+    return tuple(row.id for row in tx.all(query.order_by(study.c.id).limit(_PORTION)))
 
 
-def vouched(tx: Transaction, paths: Sequence[str]) -> frozenset[str]:
-    """Return those of these names for which a row vouches: their files must stay."""
+def gone(tx: Transaction, study_ids: Collection[int]) -> dict[str, int]:
+    """Return the names of files whose rows say that they are gone, each with its study's row."""
+    received = sa.select(instance.c.path, instance.c.study_ref).where(instance.c.state == PURGED)
+    made = sa.select(derived_instance.c.path, derived_instance.c.study_ref).where(derived_instance.c.purged)
+    return {
+        row.path: row.study_ref
+        for query, table in ((received, instance), (made, derived_instance))
+        for row in tx.all(query.where(table.c.study_ref.in_(study_ids)).order_by(table.c.id))
+    }
+
+
+def vouched(tx: Transaction, names: Mapping[str, int]) -> frozenset[str]:
+    """Return those of these names, each with its study's row, for which a row vouches: their files stay.
+
+    A name begins with its study's UID: no other study's row has it.
+    """
     found: set[str] = set()
-    for start in range(0, len(paths), 500):
-        part = list(paths[start : start + 500])
-        received = sa.select(instance.c.path).where(instance.c.path.in_(part), instance.c.state != PURGED)
-        made = sa.select(derived_instance.c.path).where(
-            derived_instance.c.path.in_(part), ~derived_instance.c.purged
-        )
-        found.update(row.path for row in (*tx.all(received), *tx.all(made)))
+    every = list(names)
+    kept = ((instance, instance.c.state != PURGED), (derived_instance, ~derived_instance.c.purged))
+    for start in range(0, len(every), _PORTION):
+        part = every[start : start + _PORTION]
+        for table, there in kept:
+            of_study = table.c.study_ref.in_({names[name] for name in part})
+            rows = tx.all(sa.select(table.c.path).where(of_study, table.c.path.in_(part), there))
+            found.update(row.path for row in rows)
     return frozenset(found)

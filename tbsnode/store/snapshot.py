@@ -104,6 +104,9 @@ def copy(database: Database, folder: Path) -> Path:
     draft.touch(mode=0o600)  # it holds all patients
     if database.path is not None:
         with closing(sqlite_file.connect(database.path)) as source, closing(sqlite3.connect(draft)) as made:
+            # one view of it until the end: SQLite begins anew after each commit of another process
+            sqlite_file.begin_reading(source)
+            source.execute("SELECT count(*) FROM sqlite_master").fetchone()
             source.backup(made, pages=_PAGES, sleep=0.01)
     else:
         _run(database, ["pg_dump", "--format=custom", f"--file={draft}"])

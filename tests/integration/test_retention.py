@@ -21,6 +21,7 @@ from tbsnode.pipeline import backup, bulk, operate, retention
 from tbsnode.pipeline.site import Site
 from tbsnode.store import commitments, deliveries
 from tbsnode.store.bulk import ItemState
+from tbsnode.store.database import Database
 from tests import desk, nodes, peers
 
 pytestmark = pytest.mark.slow
@@ -114,6 +115,23 @@ def test_files_go_rows_and_story_stay(office: Office, monkeypatch: pytest.Monkey
     assert [row["action"] for row in shown["events"]][-1] == "study.purged"
     assert office.run() == retention.Outcome(deleted=(), kept={}), "nothing twice"
     assert list(backup.verify(office.site, track=lambda files: files)) == [], "no fault: the rows say so"
+
+
+def test_what_stays_is_only_looked_at_a_portion_a_turn(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Most old studies stay for years: each turn would hold the database for all of them, to no end."""
+    kept = with_rule(office.site, keep_priors_years=100.0)
+
+    def refuse(_: Database) -> None:
+        raise AssertionError("nothing is to be written")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Database, "transaction", refuse)
+        first = retention.run(kept, most_looked_at=1)
+        rest = retention.run(kept, after=first.after, most_looked_at=1)
+    assert first == retention.Outcome(deleted=(), kept={"a possible prior": 1}, after=office.study_id)
+    assert rest == retention.Outcome(deleted=(), kept={}), "and then from the beginning"
 
 
 def test_off_by_default(office: Office) -> None:

@@ -123,18 +123,21 @@ def test_candidates_obstacle_mark(database: Database, add_study: AddStudy) -> No
     study_id, other = add_study(1), add_study(2)
     with database.transaction() as tx:
         rest(tx, study_id)
-        (one, two) = retention.candidates(tx, before=tx.now + 10.0)
+        (one, two) = retention.candidates(tx, retention.portion(tx, after=0), before=tx.now + 10.0)
         assert [one.id, two.id] == [study_id, other]
         assert (one.files, one.bytes) == (1, 1000)
-        assert retention.candidates(tx, before=tx.now - 10.0) == ()
-        assert [each.id for each in retention.candidates(tx, after=study_id)] == [other]
+        assert retention.candidates(tx, [study_id, other], before=tx.now - 10.0) == ()
+        assert retention.portion(tx, after=study_id) == (other,)
         assert retention.obstacle(tx, study_id, committing=(), signing=True) == ""
         assert retention.obstacle(tx, other, committing=(), signing=False) == "unfinished"
         paths = retention.mark(tx, study_id)
         assert len(paths) == 1
-        assert retention.vouched(tx, paths) == frozenset()
-        assert retention.gone(tx, since=tx.now - 1.0) == paths
-        assert [each.id for each in retention.candidates(tx)] == [other]
+        names = dict.fromkeys(paths, study_id)
+        assert retention.vouched(tx, names) == frozenset()
+        assert retention.touched(tx, since=tx.now - 1.0, after=other - 1) == (other,)
+        assert retention.touched(tx, since=tx.now + 1.0, after=0) == ()
+        assert retention.gone(tx, [study_id, other]) == names
+        assert [each.id for each in retention.candidates(tx, [study_id, other])] == [other]
         assert not bulk.has_images(tx, study_id)
         assert catalogue.find_instances(tx, "1.2.1.4") == (), "if it comes again, it is new"
 
