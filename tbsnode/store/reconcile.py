@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
@@ -12,7 +12,7 @@ from tbsnode.store import results
 from tbsnode.store.schema import delivery, delivery_item, derived_instance, instance, series, study
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from tbsnode.store.database import Transaction
 
@@ -100,7 +100,10 @@ def published(tx: Transaction, first: str, last: str, destination: str) -> tuple
                 study_date=row.study_date,
                 state=sent[0],
                 reason=sent[1],
-                taken=_taken(tx, result.id, destination, row.study_instance_uid),
+                taken=tuple(
+                    Reference(**each._mapping, study_instance_uid=row.study_instance_uid)
+                    for each in _taken(tx, row.id, result.id, destination)
+                ),
             )
         )
     return tuple(found)
@@ -114,7 +117,8 @@ def _newest_delivery(tx: Transaction, study_id: int, destination: str) -> tuple[
     return ("", "") if row is None else (row.state, row.reason)
 
 
-def _taken(tx: Transaction, analysis_id: int, destination: str, uid: str) -> tuple[Reference, ...]:
+def _taken(tx: Transaction, study_id: int, analysis_id: int, destination: str) -> Sequence[sa.Row[Any]]:
+    """Return what a destination took of a result; found by its deliveries, of which a study has few."""
     made = derived_instance
     query = (
         sa.select(made.c.sop_class_uid, made.c.sop_instance_uid, made.c.series_instance_uid)
@@ -122,8 +126,9 @@ def _taken(tx: Transaction, analysis_id: int, destination: str, uid: str) -> tup
         .join(delivery, delivery.c.id == delivery_item.c.delivery_ref)
         .where(
             made.c.analysis_ref == analysis_id,
+            delivery.c.study_ref == study_id,
             delivery.c.destination == destination,
             delivery_item.c.outcome.in_(_TAKEN),
         )
     )
-    return tuple(Reference(**row._mapping, study_instance_uid=uid) for row in tx.all(query.distinct()))
+    return tx.all(query.distinct())

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from tbsnode.store import listing, moving, retention, schema, snapshot, sqlite_file
+from tbsnode.store import listing, moving, reconcile, retention, schema, snapshot, sqlite_file
 from tbsnode.store.database import Database, Transaction
 from tests import desk_results, schemas
 from tests.unit.store.conftest import AddStudy
@@ -56,6 +56,20 @@ def test_retention_looks_at_a_portion_and_not_at_the_whole_archive(
     assert len(statements) == 9, "so many, whatever the archive holds"
     assert [step for step in steps if step.startswith("SCAN") and "tbs_" in step] == []
     assert all("AUTOMATIC" not in step for step in steps)
+
+
+def test_reconciling_asks_for_the_deliveries_of_a_study_and_not_for_all(
+    database: Database, add_study: AddStudy
+) -> None:
+    study_id = add_study(1)
+    with database.transaction() as tx:
+        desk_results.add(tx, study_id, score=1.25)
+        day = tx.scalar(sa.select(schema.study.c.study_date))
+        with told(tx) as statements:
+            assert len(reconcile.published(tx, day, day, "pacs")) == 1
+        each = [one for one in statements if "study_date >=" not in one[0]]
+        steps = plans(tx, each) if tx.dialect == "sqlite" else []
+    assert [step for step in steps if step.startswith("SCAN")] == []
 
 
 def test_a_list_of_studies_reads_no_whole_result(database: Database, add_study: AddStudy) -> None:
