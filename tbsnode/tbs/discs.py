@@ -28,6 +28,8 @@ END_LEVEL = 0.0  # and of the level between
 # a disc at an end is dropped where the level is shorter than this, and the disc fainter, than most
 SHORT_TOP, SHORT_BOTTOM = (0.75, 0.35), (0.85, 0.60)
 DISCS_KEPT = 4
+# Levels grow downward; a first one taller than those below reaches past its disc, into the body above.
+TALL_COST = 0.2  # evidence lost for each mm of that
 PITCH_COST = 0.16  # per mm of pitch change beyond `anatomy.PITCH_CHANGE_MM`
 PITCH_COST_MAX = 1.8  # a crushed level costs no more than this
 
@@ -229,7 +231,9 @@ def find_chain(profile: Profiles) -> Chain | None:
     best, value = _search(evidence, gain, pitches)
     if best is None:
         return None
-    best = _without_doubtful_ends(_extend(best, evidence + DISC_GAIN, gain, pitches), evidence + DISC_GAIN)
+    own = evidence + DISC_GAIN
+    best = _without_doubtful_ends(_extend(best, own, gain, pitches), own)
+    best = _with_top_in_time(best, own, gain, pitches)
     near = np.zeros(evidence.size, dtype=np.bool_)
     for place in best:
         near[max(0, place - 7) : place + 8] = True
@@ -274,6 +278,29 @@ def _without_doubtful_ends(chain: list[int], evidence: Image) -> list[int]:
         if len(chain) > DISCS_KEPT and soon and evidence[chain[end]] < faint * clear:
             chain = chain[1:] if end == 0 else chain[:-1]
     return chain
+
+
+def _with_top_in_time(chain: list[int], evidence: Image, gain: Image, pitches: Image) -> list[int]:
+    """Move a first disc that comes too late to where one is seen in time.
+
+    Nothing above speaks against it, and near the border of the field the waist of T12, its ribs and its
+    endplate may look more like a disc than T12/L1 does. Where none is seen in time it stays: the levels
+    below may be crushed.
+    """
+    if len(chain) <= DISCS_KEPT:
+        return chain
+    lower = np.diff(chain[1:])
+    below = max(float(np.max(lower[:2])), float(np.median(lower)))
+    steps = np.round(pitches / STEP_MM).astype(np.intp)
+    near = np.abs(steps - below) <= anatomy.PITCH_CHANGE_MM / STEP_MM
+    tall = chain[1] - chain[0]
+    fits = np.flatnonzero((near | (steps == tall)) & (steps <= min(tall, chain[1])))
+    if tall <= below or fits.size == 0:
+        return chain
+    place = chain[1] - steps[fits]
+    late = TALL_COST * STEP_MM * np.clip(steps[fits] - below, 0, None)
+    pick = int(np.argmax(evidence[place] + gain[fits, place] - late))
+    return chain if evidence[place[pick]] < END_GAIN else [int(place[pick]), *chain[1:]]
 
 
 def _refine(evidence: Image, row: int) -> float:

@@ -86,3 +86,22 @@ def test_a_faint_disc_that_comes_too_soon_at_the_lower_border_is_dropped(height:
     evidence[soon - 8 : soon + 9] *= height
     last = discs._without_doubtful_ends([place // 2 for place in (*places, soon)], evidence[::2])
     assert (last[-1] == soon // 2) == kept
+
+
+def test_a_first_level_taller_than_those_below_does_not_end_in_the_vertebra_above() -> None:
+    """A gap in the waist of T12, 45 mm above L1/L2, is clearer than T12/L1 itself, 33 mm above it."""
+    places = [45, 111, 179, 249, 320]
+    profile = bare_profiles([20, *places[1:]])
+    faint = 1.2 * np.exp(-0.5 * ((np.arange(400) - places[0]) / 3.0) ** 2)
+    chain = discs.find_chain(replace(profile, evidence=profile.evidence + faint))
+    assert chain is not None
+    np.testing.assert_allclose(chain.s_mm, np.array(places) / 2, atol=1.0)
+
+
+@pytest.mark.parametrize("crushed", [(1,), (2,), (1, 2)], ids=["L2", "L3", "L2 and L3"])
+def test_a_first_level_above_crushed_ones_keeps_its_disc(crushed: tuple[int, ...]) -> None:
+    heights = [44 if level in crushed else 68 for level in range(4)]
+    places = np.cumsum([50, *heights])
+    chain = discs.find_chain(bare_profiles(places.tolist()))
+    assert chain is not None
+    np.testing.assert_allclose(chain.s_mm, places / 2, atol=0.5)
