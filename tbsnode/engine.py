@@ -51,6 +51,7 @@ _RECONCILE_S = 5.0
 _PURGE_S = 3600.0
 _HISTORY = timedelta(days=7)
 _BATCH = 50
+_ASKED = 1000  # workflows in one question; a statement takes 65,535 values on PostgreSQL, fewer on SQLite
 _ENDED = ["SUCCESS", "ERROR", "CANCELLED"]
 
 
@@ -336,16 +337,16 @@ class _Scanner:
     def _reconcile(self) -> None:
         with self.site.database.read() as tx:
             out = work.at_work(tx, untouched_for_s=_RECONCILE_S)
-        if not out:
-            return
-        known = self.client.list_workflows(
-            workflow_ids=[ticket.workflow_id for ticket in out], load_input=False, load_output=False
-        )
-        status = {workflow.workflow_id: workflow.status for workflow in known}
-        for ticket in out:
-            found = status.get(ticket.workflow_id, "gone")
-            if found not in ("ENQUEUED", "PENDING", "DELAYED"):
-                self._put_right(ticket, found)
+        for start in range(0, len(out), _ASKED):
+            some = out[start : start + _ASKED]
+            known = self.client.list_workflows(
+                workflow_ids=[ticket.workflow_id for ticket in some], load_input=False, load_output=False
+            )
+            status = {workflow.workflow_id: workflow.status for workflow in known}
+            for ticket in some:
+                found = status.get(ticket.workflow_id, "gone")
+                if found not in ("ENQUEUED", "PENDING", "DELAYED"):
+                    self._put_right(ticket, found)
 
     def _put_right(self, ticket: work.Ticket, found: str) -> None:
         with self.site.database.transaction() as tx:

@@ -6,11 +6,13 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
+from tbsnode import engine
 from tbsnode.store import listing, moving, reconcile, retention, schema, snapshot, sqlite_file
 from tbsnode.store.database import Database, Transaction
 from tests import desk_results, schemas
@@ -70,6 +72,28 @@ def test_reconciling_asks_for_the_deliveries_of_a_study_and_not_for_all(
         each = [one for one in statements if "study_date >=" not in one[0]]
         steps = plans(tx, each) if tx.dialect == "sqlite" else []
     assert [step for step in steps if step.startswith("SCAN")] == []
+
+
+def test_the_reconciler_asks_for_so_many_workflows_at_once_and_no_more(
+    database: Database, add_study: AddStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bulk run puts a whole archive out, and PostgreSQL takes 65,535 values in one statement."""
+    asked: list[list[str]] = []
+
+    def answer(*, workflow_ids: list[str], **_: object) -> list[SimpleNamespace]:
+        asked.append(workflow_ids)
+        return [SimpleNamespace(workflow_id=each, status="PENDING") for each in workflow_ids]
+
+    for number in range(5):
+        add_study(number + 1)
+    with database.transaction() as tx:
+        tx.execute(schema.study.update().values(state="queued", next_try_at=None, updated_at=0.0))
+    monkeypatch.setattr(engine, "_ASKED", 2)
+    site: Any = SimpleNamespace(database=database)
+    client: Any = SimpleNamespace(list_workflows=answer)
+    engine._Scanner(site, site, client)._reconcile()
+    assert [len(each) for each in asked] == [2, 2, 1]
+    assert len({name for each in asked for name in each}) == 5
 
 
 def test_a_list_of_studies_reads_no_whole_result(database: Database, add_study: AddStudy) -> None:
