@@ -76,3 +76,29 @@ def test_systemd_reads_it(tmp_path: Path) -> None:
         ["systemd-analyze", "verify", unit], capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def test_what_reviewers_run_takes_no_configuration_of_theirs(tmp_path: Path) -> None:
+    """Through sudo it has the rights of the node: who brings a file could list themselves in it."""
+    text = (UNIT.parent / "tbsnode-study").read_text()
+    ours, theirs = tmp_path / "ours.toml", tmp_path / "tbsnode.toml"
+    for old, new in (
+        ("/opt/tbsnode/bin/tbsnode ", f"{sys.executable} -m tbsnode "),
+        ("/etc/tbsnode/tbsnode.toml", str(ours)),
+        ("/var/lib/tbsnode", "/"),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    command = tmp_path / "tbsnode-study"
+    command.write_text(text)
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        argv = ["sh", str(command), *words]
+        return subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    theirs.write_text("nonsense = 1\n")
+    for words in (["list"], ["list", "--config", str(theirs)], ["list", f"--config={theirs}"]):
+        assert str(ours) in (said := run(*words)).stderr, said
+        assert "nonsense" not in said.stderr
+    for words in (["purge", "1.2.3"], ["delete", "1.2.3"], ["--config", str(theirs), "list"], []):
+        assert (run(*words).returncode, "usage" in run(*words).stderr) == (2, True)
