@@ -40,17 +40,6 @@ BUDGETS = {  # name of a figure: (at least or at most, limit)
 }
 
 
-def median_ms(work: Callable[[], object], repeats: int) -> float:
-    """Return the median processor time of one call [ms]; other processes do not count."""
-    work()
-    times = []
-    for _ in range(repeats):
-        start = time.process_time()
-        work()
-        times.append(time.process_time() - start)
-    return 1e3 * sorted(times)[len(times) // 2]
-
-
 def write_studies(folder: Path, count: int) -> list[Path]:
     """Write display copies of 780 x 716 pixels: one patient, other noise."""
     from tbsnode.dicom import acquisition
@@ -96,7 +85,7 @@ def analysis(path: Path, repeats: int) -> dict[str, float]:
         "of_it_standard_errors_ms": lambda: levels.with_standard_errors(source, drawn, scored),
     }
     return {"rows": pixels.shape[0], "columns": pixels.shape[1]} | {
-        name: median_ms(work, repeats) for name, work in parts.items()
+        name: 1e3 * variograms.median_s(work, repeats) for name, work in parts.items()
     }
 
 
