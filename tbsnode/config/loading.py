@@ -6,6 +6,7 @@ import json
 import os
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,9 @@ def find(path: Path | None = None) -> Path | None:
     """
     named = path or (Path(os.environ[PATH_VARIABLE]) if os.environ.get(PATH_VARIABLE) else None)
     if named is not None:
-        return named.expanduser().absolute()
+        with suppress(RuntimeError):  # no such home folder: no such file either
+            named = named.expanduser()
+        return named.absolute()
     return next((place.absolute() for place in SEARCH_PATHS if place.is_file()), None)
 
 

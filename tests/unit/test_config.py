@@ -114,6 +114,8 @@ def caller(host: str) -> str:
         ('[database]\nurl = "sqlite://"', "database.url", "survives", "three slashes"),
         ('[database]\nurl = "sqlite:///:memory:"', "database.url", "survives", "three slashes"),
         ('[database]\nurl = "postgresql://h/d"', "database.url", "driver", "postgresql+psycopg"),
+        ('[database]\nurl = "sqlite:///~nobody-here/t.db"', "database.url", "home folder", "absolute path"),
+        ('[node]\nstate = "~nobody-here/state"', "node.state", "home folder", "absolute path"),
         ('[database]\npassword_file = "x"', "database", "a user and no password", "user@host"),
         (
             '[database]\nurl = "postgresql+psycopg://u@h/d"\npassword_file = "none"',
@@ -261,6 +263,19 @@ def test_paths_are_resolved_against_the_file(tmp_path: Path) -> None:
     )
     assert absolute.archive.path == Path("/srv/a")
     assert absolute.database.url == "sqlite:////srv/t.db"
+
+
+def test_a_home_folder_is_found_in_every_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/node")
+    loaded = config.load(write(tmp_path, '[node]\nstate = "~/s"\n[database]\nurl = "sqlite:///~/s/t.db"'))
+    assert loaded.node.state == Path("/home/node/s")
+    assert loaded.database.url == "sqlite:////home/node/s/t.db"
+
+
+def test_a_file_in_a_home_folder_that_is_not_known_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TBSNODE_CONFIG", "~nobody-here/tbsnode.toml")
+    with pytest.raises(InvalidConfiguration, match=r"nobody-here(.|\n)*does not exist"):
+        config.load()
 
 
 def test_password_comes_from_its_file_and_is_not_in_the_repr(tmp_path: Path) -> None:
