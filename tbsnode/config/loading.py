@@ -35,7 +35,18 @@ def find(path: Path | None = None) -> Path | None:
         with suppress(RuntimeError):  # no such home folder: no such file either
             named = named.expanduser()
         return named.absolute()
-    return next((place.absolute() for place in SEARCH_PATHS if place.is_file()), None)
+    return next((place.absolute() for place in SEARCH_PATHS if _may_be_there(place)), None)
+
+
+def _may_be_there(place: Path) -> bool:
+    """Tell whether to read this one; one that we may not look at says so when it is read.
+
+    A folder that is closed to us and that we only happen to stand in (root's home, under sudo) has none.
+    """
+    try:
+        return place.is_file()
+    except PermissionError:
+        return place.is_absolute()
 
 
 def load(path: Path | None = None) -> Config:

@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from tbsnode import config
-from tbsnode.config import Config
+from tbsnode.config import Config, loading
 from tbsnode.errors import InvalidConfiguration, Mistake
 
 EXAMPLE = Path(__file__).parents[2] / "config" / "tbsnode.example.toml"
@@ -249,6 +249,26 @@ def test_search_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TBSNODE_CONFIG", str(tmp_path / "variable.toml"))
     assert config.find() == tmp_path / "variable.toml"
     assert config.find(tmp_path / "option.toml") == tmp_path / "option.toml"
+
+
+@pytest.mark.parametrize("closed", ["here", "system"])
+def test_a_folder_that_is_closed_to_the_account(
+    closed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`sudo -u ACCOUNT tbsnode check` from the home of root: what is looked for there is not there."""
+    here, system = Path("tbsnode.toml"), tmp_path / "etc" / "tbsnode.toml"
+    monkeypatch.setattr(loading, "SEARCH_PATHS", (here, system))
+    system.parent.mkdir()
+    write(system.parent, "")
+    is_file, denied = Path.is_file, here if closed == "here" else system
+
+    def looked(self: Path) -> bool:
+        if self == denied:
+            raise PermissionError(13, "Permission denied", str(self))
+        return is_file(self)
+
+    monkeypatch.setattr(Path, "is_file", looked)
+    assert config.find() == system  # reading it says why it cannot be read
 
 
 def test_paths_are_resolved_against_the_file(tmp_path: Path) -> None:
