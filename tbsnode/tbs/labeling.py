@@ -42,8 +42,8 @@ class Signs:
     crest_mm : float or None
         Place along the axis of the top of the iliac crests.
     crest_sure : bool
-        True where both sides show the top at the same place; a lone or unequal crest may be seen
-        only in part, and then seems to lie lower.
+        True where both sides show the top at the same place; a lone or unequal crest, or a tip, may be
+        seen only in part, and then seems to lie lower.
     rib_mm : float or None
         Place along the axis where the lowest rib leaves the column.
     rib_sure : bool
@@ -107,8 +107,10 @@ def label(found: Segmentation) -> Labeling:
     >>> label(found).confidence > 0.9
     True
     """
-    crests, ribs = landmarks.crest_tops(found), landmarks.rib_roots(found)
-    signs = Signs(_highest(crests), _agree(crests), _lowest(ribs), _agree(ribs))
+    crests, ribs = landmarks.crests(found), landmarks.rib_roots(found)
+    left, right = (None if crest is None else crest.top_mm for crest in crests)
+    whole = all(crest is not None and crest.whole for crest in crests)
+    signs = Signs(_highest((left, right)), whole and _agree((left, right)), _lowest(ribs), _agree(ribs))
     discs = np.array(found.chain.s_mm)
     candidates = np.arange(-1, discs.size - LEVELS + 1)
     ratings = _table([_ratings(found, signs, int(first)) for first in candidates])
