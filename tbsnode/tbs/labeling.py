@@ -23,7 +23,6 @@ LEVELS = 4  # L1 to L4 lie between five discs
 # levels below the T12/L1 disc where the lowest rib, drawn out straight, meets the column's edge: it
 # leaves T12 beside the pedicle, in the upper half, and bends down
 RIB_ROOT = -0.68
-SAME_MM = 12.0  # left and right of one thing; further apart they are two
 CHAIN_STRONG = 0.8  # evidence for each disc below which the chain itself is doubted
 CONTRADICTION = 0.65  # levels; a sign further away would rather have another label
 ASSUMED_MAX = 0.5  # confidence where neither crest nor rib is seen
@@ -254,12 +253,12 @@ def _highest(sides: tuple[float | None, float | None]) -> float | None:
 
 
 def _agree(sides: tuple[float | None, float | None]) -> bool:
-    return None not in sides and abs(sides[0] - sides[1]) <= SAME_MM  # type: ignore[operator]
+    return None not in sides and abs(sides[0] - sides[1]) <= landmarks.SAME_MM  # type: ignore[operator]
 
 
 def _lowest(sides: tuple[float | None, float | None]) -> float | None:
     """Take both sides together, or the lower rib where one side shows only the rib above it."""
     seen = [place for place in sides if place is not None]
-    if len(seen) == 2 and abs(seen[0] - seen[1]) > SAME_MM:
+    if len(seen) == 2 and abs(seen[0] - seen[1]) > landmarks.SAME_MM:
         return max(seen)
     return _both(sides)

@@ -29,6 +29,8 @@ RIB_APART = 25  # millimeters, and half of that to either side, in which there i
 RIB_STEP = 4  # grid columns between two samples of a line
 RIB_STRETCH = 12  # samples, 24 mm, along which a rib must be bright
 RIB_CONTRAST = 0.05  # of the step from soft tissue to column; a rib has 0.24
+SAME_MM = 12.0  # left and right of one thing; further apart they are two
+RIB_NEXT = 1.35  # levels; the rib below another is no further away
 RIB_NOISE = 5.0  # robust deviations of all lines tried
 
 
@@ -141,6 +143,9 @@ def _edge(image: Image, valid: Mask, bone: Mask) -> float:
 def rib_roots(found: Segmentation) -> tuple[float | None, float | None]:
     """Find where the lowest rib leaves the column at the left and right.
 
+    Ribs leave one level after the other. Where both sides show a rib, a line on one side alone that lies
+    further below than the next level is none: a process, or gas.
+
     Returns
     -------
     tuple of float or None
@@ -148,15 +153,12 @@ def rib_roots(found: Segmentation) -> tuple[float | None, float | None]:
     """
     column, half = found.column, float(np.median(found.edges.half_width))
     step = float(np.median(found.edges.bone - found.edges.soft))
-    left = _rib_root(column, -1.0, half, step)
-    right = _rib_root(column, 1.0, half, step)
-    return left, right
-
-
-def _rib_root(column: Column, sign: float, half_mm: float, step: float) -> float | None:
-    """Return the lowest rib of a side."""
-    peaks = rib_peaks(column, sign, half_mm, step)
-    return peaks[-1] if peaks else None
+    left, right = (rib_peaks(column, sign, half, step) for sign in (-1.0, 1.0))
+    pairs = [(a + b) / 2 for a in left for b in right if abs(a - b) <= SAME_MM]
+    if pairs:
+        last = max(pairs) + RIB_NEXT * float(np.median(found.chain.pitches_mm))
+        left, right = ([place for place in side if place <= last] for side in (left, right))
+    return (left[-1] if left else None), (right[-1] if right else None)
 
 
 def rib_peaks(

@@ -120,6 +120,27 @@ def test_a_faint_wing_is_told_from_tissue_and_processes_by_its_edge_and_place() 
     assert landmarks.crests(process) == (None, None)
 
 
+def test_a_lone_line_two_levels_below_the_ribs_is_no_rib() -> None:
+    """Ribs leave one level after the other: what lies further below is a process, or gas."""
+    found = spines.segmented(Spine(), "linear")
+    left, right = landmarks.rib_roots(found)
+    assert left is not None
+    assert right is not None
+    step, half = (
+        float(np.median(found.edges.bone - found.edges.soft)),
+        float(np.median(found.edges.half_width)),
+    )
+    rows = np.arange(found.column.image.shape[0])[:, None] * anatomy.GRID_MM
+    out = found.column.u_mm[None, :] - half
+    for below, taken in ((1.7, False), (1.0, True)):
+        root = right + below * float(np.median(found.chain.pitches_mm))
+        line = (np.abs(rows - root - 0.9 * out) < 3.0) & (out > 6.0) & (out < 45.0)
+        column = replace(found.column, image=found.column.image + 0.15 * step * line)
+        lower = landmarks.rib_roots(replace(found, column=column))[1]
+        assert lower is not None
+        assert (abs(lower - root) < 8.0) is taken
+
+
 def test_a_rib_on_one_side_only_is_no_sure_sign() -> None:
     """With no crest beside it, the labels stay assumed."""
     found = spines.segmented(Spine(crests=False), "fine")
