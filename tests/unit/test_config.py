@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from tbsnode import config
-from tbsnode.config import Config
+from tbsnode.config import Config, loading
 from tbsnode.errors import InvalidConfiguration, Mistake
 
 EXAMPLE = Path(__file__).parents[2] / "config" / "tbsnode.example.toml"
@@ -114,6 +114,8 @@ def caller(host: str) -> str:
         ('[database]\nurl = "sqlite://"', "database.url", "survives", "three slashes"),
         ('[database]\nurl = "sqlite:///:memory:"', "database.url", "survives", "three slashes"),
         ('[database]\nurl = "postgresql://h/d"', "database.url", "driver", "postgresql+psycopg"),
+        ('[database]\nurl = "sqlite:///~nobody-here/t.db"', "database.url", "home folder", "absolute path"),
+        ('[node]\nstate = "~nobody-here/state"', "node.state", "home folder", "absolute path"),
         ('[database]\npassword_file = "x"', "database", "a user and no password", "user@host"),
         (
             '[database]\nurl = "postgresql+psycopg://u@h/d"\npassword_file = "none"',
@@ -261,6 +263,26 @@ def test_search_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert config.find(tmp_path / "option.toml") == tmp_path / "option.toml"
 
 
+@pytest.mark.parametrize("closed", ["here", "system"])
+def test_a_folder_that_is_closed_to_the_account(
+    closed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`sudo -u ACCOUNT tbsnode check` from the home of root: what is looked for there is not there."""
+    here, system = Path("tbsnode.toml"), tmp_path / "etc" / "tbsnode.toml"
+    monkeypatch.setattr(loading, "SEARCH_PATHS", (here, system))
+    system.parent.mkdir()
+    write(system.parent, "")
+    is_file, denied = Path.is_file, here if closed == "here" else system
+
+    def looked(self: Path) -> bool:
+        if self == denied:
+            raise PermissionError(13, "Permission denied", str(self))
+        return is_file(self)
+
+    monkeypatch.setattr(Path, "is_file", looked)
+    assert config.find() == system  # reading it says why it cannot be read
+
+
 def test_paths_are_resolved_against_the_file(tmp_path: Path) -> None:
     folder = tmp_path / "etc"
     folder.mkdir()
@@ -273,6 +295,19 @@ def test_paths_are_resolved_against_the_file(tmp_path: Path) -> None:
     )
     assert absolute.archive.path == Path("/srv/a")
     assert absolute.database.url == "sqlite:////srv/t.db"
+
+
+def test_a_home_folder_is_found_in_every_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/node")
+    loaded = config.load(write(tmp_path, '[node]\nstate = "~/s"\n[database]\nurl = "sqlite:///~/s/t.db"'))
+    assert loaded.node.state == Path("/home/node/s")
+    assert loaded.database.url == "sqlite:////home/node/s/t.db"
+
+
+def test_a_file_in_a_home_folder_that_is_not_known_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TBSNODE_CONFIG", "~nobody-here/tbsnode.toml")
+    with pytest.raises(InvalidConfiguration, match=r"nobody-here(.|\n)*does not exist"):
+        config.load()
 
 
 def test_password_comes_from_its_file_and_is_not_in_the_repr(tmp_path: Path) -> None:
