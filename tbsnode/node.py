@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from typing import IO
 
-    from tbsnode.config import Caller, Config, Destination, ScannerHint
+    from tbsnode.config import Caller, Config, ScannerHint
+    from tbsnode.config.sections import Tls
     from tbsnode.engine import Engine
 
 log = logging.getLogger(__name__)
@@ -87,18 +88,17 @@ def peers(config: Config) -> tuple[Peer, ...]:
             sr_class=destination.sr_class,
             release=destination.release,
             commitment=destination.commitment,
-            tls=_tls_of(destination),
+            tls=_tls_of(destination.tls, verify_host=destination.tls is None or destination.tls.verify_host),
             wait_for_study_s=destination.wait_for_study_s,
         )
         for destination in config.destinations
     )
 
 
-def _tls_of(destination: Destination) -> TlsFiles | None:
-    own = destination.tls
+def _tls_of(own: Tls | None, *, verify_host: bool) -> TlsFiles | None:
     if own is None:
         return None
-    return TlsFiles(certificate=own.certificate, key=own.key, ca=own.ca, verify_host=own.verify_host)
+    return TlsFiles(certificate=own.certificate, key=own.key, ca=own.ca, verify_host=verify_host)
 
 
 def reported_callers(config: Config) -> tuple[Peer, ...]:
@@ -115,6 +115,7 @@ def reported_callers(config: Config) -> tuple[Peer, ...]:
             continue
         same = secured.get((caller.ae_title, caller.port))
         written = "" if caller.host == "*" or "/" in caller.host else caller.host
+        reports = _tls_of(config.receiver.tls if caller.port_tls else None, verify_host=bool(written))
         found.append(
             Peer(
                 name=caller.ae_title,
@@ -122,19 +123,10 @@ def reported_callers(config: Config) -> tuple[Peer, ...]:
                 host=same.host if same is not None else written,
                 port=caller.port,
                 calling_ae_title=config.node.ae_title,
-                tls=same.tls
-                if same is not None
-                else _tls_of_reports(config, caller, verify_host=bool(written)),
+                tls=same.tls if same is not None else reports,
             )
         )
     return tuple(found)
-
-
-def _tls_of_reports(config: Config, caller: Caller, *, verify_host: bool) -> TlsFiles | None:
-    own = config.receiver.tls
-    if not caller.port_tls or own is None:
-        return None
-    return TlsFiles(certificate=own.certificate, key=own.key, ca=own.ca, verify_host=verify_host)
 
 
 def policy(config: Config) -> Policy:
