@@ -236,13 +236,13 @@ def _hint_rule(hint: ScannerHint) -> HintRule:
     )
 
 
-def upgrade(config: Config) -> None:
-    """Bring the catalogue and the engine's own tables up to date."""
+def upgrade(config: Config, *, told: Callable[[str], None] = lambda _: None) -> None:
+    """Bring the catalogue and the engine's own tables up to date; `told` gets a line before what may last."""
     from tbsnode import engine
 
     database = Database(config.database.url)
     try:
-        database.upgrade()
+        database.upgrade(told=told)
         engine.migrate(database)
     finally:
         database.dispose()

@@ -26,9 +26,13 @@ def upgrade(*, config: options.ConfigFile = None) -> None:
 
     loaded = options.load(config)
     before, _ = _revisions(loaded)
-    node.upgrade(loaded)
+    node.upgrade(loaded, told=_say)
     after, _ = _revisions(loaded)
     typer.echo(f"Schema {after}: {'nothing to do' if before == after else 'upgraded'}.")
+
+
+def _say(line: str) -> None:
+    typer.echo(line, err=True)
 
 
 @app.command()
@@ -96,7 +100,7 @@ def restore(folder: Folder, *, config: options.ConfigFile = None) -> None:
             )
     finally:
         database.dispose()
-    node.upgrade(loaded)
+    node.upgrade(loaded, told=_say)
     typer.echo(f"Restored the database and {output.counted(made.files, 'file', 'files')}.")
     typer.echo("What was sent after the backup is sent again, under the same UIDs.")
     typer.echo("`tbsnode db verify` checks every file.")

@@ -57,14 +57,14 @@ def turn(site: Site) -> int:
     settings = site.policy.notify
     if settings is None:
         return 0
-    with site.database.transaction() as tx:
+    with site.database.read() as tx:  # nobody who writes waits for what is only looked at
         causes = [
             *notices.unwell_studies(tx),
             *notices.unwell_deliveries(tx),
             *notices.unsent(tx, after_s=settings.unsent_after_s),
-            *_disk(site),
-            *_certificates(settings),
         ]
+    causes += [*_disk(site), *_certificates(settings)]
+    with site.database.transaction() as tx:
         notices.note(tx, causes, KINDS)
         waiting = {kind: notices.due(tx, kind, interval_s=settings.interval_s) for kind in KINDS}
     sent = 0

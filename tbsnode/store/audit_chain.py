@@ -21,7 +21,7 @@ from tbsnode.store.schema import audit_seal, event
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tbsnode.store.database import Transaction
+    from tbsnode.store.database import Database, Transaction
 
 START = "0" * 64
 BATCH = 500
@@ -77,27 +77,44 @@ class Verdict:
         return not self.problems and self.expected_found is not False
 
 
-def seal(tx: Transaction) -> int:
+def catch_up(database: Database) -> None:
+    """Seal the audit trail as far as it goes; where it is whole already, nobody has to wait for that."""
+    with database.read() as tx:
+        sealed = BATCH if tx.one(_unsealed(tx).limit(1)) is not None else 0
+    while sealed == BATCH:
+        with database.transaction() as tx:
+            sealed = seal(tx)
+
+
+def _unsealed(tx: Transaction, *, late: bool = False) -> sa.Select[Any]:
+    """Return the query for events that are not sealed yet.
+
+    On SQLite one transaction writes at a time, so that no event appears before one that is sealed.
+    """
+    newest = tx.scalar(sa.select(sa.func.max(audit_seal.c.event_ref))) or 0
+    since = newest - LATE if late or tx.dialect == "postgresql" else newest
+    sealed = sa.exists().where(audit_seal.c.event_ref == event.c.id)
+    return sa.select(event).where(event.c.id > since, ~sealed).order_by(event.c.id)
+
+
+def seal(tx: Transaction, *, late: bool = False) -> int:
     """Seal what is not sealed yet, at most `BATCH` events; return how many.
 
     Where another process is at it, nothing is done.
+
+    Parameters
+    ----------
+    tx : Transaction
+        A write transaction.
+    late : bool
+        Also look behind what is sealed, as is always done on PostgreSQL.
     """
     if tx.dialect == "postgresql" and not tx.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(_LOCK))):
         return 0
     last = tx.one(sa.select(audit_seal).order_by(audit_seal.c.number.desc()).limit(1))
     number, digest = (0, START) if last is None else (last.number, last.digest)
-    newest = tx.scalar(sa.select(sa.func.max(audit_seal.c.event_ref))) or 0
-    query = (
-        sa.select(event)
-        .where(
-            event.c.id > newest - LATE,
-            ~sa.exists().where(audit_seal.c.event_ref == event.c.id),
-        )
-        .order_by(event.c.id)
-        .limit(BATCH)
-    )
     rows = []
-    for found in tx.all(query):
+    for found in tx.all(_unsealed(tx, late=late).limit(BATCH)):
         number, digest = number + 1, _digest(digest, found)
         rows.append({"number": number, "event_ref": found.id, "digest": digest, "sealed_at": tx.now})
     if rows:

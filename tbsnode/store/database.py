@@ -200,10 +200,7 @@ class Database:
             sqlite_file.refuse_unfit(self.path)
             return None
         with self.read() as tx:
-            if not sa.inspect(tx.connection).has_table(REVISION_TABLE):
-                return None
-            revision = tx.scalar(sa.text(f"SELECT version_num FROM {REVISION_TABLE}"))  # noqa: S608
-            return None if revision is None else str(revision)
+            return _revision(tx.connection)
 
     def head_revision(self) -> str:
         """Return the schema revision that this version needs."""
@@ -225,7 +222,7 @@ class Database:
             f"The database has revision {current}, this version needs {revision.head()}.", remedy=_UPGRADE
         )
 
-    def upgrade(self, to: str = "head") -> None:
+    def upgrade(self, to: str = "head", *, told: Callable[[str], None] = lambda _: None) -> None:
         """Create what is missing and run all migrations; does nothing when up to date.
 
         Two upgrades at once are safe: the second waits and finds nothing to do.
@@ -234,6 +231,8 @@ class Database:
         ----------
         to : str
             Revision to stop at: an older one is what an older version had.
+        told : callable, optional
+            Gets a line before each thing that may take a while.
 
         Raises
         ------
@@ -253,7 +252,7 @@ class Database:
             # rebuilding a table, SQLite's way to alter one, needs foreign keys off
             engine = self._make_engine(pool.NullPool, foreign_keys=False)
             with engine.connect() as connection, connection.begin():
-                revision.upgrade(connection, to)
+                revision.upgrade(connection, to, current=_revision, told=told)
 
     def _here(self) -> _InProcess:
         here = self._processes.get(os.getpid())
@@ -316,6 +315,11 @@ def _held(lock: threading.Lock) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _revision(connection: sa.Connection) -> str | None:
+    asked = sa.select(sa.column("version_num", sa.String)).select_from(sa.table(REVISION_TABLE))
+    return connection.scalar(asked) if sa.inspect(connection).has_table(REVISION_TABLE) else None
 
 
 def _begin(connection: sa.Connection, begin: Callable[[Any], None]) -> None:

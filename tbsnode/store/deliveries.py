@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tbsnode.store.work import Ticket
 
 _WAITING = (DeliveryState.QUEUED.value, DeliveryState.HELD.value, DeliveryState.FAILED.value)
+_LACKING = (*_WAITING, DeliveryState.REFUSED.value, DeliveryState.PARTIAL.value)
 _TAKEN = ("success", "warning")  # outcomes of what a destination has
 
 
@@ -46,13 +47,13 @@ class NewDelivery:
 
 
 def add_delivery(tx: Transaction, new: NewDelivery) -> int:
-    """Write a delivery that is due now, and replace what was not sent yet of older results."""
+    """Write a delivery that is due now, and replace what was not sent, or not taken, of older results."""
     tx.connection.execute(
         update(delivery)
         .where(
             delivery.c.study_ref == new.study_id,
             delivery.c.destination == new.destination,
-            delivery.c.state.in_(_WAITING),
+            delivery.c.state.in_(_LACKING),
         )
         .values(state=DeliveryState.SUPERSEDED.value, next_try_at=None, updated_at=tx.now)
     )
