@@ -71,6 +71,12 @@ class Candidate:
     bytes: int
 
 
+def newest_study_dates(tx: Transaction, most: int) -> tuple[str, ...]:
+    """Return the Study Dates of the studies that came last, in whatever order they were made."""
+    query = sa.select(study.c.study_date).order_by(study.c.id.desc()).limit(most)
+    return tuple(row.study_date for row in tx.all(query))
+
+
 def portion(tx: Transaction, *, after: int) -> tuple[int, ...]:
     """Return the next studies after a row, at most 500."""
     query = sa.select(study.c.id).where(study.c.id > after)
