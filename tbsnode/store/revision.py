@@ -73,11 +73,11 @@ def upgrade(
     """
     if connection.dialect.name == "postgresql":
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ADVISORY_LOCK)))
-    wanted = [
-        each for each in known() if each > (current(connection) or "") and (to in ("head", each) or each < to)
-    ]
+    has = current(connection) or ""
+    wanted = [each for each in known() if each > has and (to in ("head", each) or each < to)]
     if not wanted:
         return
+    say = told if has else lambda _: None  # an empty one takes no time
     from alembic import command
     from alembic.config import Config
     from alembic.script import ScriptDirectory
@@ -88,9 +88,9 @@ def upgrade(
     with _lock:
         texts = ScriptDirectory.from_config(config)
         for each in wanted:
-            told(f"Schema {each}: {texts.get_revision(each).doc}")
+            say(f"Schema {each}: {texts.get_revision(each).doc}")
             command.upgrade(config, each)
     if connection.dialect.name == "sqlite":
-        told("Looking whether every reference leads somewhere.")
+        say("Looking whether every reference leads somewhere.")
         broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
         assert broken is None, f"a migration left a dangling reference in {broken[0] if broken else ''}"

@@ -21,6 +21,7 @@ from tbsnode.model import Reviewer
 from tbsnode.pipeline import backup, bulk, operate, retention
 from tbsnode.pipeline.site import Site
 from tbsnode.store import commitments, deliveries, schema
+from tbsnode.store import retention as rows
 from tbsnode.store.bulk import ItemState
 from tbsnode.store.database import Database
 from tests import desk, nodes, peers
@@ -138,8 +139,12 @@ def test_what_stays_is_only_looked_at_a_portion_a_turn(
     def refuse(_: Database) -> None:
         raise AssertionError("nothing is to be written")
 
+    def asks(*_: object, **__: object) -> str:
+        raise AssertionError("for a possible prior, no other row need be looked at")
+
     with monkeypatch.context() as patched:
         patched.setattr(Database, "transaction", refuse)
+        patched.setattr(rows, "obstacle", asks)
         first = retention.run(kept, most_looked_at=1)
         rest = retention.run(kept, after=first.after, most_looked_at=1)
     assert first == retention.Outcome(deleted=(), kept={"a possible prior": 1}, after=office.study_id)
