@@ -127,7 +127,7 @@ def verify(
 
     with output.progress() as shown:
 
-        def track(files: list[Any]) -> Iterable[Any]:
+        def track(files: Any) -> Iterable[Any]:
             return shown.track(files, description="Verifying")
 
         if folder is not None:

@@ -19,9 +19,11 @@ import sqlalchemy as sa
 from tbsnode.store.schema import audit_seal, event
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from tbsnode.store.database import Database, Transaction
+
+    Track = Callable[[Iterable[sa.Row[Any]], int], Iterable[sa.Row[Any]]]
 
 START = "0" * 64
 BATCH = 500
@@ -122,7 +124,7 @@ def seal(tx: Transaction, *, late: bool = False) -> int:
     return len(rows)
 
 
-def verify(tx: Transaction, *, expect: str = "") -> Verdict:
+def verify(tx: Transaction, *, expect: str = "", track: Track = lambda seals, _: seals) -> Verdict:
     """Compute the whole chain again.
 
     Parameters
@@ -131,10 +133,13 @@ def verify(tx: Transaction, *, expect: str = "") -> Verdict:
         A read transaction.
     expect : str
         A head noted earlier, which must be part of the chain.
+    track : callable
+        Gets the seals and their number, and passes them on, showing progress.
     """
     problems: list[Problem] = []
     number, digest, expected = 0, START, expect == START
-    for sealed in _sealed(tx):
+    sealed_count = int(tx.scalar(sa.select(sa.func.count()).select_from(audit_seal)) or 0)
+    for sealed in track(_sealed(tx), sealed_count):
         while number + 1 < sealed.number and len(problems) < MOST_PROBLEMS:
             number += 1
             problems.append(Problem(number=number, event_id=0, what="seal missing"))
@@ -146,10 +151,9 @@ def verify(tx: Transaction, *, expect: str = "") -> Verdict:
         # go on from what was sealed: one break is told once, not for every event after it
         digest = sealed.digest
         expected = expected or digest == expect
-    sealed_count = tx.scalar(sa.select(sa.func.count()).select_from(audit_seal)) or 0
     waiting = sa.select(sa.func.count()).where(~sa.exists().where(audit_seal.c.event_ref == event.c.id))
     return Verdict(
-        sealed=int(sealed_count),
+        sealed=sealed_count,
         waiting=int(tx.scalar(waiting.select_from(event)) or 0),
         head=digest,
         problems=tuple(problems[:MOST_PROBLEMS]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from tbsnode.store import commitments, deliveries, schema
 from tbsnode.store import retention as rows
 from tbsnode.store.bulk import ItemState
 from tbsnode.store.database import Database
+from tbsnode.store.snapshot import KeptFile
 from tests import desk, nodes, peers
 
 pytestmark = pytest.mark.slow
@@ -341,6 +342,22 @@ def test_killed_between_row_and_file_the_next_run_goes_on(
     retention.sweep(office.site)
     assert office.files() == []
     assert retention.sweep(office.site) == 3
+
+
+def test_a_backup_goes_on_where_retention_deletes_meanwhile(office: Office, tmp_path: Path) -> None:
+    """A copy of an archive takes hours: what went in them is no fault, and what is lost is."""
+
+    def while_it_copies(files: Iterable[KeptFile]) -> list[KeptFile]:
+        listed = list(files)
+        office.run()
+        return listed
+
+    assert backup.backup(office.site, tmp_path / "copy", track=while_it_copies).files == 0
+    assert list(backup.verify(office.site, track=while_it_copies)) == []
+    assert operate.import_file(office.site, office.paths[0]) == "stored"
+    office.files()[0].unlink()
+    with pytest.raises(NotFound, match="missing in the archive"):
+        backup.backup(office.site, tmp_path / "copy", track=iter)
 
 
 def test_an_administrator_deletes_one_study(office: Office) -> None:

@@ -284,6 +284,27 @@ def test_rows_are_moved_without_passing_over_those_that_were(
     assert {parameters[-1] for _, parameters in asked} == {0}, "no batch passes over rows (OFFSET)"
 
 
+def test_the_files_of_an_archive_are_read_some_rows_at_a_time(
+    database: Database, add_study: AddStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of millions, a backup and `db verify` held a list, in one view of the database."""
+    monkeypatch.setattr(snapshot, "_ROWS", 2)
+    for number in range(5):
+        add_study(number + 1)
+    with database.transaction() as tx:
+        tx.execute(sa.update(schema.instance).where(schema.instance.c.id == 2).values(state="purged"))
+    files = snapshot.KeptFiles(database)
+    assert len(files) == 4
+    found = []
+    for each in files:
+        found.append(each)
+        with database.transaction() as tx:  # nobody waits for the rest
+            tx.execute(sa.update(schema.instance).where(schema.instance.c.id == 5).values(state="purged"))
+    assert [each.row_id for each in found] == [1, 3, 4]
+    assert files.has(found[0])
+    assert not files.has(snapshot.KeptFile(row_id=5, path="", size_bytes=0))
+
+
 class _Interrupted:
     """A connection to the database whose backup is followed, step by step, by another process's commit."""
 
