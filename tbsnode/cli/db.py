@@ -100,7 +100,7 @@ def restore(folder: Folder, *, config: options.ConfigFile = None) -> None:
             )
     finally:
         database.dispose()
-    node.upgrade(loaded, told=_say)
+    node.upgrade(loaded, idle=True, told=_say)  # it was empty: leases in it are those of the copied node
     typer.echo(f"Restored the database and {output.counted(made.files, 'file', 'files')}.")
     typer.echo("What was sent after the backup is sent again, under the same UIDs.")
     typer.echo("`tbsnode db verify` checks every file.")

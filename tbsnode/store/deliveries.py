@@ -15,8 +15,18 @@ if TYPE_CHECKING:
     from tbsnode.store.database import Transaction
     from tbsnode.store.work import Ticket
 
-_WAITING = (DeliveryState.QUEUED.value, DeliveryState.HELD.value, DeliveryState.FAILED.value)
-_LACKING = (*_WAITING, DeliveryState.REFUSED.value, DeliveryState.PARTIAL.value)
+# What a newer delivery takes the place of: one that was refused is over with it too, or it would be asked
+# about for ever though the destination has the study's result.
+_WAITING = tuple(
+    state.value
+    for state in (
+        DeliveryState.QUEUED,
+        DeliveryState.HELD,
+        DeliveryState.FAILED,
+        DeliveryState.REFUSED,
+        DeliveryState.PARTIAL,
+    )
+)
 _TAKEN = ("success", "warning")  # outcomes of what a destination has
 
 
@@ -47,13 +57,13 @@ class NewDelivery:
 
 
 def add_delivery(tx: Transaction, new: NewDelivery) -> int:
-    """Write a delivery that is due now, and replace what was not sent, or not taken, of older results."""
+    """Write a delivery that is due now, and replace what older ones have not brought there."""
     tx.connection.execute(
         update(delivery)
         .where(
             delivery.c.study_ref == new.study_id,
             delivery.c.destination == new.destination,
-            delivery.c.state.in_(_LACKING),
+            delivery.c.state.in_(_WAITING),
         )
         .values(state=DeliveryState.SUPERSEDED.value, next_try_at=None, updated_at=tx.now)
     )
