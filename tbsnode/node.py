@@ -105,7 +105,8 @@ def reported_callers(config: Config) -> tuple[Peer, ...]:
     """Return the callers that get reports of storage commitment at a port of theirs.
 
     A network or any host is left blank: such a caller is reported to at the address it calls from. One
-    that is a destination with TLS listens at that port for TLS and nothing else.
+    that is a destination with TLS listens at that port for TLS and nothing else; another one with
+    `port_tls` is called with our own certificate. Where no host is written, none can be in its.
     """
     secured = {(peer.ae_title, peer.port): peer for peer in peers(config) if peer.tls is not None}
     found = []
@@ -121,10 +122,19 @@ def reported_callers(config: Config) -> tuple[Peer, ...]:
                 host=same.host if same is not None else written,
                 port=caller.port,
                 calling_ae_title=config.node.ae_title,
-                tls=same.tls if same is not None else None,
+                tls=same.tls
+                if same is not None
+                else _tls_of_reports(config, caller, verify_host=bool(written)),
             )
         )
     return tuple(found)
+
+
+def _tls_of_reports(config: Config, caller: Caller, *, verify_host: bool) -> TlsFiles | None:
+    own = config.receiver.tls
+    if not caller.port_tls or own is None:
+        return None
+    return TlsFiles(certificate=own.certificate, key=own.key, ca=own.ca, verify_host=verify_host)
 
 
 def policy(config: Config) -> Policy:

@@ -277,3 +277,25 @@ def test_a_backup_of_an_older_schema_is_restored_though_its_node_ran(
     said = command(restored, "db", "restore", tmp_path / "backup")
     assert said.exit_code == 0, said.stderr
     assert uids(restored) == uids(node)
+
+
+def test_a_backup_is_never_replaced_by_that_of_another_database(tmp_path: Path, node: nodes.Node) -> None:
+    """A lost disk, an empty database in its place, and the nightly backup into the usual folder."""
+    folder = tmp_path / "backup"
+    backed_up(node, folder)
+    kept = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    for count in (0, 1):  # an empty one, and one that works again
+        other = written(tmp_path / f"new-{count}")
+        schemas.fill_sqlite(other.folder / "state" / "tbsnode.db", engine=True)
+        bring(other, nodes.write(tmp_path / "again", instances(count)))
+        said = command(other, "db", "backup", folder)
+        assert (said.exit_code, "holds the backup of another database" in said.stderr) == (10, True)
+        assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == kept
+    # what was restored from it is the same database, and so is one that was moved
+    restored = written(tmp_path / "restored")
+    assert command(restored, "db", "restore", folder).exit_code == 0
+    assert command(restored, "db", "backup", folder).exit_code == 0
+    # and a backup of before there was such a mark is gone on with
+    (folder / "database-id").unlink()
+    assert command(node, "db", "backup", folder).exit_code == 0
+    assert (folder / "database-id").exists()

@@ -168,6 +168,18 @@ def caller(host: str) -> str:
             "no port for TLS",
             "Add [receiver.tls]",
         ),
+        (
+            '[receiver]\ncallers = [{ ae_title = "A", host = "*", port = 104, port_tls = true }]',
+            "receiver.callers[0].port_tls",
+            "need a port, and the certificate",
+            "Add what is missing",
+        ),
+        (
+            f'[receiver]\ncallers = [{{ ae_title = "A", host = "*", port_tls = true }}]\n{TLS}',
+            "receiver.callers[0].port_tls",
+            "need a port, and the certificate",
+            "Add what is missing",
+        ),
         (DESTINATION.replace('"pacs"', '"the pacs"'), "destinations[0].name", "letters, digits", '"pacs-2"'),
         ('[notify]\nwebhook = "hooks.example.org"', "notify.webhook", "begins with http", "token_file"),
         (
@@ -371,8 +383,8 @@ def compare(model: type[BaseModel], table: dict[str, Any], text: str, trail: str
         if key in ("password_file", "reference_file", "token_file"):
             assert f"# {key} = " in text
             continue
-        if f"{trail}{key}" == "receiver.callers.certificate":  # means nothing without [receiver.tls]
-            assert re.search(r"^ +# \{ ae_title = .* certificate = ", text, re.MULTILINE)
+        if key in ("certificate", "port_tls") and trail == "receiver.callers.":  # nothing without TLS
+            assert re.search(rf"^ +# \{{ ae_title = .* {key} = ", text, re.MULTILINE)
             continue
         if key == "tls":  # two ways to write a table that is optional
             assert section is not None
