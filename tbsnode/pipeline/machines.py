@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from tbsnode.pipeline.site import Site
     from tbsnode.store.database import Transaction
+    from tbsnode.store.records import EventRow
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +80,7 @@ def stopped(site: Site, start: Start) -> None:
 def _running(tx: Transaction, *, but: str) -> list[tuple[str, dict[str, str]]]:
     """Return host and settings of the other machines whose last word was that they started."""
     wanted = audit.EventFilter(since=tx.now - _REMEMBERED_S, action="serve.")
-    last: dict[str, audit.EventRow] = {}
+    last: dict[str, EventRow] = {}
     for event in audit.recent_events(tx, _MOST, wanted):  # newest first
         last.setdefault(str(event.data.get("node_id", "")), event)
     return [
