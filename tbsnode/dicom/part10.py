@@ -26,10 +26,10 @@ from tbsnode.dicom import sop_classes, uids
 from tbsnode.dicom.comparison import compare
 from tbsnode.dicom.encoded import (
     PIXEL_DATA,
+    PREAMBLE,
     EncodedDataSet,
     FileMeta,
     Fragment,
-    is_part10,
     opened,
     read_file_meta,
     require_whole,
@@ -96,7 +96,9 @@ class Header:
         Control characters are dropped, and what ends a line or turns the direction of what follows: a text
         may become a line of a log, of a table or of a report.
         """
-        raw = self.raw(keyword)
+        raw = self.values.get(tag_of(keyword))
+        if not raw:
+            return ""
         if raw.isascii() and _ESCAPE not in raw:
             text = raw.decode("ascii")
         else:
@@ -107,7 +109,8 @@ class Header:
 
     def texts(self, keyword: str) -> tuple[str, ...]:
         """Return the values of an attribute that may have several, without empty ones."""
-        return tuple(part.strip() for part in self.text(keyword).split("\\") if part.strip())
+        text = self.text(keyword)
+        return tuple(part.strip() for part in text.split("\\") if part.strip()) if text else ()
 
     def numbers(self, keyword: str) -> tuple[float, ...]:
         """Return the values of a DS or IS attribute; none if one of them is not a finite number."""
@@ -126,6 +129,18 @@ class Header:
     def items(self, keyword: str) -> tuple[Header, ...]:
         """Return the items of a sequence, none where absent."""
         return self.sequences.get(tag_of(keyword), ())
+
+
+def is_part10(path: Path) -> bool:
+    """Return True if it is a file that starts as PS3.10 demands: 128 bytes, then ``DICM``.
+
+    A pipe would never begin, and a device never end: neither is opened.
+    """
+    if not path.is_file():
+        return False
+    with path.open("rb") as stream:
+        stream.seek(PREAMBLE)
+        return stream.read(4) == b"DICM"
 
 
 def decoded(raw: bytes, encodings: tuple[str, ...], *, name: bool) -> str:

@@ -29,7 +29,7 @@ from tbsnode.errors import ResourceError, StorageFull
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 _VERSION = re.compile(r"[0-9][0-9a-f]{0,63}|[0-9a-f]{16,64}")  # a number or a digest, no kind
 _KIND = re.compile(r"[a-z]+")
-_OUTSIDE = re.compile(r"[\\:\x00]")
+_INSIDE = re.compile(r"(?:(?!\.{1,2}(?:/|\Z))[^/\\:\x00]+(?:/(?!\Z)|\Z))+")  # no part is empty, . or ..
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _UNUSABLE = frozenset(
     {errno.EROFS, errno.EIO, errno.ESTALE, errno.EACCES, errno.EPERM, errno.ENOTCONN, errno.ETIMEDOUT}
@@ -94,8 +94,7 @@ class Archive:
         ValueError
             If the name is absolute or could lead out of the archive.
         """
-        parts = relative.split("/")
-        if any(part in ("", ".", "..") for part in parts) or _OUTSIDE.search(relative):
+        if not _INSIDE.fullmatch(relative):
             raise ValueError("not a name inside the archive")
         return self.root / relative
 
