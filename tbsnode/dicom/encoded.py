@@ -11,17 +11,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from struct import Struct
-from typing import IO, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from pydicom.datadict import dictionary_VR, keyword_for_tag
 
 from tbsnode.dicom import sop_classes
+from tbsnode.dicom.begun import Begun, Seekable
 from tbsnode.dicom.inflating import inflated
 from tbsnode.errors import InvalidInstance, UnsupportedInstance
 
@@ -141,7 +142,7 @@ class EncodedDataSet:
     """
 
     def __init__(
-        self, stream: IO[bytes], meta: FileMeta, span: tuple[int, int], *, explicit: bool, little_endian: bool
+        self, stream: Seekable, meta: FileMeta, span: tuple[int, int], *, explicit: bool, little_endian: bool
     ) -> None:
         self.stream = stream
         self.meta = meta
@@ -307,7 +308,7 @@ def _require_depth(depth: int) -> None:
         raise InvalidInstance("The data set nests sequences deeper than any instance needs.")
 
 
-def read_file_meta(stream: IO[bytes]) -> FileMeta:
+def read_file_meta(stream: Seekable) -> FileMeta:
     """Read group 0002, which is always Explicit VR Little Endian (PS3.10 section 7.1).
 
     Raises
@@ -358,8 +359,8 @@ def require_whole(part10: bytes) -> EncodedDataSet:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[EncodedDataSet]:
-    """Open the data set of a Part 10 file for walking; inflate it where it is deflated.
+def opened(path: Path, begun: Begun | None = None) -> Iterator[EncodedDataSet]:
+    """Open the data set of a Part 10 file for walking, as it has begun; inflate it where it is deflated.
 
     Raises
     ------
@@ -368,7 +369,7 @@ def opened(path: Path) -> Iterator[EncodedDataSet]:
     UnsupportedInstance
         If the transfer syntax is not one of `sop_classes.TRANSFER_SYNTAXES`.
     """
-    with path.open("rb") as stream:
+    with closing(begun or path.open("rb")) as stream:
         meta = read_file_meta(stream)
         syntax = meta.transfer_syntax_uid
         if not syntax:
@@ -382,7 +383,7 @@ def opened(path: Path) -> Iterator[EncodedDataSet]:
             yield _data_set(stream, meta, meta.end)
 
 
-def _data_set(stream: IO[bytes], meta: FileMeta, start: int) -> EncodedDataSet:
+def _data_set(stream: Seekable, meta: FileMeta, start: int) -> EncodedDataSet:
     size = stream.seek(0, os.SEEK_END)
     explicit = meta.transfer_syntax_uid != sop_classes.IMPLICIT_VR_LITTLE_ENDIAN
     little_endian = meta.transfer_syntax_uid != sop_classes.EXPLICIT_VR_BIG_ENDIAN

@@ -23,6 +23,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID
 
 from tbsnode.dicom import sop_classes, uids
+from tbsnode.dicom.begun import Begun
 from tbsnode.dicom.comparison import compare
 from tbsnode.dicom.encoded import (
     PIXEL_DATA,
@@ -152,10 +153,11 @@ def decoded(raw: bytes, encodings: tuple[str, ...], *, name: bool) -> str:
             return raw.decode("latin-1")
 
 
-def read_header(path: Path) -> Header:
+def read_header(path: Path, beginning: bytes = b"", size: int = 0) -> Header:
     """Read the elements before the pixel data, and see that the file is complete.
 
-    Private elements and long values are passed over.
+    Private elements and long values are passed over. Who knows the file's `beginning` and its `size` in
+    bytes spares reading it back.
 
     Raises
     ------
@@ -164,7 +166,7 @@ def read_header(path: Path) -> Header:
     UnsupportedInstance
         If its transfer syntax is not known here.
     """
-    with opened(path) as data_set:
+    with opened(path, Begun(path, beginning, size) if beginning else None) as data_set:
         header = _header_of(data_set, None, ("iso8859",), 0)
         return Header(
             header.values,

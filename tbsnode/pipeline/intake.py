@@ -92,32 +92,32 @@ def take(site: Site, received: ReceivedInstance, *, receiver: str = "", is_open:
         Disk below its watermark, or no database: the sender tries again.
     """
     site.archive.require_space(site.policy.min_free_bytes, site.policy.min_free_fraction)
-    header = part10.read_header(received.path)
+    header = part10.read_header(received.path, received.beginning, received.size_bytes)
     identity = dicom_identity.identity_of(header)
     _require_announced(identity, received)
     arrival = _Arrival(
         identity=identity,
         received=received,
         digest=received.data_set_sha256 or part10.data_set_digest(received.path, header.meta),
-        size_bytes=received.path.stat().st_size,
+        size_bytes=received.size_bytes or received.path.stat().st_size,
         receiver=receiver,
         is_open=is_open,
     )
     with site.database.glance() as tx:
         known = catalogue.find_instances(tx, identity.sop_instance_uid)
-    path, kept_as = received.path, ""
-    outcome, equal = _judge(site, arrival, path, known)
+    kept_as = ""
+    outcome, equal = _judge(site, arrival, received.path, known)
     while outcome != DUPLICATE:
         if equal is None and not kept_as:
             _require_few(known, identity)
             kept_as = _keep(site, arrival)
-            path = site.archive.path(kept_as)
         verdict = (outcome, equal)
         newer = site.database.together(partial(_write, site, arrival, kept_as, known=known, verdict=verdict))
         if newer == known:
             break
         # The same UID arrived elsewhere meanwhile: judge again, beside what is known now.
         known = newer
+        path = site.archive.path(kept_as) if kept_as else received.path
         outcome, equal = _judge(site, arrival, path, known)
     if outcome == DUPLICATE and equal is not None:
         healing.heal(site, equal, received.path, arrival.digest)

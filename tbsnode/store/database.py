@@ -138,7 +138,7 @@ class Database:
             If a table or column is missing.
         """
         here = self._here()
-        with _translated(), self._writer(here), here.writers.connected() as connection:
+        with _Translated(), self._writer(here), here.writers.connected() as connection:
             if self.path is None:
                 connection.begin()
             else:  # SQLAlchemy joins in with the first statement that it runs: see `connections.begin`
@@ -166,7 +166,7 @@ class Database:
         DatabaseUnavailable, SchemaOutdated
             As for `transaction`.
         """
-        with _translated(), self._here().readers.connected() as connection:
+        with _Translated(), self._here().readers.connected() as connection:
             if self.path is None:
                 connection.execution_options(postgresql_readonly=True)
             with connection.begin():
@@ -185,7 +185,7 @@ class Database:
             with self.read() as tx:
                 yield tx
             return
-        with _translated(), self._here().readers.connected() as connection:
+        with _Translated(), self._here().readers.connected() as connection:
             yield Transaction(connection, writes=False)
 
     def ping(self) -> None:
@@ -252,7 +252,7 @@ class Database:
 
         if self.path is not None:
             sqlite_file.refuse_unfit(self.path)
-        with _translated():
+        with _Translated():
             if self.path is not None:
                 _create_file(self.path)
             revision.require_known(self.current_revision())
@@ -356,20 +356,19 @@ def _create_file(path: Path) -> None:
         raise DatabaseUnavailable(f"The database file {path} cannot be used: {error}.") from error
 
 
-@contextmanager
-def _translated() -> Iterator[None]:
-    """Turn what the driver raises into our errors; what is a bug passes."""
-    try:
-        yield
-    except exc.TimeoutError as error:
-        raise DatabaseUnavailable("All database connections are in use.") from error
-    except exc.DatabaseError as error:
-        translated = _translate(error)
-        if translated is None:
-            raise
-        raise translated from error
-    except exc.InterfaceError as error:
-        raise DatabaseUnavailable(f"The database did not answer: {_first_line(error)}") from error
+class _Translated:
+    """Turns what the driver raises into our errors; what is a bug passes."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, lines: object) -> None:
+        if isinstance(error, exc.TimeoutError):
+            raise DatabaseUnavailable("All database connections are in use.") from error
+        if isinstance(error, exc.DatabaseError) and (translated := _translate(error)) is not None:
+            raise translated from error
+        if isinstance(error, exc.InterfaceError):
+            raise DatabaseUnavailable(f"The database did not answer: {_first_line(error)}") from error
 
 
 def _translate(error: exc.DatabaseError) -> ResourceError | SchemaOutdated | None:

@@ -47,7 +47,7 @@ def from_json(values: Mapping[str, Any]) -> InstanceIdentity:
 
 def _values(record: Any) -> dict[str, Any]:
     # `asdict` copies every text on its way, for each instance that arrives
-    return {name: getattr(record, name) for name in _names(type(record))}
+    return {name: getattr(record, name) for name in _names(type(record))}  # type: ignore[arg-type]
 
 
 @cache
@@ -56,5 +56,5 @@ def _names(kind: type) -> tuple[str, ...]:
 
 
 def _build(kind: type[T], values: Mapping[str, Any]) -> T:
-    names = _names(kind)
+    names = _names(kind)  # type: ignore[arg-type]
     return kind(**{name: value for name, value in values.items() if name in names})

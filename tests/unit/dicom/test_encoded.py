@@ -75,6 +75,18 @@ def test_how_much_is_read_at_once_changes_nothing(
         assert part10.read_header(path) == usual
 
 
+@pytest.mark.parametrize("syntax", NATIVE)
+def test_a_beginning_that_is_known_changes_nothing(tmp_path: Path, syntax: str) -> None:
+    path = sources.write(tmp_path / "x.dcm", sources.spine(), syntax)
+    whole = path.read_bytes()
+    usual = part10.read_header(path)
+    for length in (1, 140, 333, 600, 1 << 14, len(whole)):
+        assert part10.read_header(path, whole[:length], len(whole)) == usual
+    path.write_bytes(whole[:-20])
+    with pytest.raises(InvalidInstance):
+        part10.read_header(path, whole[:600], len(whole) - 20)
+
+
 @pytest.mark.parametrize("syntax", NATIVE[:3])
 def test_cut_anywhere_is_truncated(tmp_path: Path, syntax: str) -> None:
     whole = sources.encoded(sources.spine(), syntax)
