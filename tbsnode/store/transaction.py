@@ -26,6 +26,8 @@ class Transaction:
     ----------
     connection : sqlalchemy.Connection
         For `store` and `engine` only.
+    driver : sqlite3.Connection or psycopg.Connection
+        The same connection without SQLAlchemy, for `prepared` only.
     dialect : str
         ``"sqlite"`` or ``"postgresql"``.
     writes : bool
@@ -34,6 +36,7 @@ class Transaction:
 
     def __init__(self, connection: sa.Connection, *, writes: bool) -> None:
         self.connection = connection
+        self.driver: Any = connection.connection.driver_connection
         self.writes = writes
         self.dialect = connection.dialect.name
         if self.dialect == "sqlite":
