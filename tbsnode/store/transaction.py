@@ -14,7 +14,6 @@ from functools import cache, cached_property
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from tbsnode.store.prepared import Prepared
 
@@ -97,5 +96,10 @@ def _insert(table: sa.Table) -> Prepared:
 
 @cache
 def _insert_if_new(table: sa.Table, dialect: str) -> Prepared:
-    build = sqlite.insert if dialect == "sqlite" else postgresql.insert
-    return Prepared(build(table).on_conflict_do_nothing().returning(table.c.id))
+    if dialect == "sqlite":  # either is loaded only where it is spoken
+        from sqlalchemy.dialects.sqlite import insert
+
+        return Prepared(insert(table).on_conflict_do_nothing().returning(table.c.id))
+    from sqlalchemy.dialects.postgresql import insert as insert_there
+
+    return Prepared(insert_there(table).on_conflict_do_nothing().returning(table.c.id))
