@@ -48,7 +48,8 @@ APPLICATION_VERSION = "1"  # constant: a hash of the sources would strand what w
 _MAX_RECOVERY_ATTEMPTS = 5
 _MAX_MISHAPS = 5
 _RECONCILE_S = 5.0
-_PURGE_S = 3600.0
+_FORGET_S, _FORGET_MORE_S = 3600.0, 10.0
+_FORGOTTEN = 500  # at once; a bulk run of an archive leaves hundreds of thousands
 _HISTORY = timedelta(days=7)
 _BATCH = 50
 _ASKED = 1000  # workflows in one question; a statement takes 65,535 values on PostgreSQL, fewer on SQLite
@@ -284,6 +285,7 @@ class _Scanner:
     client: DBOSClient
     lock: IO[bytes] | None = None
     turn: int = 0
+    forget_at: int = 0
     steps: clock.Steps = field(default_factory=clock.Steps)
 
     def scan(self) -> None:
@@ -299,9 +301,8 @@ class _Scanner:
         self.turn += 1
         if self.turn % max(1, round(_RECONCILE_S / self.settings.scan_s)) == 1:
             self._reconcile()
-            self._seal()
-        if self.turn % max(1, round(_PURGE_S / self.settings.scan_s)) == 1:
-            self._purge()
+            audit_chain.catch_up(self.site.database)
+        self._forget()
 
     def _holds_lock(self) -> bool:
         """Be the only scanner on this machine; the lock goes with the process that held it."""
@@ -363,20 +364,18 @@ class _Scanner:
                 uid = work.study_uid_of(tx, ticket)
                 audit.add_event(tx, f"{ticket.kind}.reconciled", text, study_instance_uid=uid)
 
-    def _seal(self) -> None:
-        """Seal the audit trail as far as it goes; nobody waits for it."""
-        sealed = audit_chain.BATCH
-        while sealed == audit_chain.BATCH:
-            with self.site.database.transaction() as tx:
-                sealed = audit_chain.seal(tx)
-
-    def _purge(self) -> None:
+    def _forget(self) -> None:
+        """Forget workflows that ended long ago, hourly; while there are many, a portion every few seconds."""
+        if self.turn < self.forget_at:
+            return
         before = (datetime.now(UTC) - _HISTORY).isoformat()
         old = self.client.list_workflows(
-            status=_ENDED, completed_before=before, limit=500, load_input=False, load_output=False
+            status=_ENDED, completed_before=before, limit=_FORGOTTEN, load_input=False, load_output=False
         )
         if old:
             self.client.delete_workflows([workflow.workflow_id for workflow in old])
+        again_s = _FORGET_S if len(old) < _FORGOTTEN else _FORGET_MORE_S
+        self.forget_at = self.turn + max(1, round(again_s / self.settings.scan_s))
 
 
 @dataclass(slots=True)

@@ -238,20 +238,11 @@ def _hint_rule(hint: ScannerHint) -> HintRule:
     )
 
 
-def upgrade(config: Config, *, idle: bool = False) -> None:
-    """Bring the catalogue and the engine's own tables up to date.
+def upgrade(config: Config, *, idle: bool = False, told: Callable[[str], None] = lambda _: None) -> None:
+    """Bring the catalogue and the engine's own tables up to date; `told` gets a line before what may last.
 
-    Parameters
-    ----------
-    config : Config
-        The configuration.
-    idle : bool
-        Known to be worked with by nobody.
-
-    Raises
-    ------
-    ConfigError
-        If there is something to do and a node runs: it would go on with tables that it does not know.
+    Raises ConfigError where there is something to do and a node runs, which would go on with tables that
+    it does not know; unless nobody is known to work with the database (`idle`).
     """
     from tbsnode import engine
 
@@ -262,17 +253,10 @@ def upgrade(config: Config, *, idle: bool = False) -> None:
         with _stopped(config.node.state, shared=True) if refuses else nullcontext():
             if refuses:
                 work.require_no_executor(database)
-            database.upgrade()
+            database.upgrade(told=told)
             engine.migrate(database)
     finally:
         database.dispose()
-
-
-def other_database(config: Config, wanted: dict[str, str]) -> Config:
-    """Return the configuration with another database; its mistakes are told as those of the file."""
-    from tbsnode.config import with_database
-
-    return with_database(config, wanted, Path.cwd())
 
 
 def move(config: Config, target: Config, *, told: Callable[[str, int], None]) -> int:
@@ -299,10 +283,7 @@ def move(config: Config, target: Config, *, told: Callable[[str, int], None]) ->
 
 @contextmanager
 def _stopped(state: Path, *, shared: bool = False) -> Iterator[None]:
-    """Hold the locks of all worker slots, so that none begins; refuse where one runs.
-
-    A command that shares them does not keep out another that does.
-    """
+    """Hold the locks of all slots, alone or shared with other commands; refuse where one is worked in."""
     folder = state / "locks"
     folder.mkdir(parents=True, exist_ok=True)
     names = {"receive-0", "scanner"} | {path.name for path in folder.iterdir()} - {"metrics"}

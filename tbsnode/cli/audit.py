@@ -75,8 +75,10 @@ def verify(
     head = expect.strip().lower()
     if head and not _HEAD.fullmatch(head):
         raise NotFound(f"{expect} is no head: that is 64 digits and letters a to f.", remedy="Copy it whole.")
-    with options.site(config) as site:
-        found = audit_trail.verify(site, expect=head)
+    with options.site(config) as site, output.progress() as shown:
+        found = audit_trail.verify(
+            site, expect=head, track=lambda seals, total: shown.track(seals, total, description="Computing")
+        )
     if as_json:
         output.as_json(asdict(found) | {"intact": found.intact})
     else:

@@ -166,6 +166,7 @@ def _database(config: Config) -> Iterator[Line]:
             yield Line("database", f"{database.dialect}, revision {database.current_revision()}")
             with database.read() as tx:
                 yield _clock(tx.now)
+                yield from _dates(config, tx)
                 yield from check_refusals.lines(tx)
                 yield from check_queues.lines(tx, [each.name for each in config.destinations])
                 yield from _mounted(config, tx)
@@ -199,6 +200,14 @@ def _clock(database_now: float) -> Line:
         text = f"{shown} is {apart:+.0f} s from the database server."
         return Line("clock", text, remedy, ResourceError.exit_code)
     return Line("clock", shown)
+
+
+def _dates(config: Config, tx: Transaction) -> Iterator[Line]:
+    """Hold the clock against the dates of what scanners send, where files are deleted by it."""
+    from tbsnode.pipeline import trusted_time
+
+    if config.retention.days and (told := trusted_time.objection(tx)):
+        yield Line("dates", told, trusted_time.REMEDY, ResourceError.exit_code)
 
 
 def _folders(config: Config) -> Iterator[Line]:

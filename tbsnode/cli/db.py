@@ -26,9 +26,13 @@ def upgrade(*, config: options.ConfigFile = None) -> None:
 
     loaded = options.load(config)
     before, _ = _revisions(loaded)
-    node.upgrade(loaded)
+    node.upgrade(loaded, told=_say)
     after, _ = _revisions(loaded)
     typer.echo(f"Schema {after}: {'nothing to do' if before == after else 'upgraded'}.")
+
+
+def _say(line: str) -> None:
+    typer.echo(line, err=True)
 
 
 @app.command()
@@ -96,7 +100,7 @@ def restore(folder: Folder, *, config: options.ConfigFile = None) -> None:
             )
     finally:
         database.dispose()
-    node.upgrade(loaded, idle=True)  # it was empty: leases in it are those of the copied node
+    node.upgrade(loaded, idle=True, told=_say)  # it was empty: leases in it are those of the copied node
     typer.echo(f"Restored the database and {output.counted(made.files, 'file', 'files')}.")
     typer.echo("What was sent after the backup is sent again, under the same UIDs.")
     typer.echo("`tbsnode db verify` checks every file.")
@@ -123,7 +127,7 @@ def verify(
 
     with output.progress() as shown:
 
-        def track(files: list[Any]) -> Iterable[Any]:
+        def track(files: Any) -> Iterable[Any]:
             return shown.track(files, description="Verifying")
 
         if folder is not None:
@@ -159,10 +163,11 @@ def move(
 ) -> None:
     """Copy every row into another, empty database, of the other kind or the same; stop the node first."""
     from tbsnode import node
+    from tbsnode.config import with_database
 
     loaded = options.load(config)
     wanted = {"url": url} | ({"password_file": str(password_file)} if password_file else {})
-    target = node.other_database(loaded, wanted)
+    target = with_database(loaded, wanted, Path.cwd())
     typer.echo(f"Copied {output.counted(node.move(loaded, target, told=_told), 'row', 'rows')}.")
     typer.echo("Now enter the new url under [database] in the configuration, and start the node.")
 

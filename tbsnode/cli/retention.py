@@ -23,6 +23,10 @@ def _group() -> None:
 def run(
     *,
     dry_run: options.DryRun = False,
+    trust_clock: Annotated[
+        bool,
+        typer.Option("--trust-clock", help="The clock is right, however long ago the newest study was made."),
+    ] = False,
     as_csv: options.AsCsv = False,
     as_json: options.AsJson = False,
     config: options.ConfigFile = None,
@@ -32,9 +36,10 @@ def run(
 
     with options.site(config) as site:
         days = site.policy.retention_days
-        done = retention.run(site, dry_run=dry_run)
+        done = retention.run(site, dry_run=dry_run, trust_clock=trust_clock)
     if as_json:
-        output.as_json({"dry_run": dry_run, "days": days, "deleted": list(done.deleted), "kept": done.kept})
+        told = {"dry_run": dry_run, "days": days, "deleted": list(done.deleted), "kept": done.kept}
+        output.as_json(told | {"clock_ahead_days": done.clock_ahead_days})
     elif as_csv:
         output.csv(retention.Deleted, done.deleted)
     elif days <= 0:
@@ -52,6 +57,10 @@ def _say(done: Outcome, what: str) -> None:
     typer.echo(f"{what} {files} of {studies}, {size:.1f} MB.")
     for why, number in sorted(done.kept.items()):
         typer.echo(f"Kept {output.counted(number, 'old study', 'old studies')}: {why}.")
+    if done.clock_ahead_days:
+        from tbsnode.pipeline import trusted_time
+
+        typer.echo(f"{trusted_time.told(done.clock_ahead_days)} {trusted_time.REMEDY}")
 
 
 def delete(

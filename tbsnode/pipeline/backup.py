@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tbsnode.pipeline.site import Site
     from tbsnode.store.snapshot import KeptFile
 
-    Tracked = Callable[[list[KeptFile]], Iterable[KeptFile]]
+    Tracked = Callable[[snapshot.KeptFiles], Iterable[KeptFile]]
 
 MANIFEST = "manifest.json"
 ARCHIVE = "archive"
@@ -105,23 +105,28 @@ def backup(site: Site, folder: Path, *, track: Tracked) -> Backup:
     _require_own(site, folder)
     (folder / MANIFEST).unlink(missing_ok=True)  # until the new one is whole, there is none
     copied_database = snapshot.copy(site.database, folder)
-    files, copied, total = _files(site), 0, 0
+    files, number, copied, total = snapshot.KeptFiles(site.database), 0, 0, 0
     target = folder / ARCHIVE
     for kept in track(files):
-        copied += _copy(site.archive.path(kept.path), target / kept.path, kept.size_bytes)
-        total += kept.size_bytes
+        try:
+            copied += _copy(site.archive.path(kept.path), target / kept.path, kept.size_bytes)
+        except NotFound:
+            if files.has(kept):
+                raise
+            continue  # retention deleted it since
+        number, total = number + 1, total + kept.size_bytes
     made = Backup(
         database=copied_database.name,
         database_sha256=_sha256(copied_database),
         revision=site.database.current_revision() or "",
         version=site.policy.version,
-        files=len(files),
+        files=number,
         copied=copied,
         bytes=total,
     )
     (folder / MANIFEST).write_text(json.dumps(asdict(made), indent=2) + "\n", encoding="utf-8")
     with site.database.transaction() as tx:
-        audit.add_event(tx, "db.backup", f"backed up {len(files)} files, {copied} of them new")
+        audit.add_event(tx, "db.backup", f"backed up {number} files, {copied} of them new")
     return made
 
 
@@ -143,11 +148,6 @@ def _require_own(site: Site, folder: Path) -> None:
         )
     if own and not kept:
         write_small(path, f"{own}\n")
-
-
-def _files(site: Site) -> list[KeptFile]:
-    with site.database.read() as tx:
-        return list({kept.path: kept for kept in snapshot.kept_files(tx)}.values())
 
 
 def _copy(source: Path, target: Path, size: int) -> bool:
@@ -223,9 +223,10 @@ def read_manifest(folder: Path) -> Backup:
 
 def verify(site: Site, *, track: Tracked) -> Iterator[Fault]:
     """Hold every file of the archive against its row; yield what is wrong."""
-    for kept in track(_files(site)):
+    files = snapshot.KeptFiles(site.database)
+    for kept in track(files):
         what = _fault(site.archive.path(kept.path), kept)
-        if what:
+        if what and files.has(kept):  # retention may have deleted it since
             yield Fault(path=kept.path, what=what)
 
 
@@ -241,16 +242,14 @@ def verify_backup(folder: Path, *, track: Tracked) -> Iterator[Fault]:
         yield Fault(path=made.database, what="other content")
         return
     database = Database(f"sqlite:///{(folder / made.database).absolute()}")
+    copies = Archive(folder / ARCHIVE)
     try:
-        with database.read() as tx:
-            files = list({kept.path: kept for kept in snapshot.kept_files(tx)}.values())
+        for kept in track(snapshot.KeptFiles(database)):
+            what = _fault(copies.path(kept.path), kept)
+            if what:
+                yield Fault(path=kept.path, what=what)
     finally:
         database.dispose()
-    copies = Archive(folder / ARCHIVE)
-    for kept in track(files):
-        what = _fault(copies.path(kept.path), kept)
-        if what:
-            yield Fault(path=kept.path, what=what)
 
 
 def _fault(path: Path, kept: KeptFile) -> str:

@@ -140,7 +140,7 @@ class _Search:
         if not pictures:
             beside = beside if any(_is_own_report(each) for each in beside) else []
         for series in (*pictures, *beside):
-            if not self._is_here(series):
+            if not self._is_here(study, series):
                 self._move_series(archive, study, series)
         return bool(pictures or beside)
 
@@ -152,12 +152,12 @@ class _Search:
         except query.QueryFailed as error:
             self.failed(error)  # of one series; the others may come
             return
-        if not self._is_here(series):
+        if not self._is_here(study, series):
             self.failed(PeerError("The retrieval succeeded, and what was sent did not arrive at this node."))
 
-    def _is_here(self, series: query.ArchivedSeries) -> bool:
+    def _is_here(self, study: query.ArchivedStudy, series: query.ArchivedSeries) -> bool:
         with self.site.database.read() as tx:
-            here = store.instances_of_series(tx, series.series_instance_uid)
+            here = store.instances_of_series(tx, study.study_instance_uid, series.series_instance_uid)
         return here >= (series.instances or 1)
 
 

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from tbsnode.errors import TbsNodeError
-from tbsnode.pipeline import notify, retention
+from tbsnode.pipeline import notify, retention, trusted_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,11 +52,15 @@ def _keep(site: Site, stop: threading.Event, holds: Callable[[], bool]) -> None:
 
 
 def _loop(site: Site, stop: threading.Event, holds: Callable[[], bool]) -> None:
-    delete_at, after = time.monotonic() + _NOTIFY_S, 0
+    delete_at, after, doubtful = time.monotonic() + _NOTIFY_S, 0, False
 
     def retain() -> None:
-        nonlocal after
-        after = retention.run(site, after=after, most=_STUDIES, most_looked_at=_LOOKED_AT).after
+        nonlocal after, doubtful
+        done = retention.run(site, after=after, most=_STUDIES, most_looked_at=_LOOKED_AT)
+        if done.clock_ahead_days and not doubtful:
+            told = f"{trusted_time.told(done.clock_ahead_days)} {trusted_time.REMEDY}"
+            log.warning("%s", told, extra={"action": "retention.waits"})
+        after, doubtful = done.after, bool(done.clock_ahead_days)
 
     while not stop.wait(_NOTIFY_S if site.policy.notify is None else min(_NOTIFY_S, _wait_s(site))):
         if not holds():

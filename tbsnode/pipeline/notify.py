@@ -18,6 +18,7 @@ from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 
 from tbsnode.errors import ConfigError, ResourceError
+from tbsnode.pipeline import trusted_time
 from tbsnode.store import notices
 from tbsnode.store.notices import Cause, Notice
 
@@ -26,12 +27,13 @@ if TYPE_CHECKING:
     from typing import IO
 
     from tbsnode.pipeline.site import Notify, Site
+    from tbsnode.store.database import Transaction
 
 log = logging.getLogger(__name__)
 
 KINDS = (
     *("study_failed", "study_held", "delivery_refused"),
-    *("nothing_sent", "disk_low", "certificate_expiring"),
+    *("nothing_sent", "disk_low", "certificate_expiring", "clock_doubtful"),
 )
 WARNED_DAYS = 30  # a hospital needs so long for a certificate
 _TIMEOUT_S = 10.0
@@ -42,6 +44,7 @@ _TEXTS = {
     "delivery_refused": "Results were not delivered. `tbsnode queue list` says what was answered.",
     "nothing_sent": "A destination gets nothing while results wait. `tbsnode peer echo` tries it.",
     "disk_low": "The archive's disk is below its watermark: senders are answered 0xA700.",
+    "clock_doubtful": "The clock is far ahead of the newest studies: retention waits. See `tbsnode check`.",
     "certificate_expiring": "A certificate expires soon or has expired: renew it.",
 }
 
@@ -57,14 +60,15 @@ def turn(site: Site) -> int:
     settings = site.policy.notify
     if settings is None:
         return 0
-    with site.database.transaction() as tx:
+    with site.database.read() as tx:  # nobody who writes waits for what is only looked at
         causes = [
             *notices.unwell_studies(tx),
             *notices.unwell_deliveries(tx),
             *notices.unsent(tx, after_s=settings.unsent_after_s),
-            *_disk(site),
-            *_certificates(settings),
+            *_clock(tx, site),
         ]
+    causes += [*_disk(site), *_certificates(settings)]
+    with site.database.transaction() as tx:
         notices.note(tx, causes, KINDS)
         waiting = {kind: notices.due(tx, kind, interval_s=settings.interval_s) for kind in KINDS}
     sent = 0
@@ -116,6 +120,12 @@ def message(site: Site, kind: str, found: Sequence[Notice]) -> dict[str, Any]:
             for one in shown
         ],
     }
+
+
+def _clock(tx: Transaction, site: Site) -> tuple[Cause, ...]:
+    if site.policy.retention_days <= 0 or not trusted_time.objection(tx):
+        return ()
+    return (Cause(kind="clock_doubtful", subject="clock"),)
 
 
 def _disk(site: Site) -> tuple[Cause, ...]:

@@ -18,7 +18,6 @@ from tbsnode.store import audit, identity_changes
 if TYPE_CHECKING:
     from tbsnode.pipeline.assemble import Selection
     from tbsnode.pipeline.site import Site
-    from tbsnode.store.database import Transaction
     from tbsnode.store.identity_changes import RefusalPause
     from tbsnode.store.records import StudyRow
 
@@ -62,8 +61,9 @@ def _is_one_too_many(site: Site, study: StudyRow, code: str, most: int) -> bool:
     with site.database.read() as tx:
         if identity_changes.is_paused(tx, study.scanner):
             return True
+        resumed_at = identity_changes.resumed_at(tx, study.scanner)  # they are counted from there
         before = identity_changes.latest_reasons(
-            tx, study.scanner, besides=study.id, since=_last_resumed(tx, study.scanner), limit=most - 1
+            tx, study.scanner, besides=study.id, since=resumed_at, limit=most - 1
         )
     if before != (code,) * (most - 1):
         return False
@@ -76,12 +76,6 @@ def _is_one_too_many(site: Site, study: StudyRow, code: str, most: int) -> bool:
             data={"scanner": study.scanner, "code": code, "count": most},
         )
     return True
-
-
-def _last_resumed(tx: Transaction, scanner: str) -> float:
-    """Return when the refusals of a scanner were last reported again: they are counted from there."""
-    resumed = audit.recent_events(tx, 100, audit.EventFilter(action="refusals.resumed"))
-    return next((event.at for event in resumed if event.data.get("scanner") == scanner), 0.0)
 
 
 def paused(site: Site) -> tuple[RefusalPause, ...]:

@@ -5,6 +5,9 @@ is ever deleted, however full the disk is: a full disk is answered with 0xA700, 
 its copy. Studies that may be needed as earlier examinations stay for years, unless the PACS gives
 them back.
 
+How old something is says a time that scanners bear out, not the clock alone (see `trusted_time`); and
+what was examined since is not old, whatever the clock said when it came.
+
 A file is put aside first and deleted a minute later: the same instance may be arriving again in this
 moment, finds its file there and counts on it. Then it is put back.
 """
@@ -22,6 +25,7 @@ from typing import TYPE_CHECKING
 from tbsnode.errors import NotFound, ResourceError, ReviewRefused
 from tbsnode.pipeline import acting
 from tbsnode.pipeline.study_dates import study_age_days
+from tbsnode.pipeline.trusted_time import DAY_S, TrustedTime, trusted_time
 from tbsnode.reasons import Code
 from tbsnode.store import audit, catalogue, deliveries, retention
 
@@ -32,7 +36,6 @@ if TYPE_CHECKING:
     from tbsnode.store.database import Transaction
     from tbsnode.store.retention import Candidate
 
-DAY_S = 86400.0
 ASIDE = ".gone"
 GRACE_S = 60.0  # longer than any transaction of intake
 _REMEMBERED_S = 30 * DAY_S  # files put aside are looked for this long
@@ -61,11 +64,14 @@ class Outcome:
         Old studies that stay, by reason: unsent, held, unsigned, uncommitted, a possible prior ...
     after : int
         Row of the last study that was looked at; 0 where there is none behind it.
+    clock_ahead_days : int
+        Where the clock was not trusted: by how much it is ahead of the newest studies.
     """
 
     deleted: tuple[Deleted, ...]
     kept: dict[str, int]
     after: int = 0
+    clock_ahead_days: int = 0
 
 
 def run(
@@ -75,6 +81,7 @@ def run(
     after: int = 0,
     most: float = math.inf,
     most_looked_at: float = math.inf,
+    trust_clock: bool = False,
 ) -> Outcome:
     """Delete the files of studies that are old and that everybody has.
 
@@ -88,6 +95,8 @@ def run(
         Begin behind the study of this row.
     most, most_looked_at : float
         Delete so many studies at most, and end after the portion that makes so many looked at.
+    trust_clock : bool
+        An administrator says that the clock is right, however long ago the newest study was made.
 
     Returns
     -------
@@ -99,34 +108,45 @@ def run(
         sweep(site)
     if days <= 0:
         return Outcome(deleted=(), kept={})
+    with site.database.read() as tx:
+        time_ = trusted_time(tx, kept_days=days)
+        now = tx.now if trust_clock else time_.now
     deleted: list[Deleted] = []
     kept: Counter[str] = Counter()
     looked_at = 0
     while looked_at < most_looked_at:
-        ids, old = _old(site, days * DAY_S, after)
+        ids, old = _old(site, now, after)
         if not ids:
-            return Outcome(deleted=tuple(deleted), kept=dict(kept))
+            after = 0
+            break
         for candidate, obstacle in old:
-            why = obstacle or ("" if dry_run else _delete(site, candidate))
+            why = obstacle or ("" if dry_run else _delete(site, candidate, now))
             if why:
                 kept[why] += 1
                 continue
             deleted.append(_told(candidate))
             if len(deleted) >= most:
-                return Outcome(deleted=tuple(deleted), kept=dict(kept), after=candidate.id)
+                return _outcome(deleted, kept, candidate.id, time_, trust_clock)
         looked_at, after = looked_at + len(ids), ids[-1]
-    return Outcome(deleted=tuple(deleted), kept=dict(kept), after=after)
+    return _outcome(deleted, kept, after, time_, trust_clock)
 
 
-def _old(site: Site, age_s: float, after: int) -> tuple[tuple[int, ...], list[tuple[Candidate, str]]]:
+def _old(site: Site, now: float, after: int) -> tuple[tuple[int, ...], list[tuple[Candidate, str]]]:
     """Return a portion of studies, and the old ones among them, each with what stands against it.
 
     Only looked at: most old studies stay for years, and a transaction that writes is for those that do not.
     """
     with site.database.read() as tx:
         ids = retention.portion(tx, after=after)
-        found = retention.candidates(tx, ids, before=tx.now - age_s)
-        return ids, [(each, _obstacle(tx, site, each)) for each in found]
+        found = retention.candidates(tx, ids, before=now - site.policy.retention_days * DAY_S)
+        return ids, [(each, _obstacle(tx, site, each, now)) for each in found]
+
+
+def _outcome(
+    deleted: list[Deleted], kept: Counter[str], after: int, time_: TrustedTime, trust_clock: bool
+) -> Outcome:
+    ahead = time_.ahead_days if time_.is_doubtful and not trust_clock else 0
+    return Outcome(deleted=tuple(deleted), kept=dict(kept), after=after, clock_ahead_days=ahead)
 
 
 def _told(candidate: Candidate) -> Deleted:
@@ -138,11 +158,15 @@ def _told(candidate: Candidate) -> Deleted:
     )
 
 
-def _obstacle(tx: Transaction, site: Site, candidate: Candidate) -> str:
+def _obstacle(tx: Transaction, site: Site, candidate: Candidate, now: float) -> str:
+    age_days = study_age_days(candidate.study_date, now)
+    if age_days is not None and -1 <= age_days < site.policy.retention_days:
+        return "examined since"  # the clock was behind when it came
+    # first what needs no look at other rows: for years, that is most of what is old
+    why = _as_prior(site, candidate, now)
     committing = [peer.name for peer in site.peers if peer.commitment]
-    return retention.obstacle(
-        tx, candidate.id, committing=committing, signing=bool(site.policy.reviewers)
-    ) or _as_prior(site, candidate, tx.now)
+    signing = bool(site.policy.reviewers)
+    return why or retention.obstacle(tx, candidate.id, committing=committing, signing=signing)
 
 
 def _as_prior(site: Site, candidate: Candidate, now: float) -> str:
@@ -155,15 +179,15 @@ def _as_prior(site: Site, candidate: Candidate, now: float) -> str:
     return "a possible prior" if age_days < site.policy.keep_priors_years * 365.25 else ""
 
 
-def _delete(site: Site, candidate: Candidate) -> str:
+def _delete(site: Site, candidate: Candidate, now: float) -> str:
     """Delete the files of one study, or say why they stay."""
     with site.database.transaction() as tx:
         deliveries.lock_study(tx, candidate.id)  # until the commit nothing of it can become due
         age_s = site.policy.retention_days * DAY_S
-        found = retention.candidates(tx, [candidate.id], before=tx.now - age_s)
+        found = retention.candidates(tx, [candidate.id], before=now - age_s)
         if not found:  # something arrived since we looked, or somebody else deleted it
             return "touched just now"
-        why = _obstacle(tx, site, found[0])
+        why = _obstacle(tx, site, found[0], now)
         if why:
             return why
         paths = _mark(tx, found[0], "retention deleted")
@@ -274,7 +298,7 @@ def sweep(site: Site) -> int:
 
 def _sweep(site: Site, names: dict[str, int]) -> int:
     deleted, leftover = 0, {}
-    before = time.time() - GRACE_S
+    now = time.time()
     folders = {name.rpartition("/")[0] for name in names}
     there = {folder for folder in folders if site.archive.path(folder).exists()}  # mostly none is
     for name, study_id in names.items():
@@ -284,7 +308,10 @@ def _sweep(site: Site, names: dict[str, int]) -> int:
         if site.archive.path(name).exists():
             leftover[name] = study_id
         with suppress(FileNotFoundError):
-            if aside.stat().st_mtime > before:
+            put_aside_at = aside.stat().st_mtime
+            if put_aside_at > now + DAY_S:  # the clock was wrong: it begins anew
+                os.utime(aside)
+            if put_aside_at > now - GRACE_S:
                 continue
             if _came_again(site, name, study_id):
                 os.replace(aside, site.archive.path(name))

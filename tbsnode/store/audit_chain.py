@@ -19,9 +19,11 @@ import sqlalchemy as sa
 from tbsnode.store.schema import audit_seal, event
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
-    from tbsnode.store.database import Transaction
+    from tbsnode.store.database import Database, Transaction
+
+    Track = Callable[[Iterable[sa.Row[Any]], int], Iterable[sa.Row[Any]]]
 
 START = "0" * 64
 BATCH = 500
@@ -77,27 +79,44 @@ class Verdict:
         return not self.problems and self.expected_found is not False
 
 
-def seal(tx: Transaction) -> int:
+def catch_up(database: Database) -> None:
+    """Seal the audit trail as far as it goes; where it is whole already, nobody has to wait for that."""
+    with database.read() as tx:
+        sealed = BATCH if tx.one(_unsealed(tx).limit(1)) is not None else 0
+    while sealed == BATCH:
+        with database.transaction() as tx:
+            sealed = seal(tx)
+
+
+def _unsealed(tx: Transaction, *, late: bool = False) -> sa.Select[Any]:
+    """Return the query for events that are not sealed yet.
+
+    On SQLite one transaction writes at a time, so that no event appears before one that is sealed.
+    """
+    newest = tx.scalar(sa.select(sa.func.max(audit_seal.c.event_ref))) or 0
+    since = newest - LATE if late or tx.dialect == "postgresql" else newest
+    sealed = sa.exists().where(audit_seal.c.event_ref == event.c.id)
+    return sa.select(event).where(event.c.id > since, ~sealed).order_by(event.c.id)
+
+
+def seal(tx: Transaction, *, late: bool = False) -> int:
     """Seal what is not sealed yet, at most `BATCH` events; return how many.
 
     Where another process is at it, nothing is done.
+
+    Parameters
+    ----------
+    tx : Transaction
+        A write transaction.
+    late : bool
+        Also look behind what is sealed, as is always done on PostgreSQL.
     """
     if tx.dialect == "postgresql" and not tx.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(_LOCK))):
         return 0
     last = tx.one(sa.select(audit_seal).order_by(audit_seal.c.number.desc()).limit(1))
     number, digest = (0, START) if last is None else (last.number, last.digest)
-    newest = tx.scalar(sa.select(sa.func.max(audit_seal.c.event_ref))) or 0
-    query = (
-        sa.select(event)
-        .where(
-            event.c.id > newest - LATE,
-            ~sa.exists().where(audit_seal.c.event_ref == event.c.id),
-        )
-        .order_by(event.c.id)
-        .limit(BATCH)
-    )
     rows = []
-    for found in tx.all(query):
+    for found in tx.all(_unsealed(tx, late=late).limit(BATCH)):
         number, digest = number + 1, _digest(digest, found)
         rows.append({"number": number, "event_ref": found.id, "digest": digest, "sealed_at": tx.now})
     if rows:
@@ -113,7 +132,7 @@ def first(tx: Transaction) -> str:
     return str(tx.scalar(sa.select(audit_seal.c.digest).order_by(audit_seal.c.number).limit(1)) or "")
 
 
-def verify(tx: Transaction, *, expect: str = "") -> Verdict:
+def verify(tx: Transaction, *, expect: str = "", track: Track = lambda seals, _: seals) -> Verdict:
     """Compute the whole chain again.
 
     Parameters
@@ -122,10 +141,13 @@ def verify(tx: Transaction, *, expect: str = "") -> Verdict:
         A read transaction.
     expect : str
         A head noted earlier, which must be part of the chain.
+    track : callable
+        Gets the seals and their number, and passes them on, showing progress.
     """
     problems: list[Problem] = []
     number, digest, expected = 0, START, expect == START
-    for sealed in _sealed(tx):
+    sealed_count = int(tx.scalar(sa.select(sa.func.count()).select_from(audit_seal)) or 0)
+    for sealed in track(_sealed(tx), sealed_count):
         while number + 1 < sealed.number and len(problems) < MOST_PROBLEMS:
             number += 1
             problems.append(Problem(number=number, event_id=0, what="seal missing"))
@@ -137,10 +159,9 @@ def verify(tx: Transaction, *, expect: str = "") -> Verdict:
         # go on from what was sealed: one break is told once, not for every event after it
         digest = sealed.digest
         expected = expected or digest == expect
-    sealed_count = tx.scalar(sa.select(sa.func.count()).select_from(audit_seal)) or 0
     waiting = sa.select(sa.func.count()).where(~sa.exists().where(audit_seal.c.event_ref == event.c.id))
     return Verdict(
-        sealed=int(sealed_count),
+        sealed=sealed_count,
         waiting=int(tx.scalar(waiting.select_from(event)) or 0),
         head=digest,
         problems=tuple(problems[:MOST_PROBLEMS]),

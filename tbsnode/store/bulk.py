@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from tbsnode.store.database import Transaction
 
+_PORTION = 500
 _TIMED = 200  # of so many past generations the middle duration is taken
 
 
@@ -332,9 +333,11 @@ class Preview:
 
 def preview(tx: Transaction, study_ids: Sequence[int]) -> Preview:
     """Look at what a run of these studies would be about."""
-    wanted = set(study_ids)
-    states = {row.id: row.review_state for row in tx.all(sa.select(study.c.id, study.c.review_state))}
-    found = [states[study_id] for study_id in wanted]
+    wanted = list(dict.fromkeys(study_ids))
+    found: list[str] = []
+    for start in range(0, len(wanted), _PORTION):
+        states = sa.select(study.c.review_state).where(study.c.id.in_(wanted[start : start + _PORTION]))
+        found += [row.review_state for row in tx.all(states)]
     recent = (
         sa.select(analysis.c.created_at, analysis.c.content_at)
         .where(
@@ -357,8 +360,8 @@ def preview(tx: Transaction, study_ids: Sequence[int]) -> Preview:
 def ids_of(tx: Transaction, uids: Sequence[str]) -> dict[str, int]:
     """Return the rows of studies by Study Instance UID; those that are not here are missing."""
     found: dict[str, int] = {}
-    for start in range(0, len(uids), 500):
+    for start in range(0, len(uids), _PORTION):
         query = sa.select(study.c.study_instance_uid, study.c.id)
-        part = query.where(study.c.study_instance_uid.in_(uids[start : start + 500]))
+        part = query.where(study.c.study_instance_uid.in_(uids[start : start + _PORTION]))
         found.update({row.study_instance_uid: row.id for row in tx.all(part)})
     return found

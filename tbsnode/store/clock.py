@@ -42,12 +42,12 @@ class Steps:
     def back(self, tx: Transaction) -> float:
         """Return by how much the wall clock has been set back since the last call [s]; 0.0 if it was not.
 
-        The first call holds it against the newest event: one from the future was written before the step.
+        The first call holds it against the last event: if that is from the future, the step came after it.
         """
         offset = tx.now - self._steady()
         before, self._offset = self._offset, offset
         if before is None:
-            newest = tx.scalar(sa.select(sa.func.max(event.c.at)))
+            newest = tx.scalar(sa.select(event.c.at).order_by(event.c.id.desc()).limit(1))
             step = 0.0 if newest is None else float(newest) - tx.now
         else:
             step = before - offset

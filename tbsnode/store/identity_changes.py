@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from tbsnode.store.records import InstanceRow
 
 
+_LOOKED_AT = 5000
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Actor:
     """Who did something: the login of the process's owner, and the machine."""
@@ -155,14 +158,24 @@ class RefusalPause:
 
 def refusal_pauses(tx: Transaction) -> tuple[RefusalPause, ...]:
     """Return the scanners whose refusal reports are paused."""
-    rows = tx.all(sa.select(refusal_pause).order_by(refusal_pause.c.scanner))
+    query = sa.select(refusal_pause).where(refusal_pause.c.resumed_at.is_(None))
+    rows = tx.all(query.order_by(refusal_pause.c.scanner))
     return tuple(read_row(RefusalPause, row) for row in rows)
 
 
 def is_paused(tx: Transaction, scanner: str) -> bool:
     """Tell whether the refusal reports of a scanner are paused."""
+    return tx.scalar(sa.select(refusal_pause.c.scanner).where(*_paused(scanner))) is not None
+
+
+def resumed_at(tx: Transaction, scanner: str) -> float:
+    """Return when the refusals of a scanner were last reported again; 0.0 where they never were paused."""
     key = fit.text(scanner, 200)
-    return tx.scalar(sa.select(refusal_pause.c.scanner).where(refusal_pause.c.scanner == key)) is not None
+    return tx.scalar(sa.select(refusal_pause.c.resumed_at).where(refusal_pause.c.scanner == key)) or 0.0
+
+
+def _paused(scanner: str) -> tuple[sa.ColumnElement[bool], ...]:
+    return refusal_pause.c.scanner == fit.text(scanner, 200), refusal_pause.c.resumed_at.is_(None)
 
 
 def pause_refusals(tx: Transaction, scanner: str, code: str, count: int) -> None:
@@ -174,7 +187,7 @@ def pause_refusals(tx: Transaction, scanner: str, code: str, count: int) -> None
 
 def resume_refusals(tx: Transaction, scanner: str) -> bool:
     """Report the refusals of a scanner again; False where they were not paused."""
-    done = tx.execute(sa.delete(refusal_pause).where(refusal_pause.c.scanner == fit.text(scanner, 200)))
+    done = tx.execute(sa.update(refusal_pause).where(*_paused(scanner)).values(resumed_at=tx.now))
     return bool(done.rowcount)
 
 
@@ -182,6 +195,8 @@ def latest_reasons(
     tx: Transaction, scanner: str, *, besides: int, since: float, limit: int
 ) -> tuple[str, ...]:
     """Return what the newest studies of a scanner came to: a code of refusal, or empty for a score.
+
+    Only the newest `_LOOKED_AT` studies of the node are looked at: what lies behind them is no flood.
 
     Parameters
     ----------
@@ -194,14 +209,16 @@ def latest_reasons(
     since : float
         Results before this time do not count [seconds since the epoch].
     limit : int
-        At most so many studies, the newest result first.
+        At most so many studies, the newest first.
     """
-    newest = (
-        sa.select(sa.func.max(analysis.c.id))
-        .join(study, study.c.id == analysis.c.study_ref)
-        .where(study.c.scanner == scanner, study.c.id != besides, analysis.c.reported)
-        .where(analysis.c.created_at > since)
-        .group_by(study.c.id)
+    of_study = sa.and_(analysis.c.study_ref == study.c.id, analysis.c.reported, analysis.c.created_at > since)
+    newest = sa.select(analysis.c.reason).where(of_study).order_by(analysis.c.id.desc()).limit(1)
+    oldest = sa.select(sa.func.max(study.c.id) - _LOOKED_AT).scalar_subquery()
+    query = (
+        sa.select(newest.scalar_subquery())
+        .where(study.c.id > oldest, study.c.scanner == scanner, study.c.id != besides)
+        .where(sa.exists().where(of_study))
+        .order_by(study.c.id.desc())
+        .limit(limit)
     )
-    query = sa.select(analysis.c.reason).where(analysis.c.id.in_(newest))
-    return tuple(str(row[0]) for row in tx.all(query.order_by(analysis.c.id.desc()).limit(limit)))
+    return tuple(str(row[0]) for row in tx.all(query))

@@ -152,7 +152,8 @@ def _restrictions(chosen: StudyFilter) -> list[sa.ColumnElement[bool]]:
     if chosen.scanner is not None:
         wanted.append(study.c.scanner.icontains(chosen.scanner, autoescape=True))
     if chosen.patient is not None:
-        wanted.append(_matches(patient.c.patient_id, chosen.patient))
+        among = sa.select(patient.c.id).where(_matches(patient.c.patient_id, chosen.patient))
+        wanted.append(study.c.patient_ref.in_(among))
     return wanted
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from tbsnode.model import DeliveryState, StudyState
+from tbsnode.reasons import Code
 from tbsnode.store.schema import analysis, audit_seal, delivery, event, instance, study
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 DAY_S = 86400.0
 RECENT_DAYS, BEFORE_DAYS = 30, 180
+WATCHED_DAYS = 60  # a scanner that has sent nothing for longer was taken out of service
 SHIFT_MIN = 10  # scores on each side; a median of fewer moves by chance
 _UNSENT = (DeliveryState.QUEUED, DeliveryState.RUNNING, DeliveryState.FAILED, DeliveryState.PARTIAL)
 
@@ -95,10 +97,19 @@ def deliveries(tx: Transaction) -> dict[tuple[str, str], int]:
 
 
 def oldest_unsent(tx: Transaction) -> dict[str, float]:
-    """Return, for each destination, the age [s] of the oldest result that it has not got."""
+    """Return, for each destination, the age [s] of the oldest result that it has not got.
+
+    One that a newer result of the study has followed is nothing that it lacks.
+    """
+    newer = delivery.alias()
+    followed = sa.exists().where(
+        newer.c.study_ref == delivery.c.study_ref,
+        newer.c.destination == delivery.c.destination,
+        newer.c.id > delivery.c.id,
+    )
     query = (
         sa.select(delivery.c.destination, sa.func.min(delivery.c.created_at))
-        .where(delivery.c.state.in_([state.value for state in _UNSENT]))
+        .where(delivery.c.state.in_([state.value for state in _UNSENT]), ~followed)
         .group_by(delivery.c.destination)
     )
     return {name: max(0.0, tx.now - created) for name, created in map(list, tx.all(query))}
@@ -115,14 +126,23 @@ def oldest_waiting(tx: Transaction) -> float:
 
 
 def last_received(tx: Transaction) -> dict[str, float]:
-    """Return when [seconds since the epoch] each scanner last sent something."""
+    """Return when [seconds since the epoch] each scanner last sent something, if in the last 60 days.
+
+    What was fetched as an earlier examination came from a PACS, and what is dated ahead was received
+    while the clock was wrong.
+    """
+    received = sa.select(sa.func.max(instance.c.received_at)).where(
+        instance.c.study_ref == study.c.id,
+        instance.c.state != "own",
+        instance.c.fetched.is_(sa.false()),
+        instance.c.received_at < tx.now + DAY_S,
+    )
     query = (
-        sa.select(study.c.scanner, sa.func.max(instance.c.received_at))
-        .join(instance, instance.c.study_ref == study.c.id)
-        .where(study.c.scanner != "", instance.c.state != "own")
+        sa.select(study.c.scanner, sa.func.max(received.scalar_subquery()))
+        .where(study.c.created_at > tx.now - WATCHED_DAYS * DAY_S, study.c.scanner != "")
         .group_by(study.c.scanner)
     )
-    return {scanner: at for scanner, at in map(list, tx.all(query))}
+    return {scanner: at for scanner, at in map(list, tx.all(query)) if at is not None}
 
 
 def unsealed_events(tx: Transaction) -> int:
@@ -133,14 +153,20 @@ def unsealed_events(tx: Transaction) -> int:
 
 
 def score_shifts(tx: Transaction) -> tuple[Shift, ...]:
-    """Compare each scanner's texture slopes of the last 30 days with those of the half year before."""
+    """Compare each scanner's texture slopes of the last 30 days with those of the half year before.
+
+    A study counts once, by when it came and with its newest score: a reprocess says nothing of the scanner.
+    """
+    result = analysis.alias()
+    newest = sa.select(sa.func.max(result.c.id)).where(result.c.study_ref == study.c.id, result.c.reported)
     query = (
-        sa.select(study.c.scanner, analysis.c.score, analysis.c.created_at)
-        .join(study, study.c.id == analysis.c.study_ref)
+        sa.select(study.c.scanner, analysis.c.score, study.c.created_at)
+        .select_from(study)
+        .join(analysis, analysis.c.id == newest.correlate(study).scalar_subquery())
         .where(
-            analysis.c.reported,
+            study.c.created_at > tx.now - (RECENT_DAYS + BEFORE_DAYS) * DAY_S,
+            study.c.reason != Code.STUDY_TOO_OLD.value,
             analysis.c.score.is_not(None),
-            analysis.c.created_at > tx.now - (RECENT_DAYS + BEFORE_DAYS) * DAY_S,
         )
     )
     split = tx.now - RECENT_DAYS * DAY_S

@@ -76,11 +76,13 @@ def is_sent(tx: Transaction, study_instance_uid: str) -> bool:
     return any(read_row(InstanceRow, row).identity.is_image for row in tx.all(query))
 
 
-def instances_of_series(tx: Transaction, series_instance_uid: str) -> int:
+def instances_of_series(tx: Transaction, study_instance_uid: str, series_instance_uid: str) -> int:
     """Count the instances that we keep of a series, of whatever state."""
     query = (
         sa.select(sa.func.count(instance.c.sop_instance_uid.distinct()))
         .join(series, instance.c.series_ref == series.c.id)
+        .join(study, instance.c.study_ref == study.c.id)
+        .where(study.c.study_instance_uid == study_instance_uid, series.c.study_ref == study.c.id)
         .where(series.c.series_instance_uid == series_instance_uid, instance.c.state != "purged")
     )
     return int(tx.scalar(query) or 0)

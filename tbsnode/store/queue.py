@@ -16,27 +16,26 @@ from tbsnode.store.work import ANALYZE_QUEUE, REPORT_QUEUE, deliver_queue
 if TYPE_CHECKING:
     from tbsnode.store.database import Transaction
 
-_ENDED_WELL = {
-    "study": (StudyState.DONE.value, StudyState.NOT_APPLICABLE.value),
-    "delivery": tuple(
-        state.value
-        for state in (
-            DeliveryState.SENT,
-            DeliveryState.COMMITTED,
-            DeliveryState.SUPERSEDED,
-            DeliveryState.CANCELLED,
-        )
+_ENDED_WELL: dict[str, tuple[StudyState | DeliveryState | CommitmentState, ...]] = {
+    "study": (StudyState.DONE, StudyState.NOT_APPLICABLE),
+    "delivery": (
+        DeliveryState.SENT,
+        DeliveryState.COMMITTED,
+        DeliveryState.SUPERSEDED,
+        DeliveryState.CANCELLED,
     ),
-    "commitment": tuple(
-        state.value
-        for state in (
-            CommitmentState.COMMITTED,
-            CommitmentState.VERIFIED,
-            CommitmentState.EXPIRED,
-            CommitmentState.CANCELLED,
-        )
+    "commitment": (
+        CommitmentState.COMMITTED,
+        CommitmentState.VERIFIED,
+        CommitmentState.EXPIRED,
+        CommitmentState.CANCELLED,
     ),
-    "report": (CommitmentState.REPORTED.value, CommitmentState.CANCELLED.value),
+    "report": (CommitmentState.REPORTED, CommitmentState.CANCELLED),
+}
+# by name, so that an index finds them: nearly all work has ended well
+_NOT_ENDED_WELL = {
+    kind: tuple(state.value for state in type(ended[0]) if state not in ended)
+    for kind, ended in _ENDED_WELL.items()
 }
 _RETRIABLE = {
     "study": (StudyState.FAILED.value,),
@@ -171,7 +170,7 @@ def _restricted(table: sa.Table, kind: str, state: str | None, among: tuple[str,
     if among is not None:
         failed = [name for name in among if name != DeliveryState.CANCELLED.value]
         return sa.or_(table.c.state.in_(failed), _waiting(table))
-    return table.c.state.not_in(_ENDED_WELL[kind])
+    return table.c.state.in_(_NOT_ENDED_WELL[kind])
 
 
 def _studies(tx: Transaction, state: str | None, among: tuple[str, ...] | None) -> list[QueueRow]:

@@ -71,6 +71,12 @@ class Candidate:
     bytes: int
 
 
+def newest_study_dates(tx: Transaction, most: int) -> tuple[str, ...]:
+    """Return the Study Dates of the studies that came last, in whatever order they were made."""
+    query = sa.select(study.c.study_date).order_by(study.c.id.desc()).limit(most)
+    return tuple(row.study_date for row in tx.all(query))
+
+
 def portion(tx: Transaction, *, after: int) -> tuple[int, ...]:
     """Return the next studies after a row, at most 500."""
     query = sa.select(study.c.id).where(study.c.id > after)
@@ -184,11 +190,14 @@ def obstacle(tx: Transaction, study_id: int, *, committing: Iterable[str], signi
 
 
 def _undelivered(tx: Transaction, study_id: int, committing: set[str]) -> str:
+    """Say what a destination lacks: its newest delivery counts, and those before it only while they run."""
     live = sa.select(delivery).where(
         delivery.c.study_ref == study_id, delivery.c.state != DeliveryState.SUPERSEDED.value
     )
-    sent = list(tx.all(live))
-    if any(row.state not in _STORED for row in sent):
+    every = tx.all(live.order_by(delivery.c.id))
+    by_destination = {row.destination: row for row in every}
+    sent = list(by_destination.values())
+    if any(row.state in readiness.AT_WORK for row in every) or any(row.state not in _STORED for row in sent):
         return "unsent"
     newest = sa.select(sa.func.max(analysis.c.id))
     last = tx.scalar(newest.where(analysis.c.study_ref == study_id, analysis.c.published))
@@ -196,12 +205,11 @@ def _undelivered(tx: Transaction, study_id: int, committing: set[str]) -> str:
         return "unsent"
     if any(deliveries.owed_rejections(tx, study_id, row.destination) for row in sent):
         return "unsent"
-    by_destination = {row.destination: row for row in sorted(sent, key=lambda row: row.id)}
     for name, row in by_destination.items():
         if name in committing and row.state != DeliveryState.COMMITTED.value:
             return "uncommitted"
     asked = sa.select(commitment.c.state).join(delivery, delivery.c.id == commitment.c.delivery_ref)
-    wanted = asked.where(delivery.c.study_ref == study_id, commitment.c.state.in_(_OPEN))
+    wanted = asked.where(delivery.c.id.in_([row.id for row in sent]), commitment.c.state.in_(_OPEN))
     newer = commitment.alias()
     last_asked = ~sa.exists().where(
         newer.c.delivery_ref == commitment.c.delivery_ref, newer.c.id > commitment.c.id

@@ -18,8 +18,8 @@ from tbsnode.model import (
     StudyState,
 )
 from tbsnode.reasons import Code
+from tbsnode.store.schema import analysis, study
 from tbsnode.store.schema import review as review_table
-from tbsnode.store.schema import study
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -118,8 +118,11 @@ def standing(tx: Transaction, study_id: int) -> Standing:
 
 def is_signed(tx: Transaction, analysis_id: int) -> bool:
     """Tell whether a reviewer signed this very result."""
+    of_study = sa.select(analysis.c.study_ref).where(analysis.c.id == analysis_id)  # which has few acts
     query = sa.select(review_table.c.id).where(
-        review_table.c.analysis_ref == analysis_id, review_table.c.action.in_(_SIGNATURES)
+        review_table.c.study_ref == of_study.scalar_subquery(),
+        review_table.c.analysis_ref == analysis_id,
+        review_table.c.action.in_(_SIGNATURES),
     )
     return tx.one(query.limit(1)) is not None
 

@@ -7,6 +7,7 @@ checkout and inside it in a wheel.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -50,18 +51,46 @@ def require_known(revision: str | None) -> None:
         )
 
 
-def upgrade(connection: sa.Connection, to: str = "head") -> None:
-    """Run the outstanding migrations up to a revision in the open transaction of a connection."""
+def upgrade(
+    connection: sa.Connection,
+    to: str = "head",
+    *,
+    current: Callable[[sa.Connection], str | None],
+    told: Callable[[str], None],
+) -> None:
+    """Run the outstanding migrations up to a revision in the open transaction of a connection.
+
+    Parameters
+    ----------
+    connection : Connection
+        In a write transaction.
+    to : str
+        Revision to stop at.
+    current : callable
+        Returns the revision that a connection sees; asked once nobody else can change it.
+    told : callable
+        Gets a line before each thing that may take a while: a database of years is not upgraded in a moment.
+    """
     if connection.dialect.name == "postgresql":
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ADVISORY_LOCK)))
+    has = current(connection) or ""
+    wanted = [each for each in known() if each > has and (to in ("head", each) or each < to)]
+    if not wanted:
+        return
+    say = told if has else lambda _: None  # an empty one takes no time
     from alembic import command
     from alembic.config import Config
+    from alembic.script import ScriptDirectory
 
     config = Config()
     config.set_main_option("script_location", str(scripts()).replace("%", "%%"))
     config.attributes["connection"] = connection
     with _lock:
-        command.upgrade(config, to)
+        texts = ScriptDirectory.from_config(config)
+        for each in wanted:
+            say(f"Schema {each}: {texts.get_revision(each).doc}")
+            command.upgrade(config, each)
     if connection.dialect.name == "sqlite":
+        say("Looking whether every reference leads somewhere.")
         broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
         assert broken is None, f"a migration left a dangling reference in {broken[0] if broken else ''}"

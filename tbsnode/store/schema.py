@@ -78,7 +78,8 @@ study = Table(
     Column("updated_at", Double, nullable=False),
     Index(None, "ready_at"),
     Index(None, "next_try_at"),
-    Index(None, "state"),
+    Index(None, "state", "reason"),
+    Index(None, "patient_ref"),
     Index(None, "created_at"),
 )
 
@@ -162,6 +163,7 @@ analysis = Table(
     Column("result", JSON, nullable=False),  # the whole Analysis, as `analyze --json` prints it
     Column("created_at", Double, nullable=False),
     Index(None, "study_ref", "generation"),
+    Index(None, "status", "reason", "reported"),
 )
 
 vertebra_score = Table(
@@ -219,7 +221,7 @@ delivery = Table(
     Column("updated_at", Double, nullable=False),
     Index(None, "next_try_at"),
     Index(None, "study_ref", "destination"),
-    Index(None, "state"),
+    Index(None, "state", "destination", "updated_at"),
 )
 
 delivery_item = Table(
@@ -261,6 +263,7 @@ commitment = Table(
     Column("updated_at", Double, nullable=False),
     Index(None, "next_try_at"),
     Index(None, "delivery_ref"),
+    Index(None, "state"),
 )
 
 # storage commitment that others ask of us
@@ -282,6 +285,7 @@ commitment_request = Table(
     Column("updated_at", Double, nullable=False),
     UniqueConstraint("calling_ae_title", "transaction_uid"),
     Index(None, "next_try_at"),
+    Index(None, "state"),
 )
 
 event = Table(

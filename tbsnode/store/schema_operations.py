@@ -88,7 +88,7 @@ quarantine = Table(
     Column("created_at", Double, nullable=False),
 )
 
-# scanners whose refusal reports are not sent for the time being: one row each
+# scanners whose refusal reports are not sent for the time being, or were not once: one row each
 refusal_pause = Table(
     "tbs_refusal_pause",
     metadata,
@@ -96,4 +96,5 @@ refusal_pause = Table(
     Column("code", String(40), nullable=False),  # a reasons.Code
     Column("count", Integer, nullable=False),  # how many in a row led to it
     Column("paused_at", Double, nullable=False),
+    Column("resumed_at", Double),  # they are reported again, and counted from here
 )

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 SQLITE, POSTGRESQL = "database.sqlite", "database.dump"
 _PAGES = 4096  # a step of the copy, between which writers get their turn
+_ROWS = 1000  # read at once
+_KEPT = ((instance, instance.c.state != "purged"), (derived_instance, ~derived_instance.c.purged))
+_COLUMNS = ("path", "size_bytes", "data_set_sha256", "transfer_syntax_uid", "sha256")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,8 @@ class KeptFile:
 
     Attributes
     ----------
+    row_id : int
+        Which row.
     path : str
         Relative to the archive.
     size_bytes : int
@@ -42,6 +47,7 @@ class KeptFile:
         Of one that we made: digest of the whole file. Empty for a received one.
     """
 
+    row_id: int
     path: str
     size_bytes: int
     data_set_sha256: str = ""
@@ -49,25 +55,46 @@ class KeptFile:
     sha256: str = ""
 
 
-def kept_files(tx: Transaction) -> Iterator[KeptFile]:
-    """Yield every file that a row vouches for: received instances, then what was made."""
-    columns = (
-        instance.c.path,
-        instance.c.size_bytes,
-        instance.c.data_set_sha256,
-        instance.c.transfer_syntax_uid,
-    )
-    received = sa.select(*columns)
-    for row in tx.all(received.where(instance.c.state != "purged").order_by(instance.c.id)):
-        yield KeptFile(
-            row.path,
-            row.size_bytes,
-            data_set_sha256=row.data_set_sha256,
-            transfer_syntax_uid=row.transfer_syntax_uid,
-        )
-    made = sa.select(derived_instance.c.path, derived_instance.c.size_bytes, derived_instance.c.sha256)
-    for row in tx.all(made.where(~derived_instance.c.purged).order_by(derived_instance.c.id)):
-        yield KeptFile(row.path, row.size_bytes, sha256=row.sha256)
+class KeptFiles:
+    """Every file that a row vouches for: received instances, then what was made.
+
+    They are read as they are asked for, some rows at a time: an archive of years has millions, and a
+    backup of it takes hours, in which nobody may wait for one view of the database.
+
+    Parameters
+    ----------
+    database : Database
+        Where the rows are.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def __len__(self) -> int:
+        """Return how many there are now."""
+        with self._database.read() as tx:
+            counts = (sa.select(sa.func.count()).select_from(table).where(there) for table, there in _KEPT)
+            return sum(int(tx.scalar(count) or 0) for count in counts)
+
+    def __iter__(self) -> Iterator[KeptFile]:
+        """Yield them in the order in which they came."""
+        for table, there in _KEPT:
+            columns = [table.c[name] for name in _COLUMNS if name in table.c]
+            query = sa.select(table.c.id.label("row_id"), *columns).where(there).order_by(table.c.id)
+            after = 0
+            while True:
+                with self._database.read() as tx:
+                    rows = tx.all(query.where(table.c.id > after).limit(_ROWS))
+                yield from (KeptFile(**row._mapping) for row in rows)
+                if len(rows) < _ROWS:
+                    break
+                after = rows[-1].row_id
+
+    def has(self, kept: KeptFile) -> bool:
+        """Tell whether a row still vouches for a file."""
+        with self._database.read() as tx:
+            table, there = _KEPT[1 if kept.sha256 else 0]
+            return tx.one(sa.select(table.c.id).where(table.c.id == kept.row_id, there)) is not None
 
 
 def newest_paths(tx: Transaction, most: int) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Table, and_, delete, insert, or_, select, update
+from sqlalchemy import Table, and_, delete, func, insert, or_, select, update
 
 from tbsnode.errors import ConfigError
 from tbsnode.model import DeliveryState, StudyState
@@ -37,12 +37,14 @@ from tbsnode.store.schema import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sqlalchemy import ColumnElement
+    from sqlalchemy import Column, ColumnElement
 
     from tbsnode.store.database import Database, Transaction
 
 ANALYZE_QUEUE = "analyze"
 REPORT_QUEUE = "report"
+
+_AHEAD_S = 60.0  # no clock of another machine is further ahead
 
 _TABLES = {"study": study, "delivery": delivery, "commitment": commitment, "report": commitment_request}
 
@@ -107,8 +109,8 @@ def _take_studies(tx: Transaction, limit: int) -> list[Ticket]:
     waiting = or_(study.c.state.not_in(AT_WORK), study.c.next_try_at.is_not(None))
     fresh = _take(
         tx,
-        study,
-        and_(study.c.ready_at <= tx.now, waiting),
+        study.c.ready_at,
+        waiting,
         limit,
         ready_at=None,
         next_try_at=None,
@@ -123,8 +125,8 @@ def _take_studies(tx: Transaction, limit: int) -> list[Ticket]:
     )
     again = _take(
         tx,
-        study,
-        and_(study.c.next_try_at <= tx.now, study.c.state == StudyState.QUEUED.value),
+        study.c.next_try_at,
+        _is_queued(study),
         limit,
         next_try_at=None,
         tries=study.c.tries + 1,
@@ -134,12 +136,8 @@ def _take_studies(tx: Transaction, limit: int) -> list[Ticket]:
 
 def _take_deliveries(tx: Transaction, limit: int, paused: set[str]) -> list[Ticket]:
     stopped = [name.removeprefix("deliver:") for name in paused if name.startswith("deliver:")]
-    due = and_(
-        delivery.c.next_try_at <= tx.now,
-        delivery.c.state == DeliveryState.QUEUED.value,
-        delivery.c.destination.not_in(stopped),
-    )
-    rows = _take(tx, delivery, due, limit, next_try_at=None, tries=delivery.c.tries + 1)
+    due = and_(_is_queued(delivery), delivery.c.destination.not_in(stopped))
+    rows = _take(tx, delivery.c.next_try_at, due, limit, next_try_at=None, tries=delivery.c.tries + 1)
     return [Ticket("delivery", row.id, row.attempt, deliver_queue(row.destination)) for row in rows]
 
 
@@ -147,13 +145,21 @@ def _take_commitments(tx: Transaction, limit: int, paused: set[str]) -> list[Tic
     """Take what is to be asked, and what was asked and not reported in time."""
     stopped = [name.removeprefix("deliver:") for name in paused if name.startswith("deliver:")]
     names = {row.id: row.destination for row in _open_commitments(tx, stopped)}
+    if not names:
+        return []
     due = and_(
-        commitment.c.next_try_at <= tx.now,
         commitment.c.state.in_((CommitmentState.QUEUED.value, CommitmentState.WAITING.value)),
         commitment.c.id.in_(names),
     )
-    tries = commitment.c.tries + 1
-    rows = _take(tx, commitment, due, limit, next_try_at=None, state="queued", tries=tries) if names else []
+    rows = _take(
+        tx,
+        commitment.c.next_try_at,
+        due,
+        limit,
+        next_try_at=None,
+        state=CommitmentState.QUEUED.value,
+        tries=commitment.c.tries + 1,
+    )
     return [Ticket("commitment", row.id, row.attempt, deliver_queue(names[row.id])) for row in rows]
 
 
@@ -161,18 +167,27 @@ def _open_commitments(tx: Transaction, stopped: Iterable[str]) -> list[Any]:
     joined = commitment.join(delivery, delivery.c.id == commitment.c.delivery_ref)
     query = select(commitment.c.id, delivery.c.destination).select_from(joined)
     due = query.where(commitment.c.next_try_at <= tx.now, delivery.c.destination.not_in(list(stopped)))
-    return list(tx.connection.execute(due.order_by(commitment.c.id).limit(1000)))
+    return list(tx.connection.execute(due.order_by(commitment.c.next_try_at).limit(1000)))
 
 
 def _take_reports(tx: Transaction, limit: int) -> list[Ticket]:
     table = commitment_request
-    due = and_(table.c.next_try_at <= tx.now, table.c.state == CommitmentState.QUEUED.value)
-    rows = _take(tx, table, due, limit, next_try_at=None, tries=table.c.tries + 1)
+    tries = table.c.tries + 1
+    rows = _take(tx, table.c.next_try_at, _is_queued(table), limit, next_try_at=None, tries=tries)
     return [Ticket("report", row.id, row.attempt, REPORT_QUEUE) for row in rows]
 
 
-def _take(tx: Transaction, table: Table, due: ColumnElement[bool], limit: int, **values: Any) -> list[Any]:
-    chosen = select(table.c.id).where(due).order_by(table.c.id).limit(limit)
+def _is_queued(table: Table) -> ColumnElement[bool]:
+    """Match what is queued, in words that use no index: after an outage that is most of what there is."""
+    return func.coalesce(table.c.state, "") == "queued"
+
+
+def _take(
+    tx: Transaction, at: Column[float], due: ColumnElement[bool], limit: int, **values: Any
+) -> list[Any]:
+    """Take what has been due longest by the column `at`, whose index has that in order, and nothing else."""
+    table = at.table
+    chosen = select(table.c.id).where(at <= tx.now, due).order_by(at).limit(limit)
     if tx.connection.dialect.name == "postgresql":
         chosen = chosen.with_for_update(skip_locked=True)
     taken = tx.connection.execute(
@@ -273,29 +288,27 @@ def study_uid_of(tx: Transaction, ticket: Ticket) -> str:
 
 def at_work(tx: Transaction, *, untouched_for_s: float) -> list[Ticket]:
     """Return tickets that are out and untouched for a while: what the reconciler asks about."""
-    before = tx.now - untouched_for_s
     studies = tx.connection.execute(
-        select(study.c.id, study.c.attempt).where(
-            study.c.state.in_(AT_WORK), study.c.next_try_at.is_(None), study.c.updated_at < before
-        )
+        select(study.c.id, study.c.attempt).where(_untouched(tx, study, untouched_for_s))
     )
     deliveries = tx.connection.execute(
         select(delivery.c.id, delivery.c.attempt, delivery.c.destination).where(
-            delivery.c.state.in_(AT_WORK), delivery.c.next_try_at.is_(None), delivery.c.updated_at < before
+            _untouched(tx, delivery, untouched_for_s)
         )
     )
     out = [Ticket("study", row.id, row.attempt, ANALYZE_QUEUE) for row in studies]
     out += [Ticket("delivery", row.id, row.attempt, deliver_queue(row.destination)) for row in deliveries]
-    return out + _commitments_at_work(tx, before)
-
-
-def _commitments_at_work(tx: Transaction, before: float) -> list[Ticket]:
-    out = []
     for kind, table in (("commitment", commitment), ("report", commitment_request)):
-        lost = and_(table.c.state.in_(AT_WORK), table.c.next_try_at.is_(None), table.c.updated_at < before)
-        rows = tx.connection.execute(select(table.c.id, table.c.attempt).where(lost))
+        lost = select(table.c.id, table.c.attempt).where(_untouched(tx, table, untouched_for_s))
+        rows = tx.connection.execute(lost)
         out += [Ticket(kind, row.id, row.attempt, "") for row in rows]  # nobody asks for their queue
     return out
+
+
+def _untouched(tx: Transaction, table: Table, seconds: float) -> ColumnElement[bool]:
+    """Match what is out and was touched longer ago, or, by a clock that was wrong, will be."""
+    touched = table.c.updated_at.between(tx.now - seconds, tx.now + _AHEAD_S)
+    return and_(table.c.state.in_(AT_WORK), table.c.next_try_at.is_(None), ~touched)
 
 
 # ---- queues ------------------------------------------------------------------------------------

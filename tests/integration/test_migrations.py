@@ -18,7 +18,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from tbsnode.errors import DatabaseUnavailable, SchemaOutdated
-from tbsnode.store import revision, schema, sqlite_file
+from tbsnode.store import identity_changes, revision, schema, sqlite_file
 from tbsnode.store.database import REVISION_TABLE, Database
 
 REPOSITORY = Path(__file__).parents[2]
@@ -126,6 +126,61 @@ def test_a_failed_migration_leaves_nothing(database: Database) -> None:
         database.upgrade()
     with database.read() as tx:
         assert sa.inspect(tx.connection).get_table_names() == ["tbs_vertebra_score"]
+
+
+def _before_0008(database: Database) -> None:
+    """Fill a database as 0007 left it: a pause of refusals that ended, and deliveries that were refused."""
+    database.upgrade("0007")
+    rows = (
+        "INSERT INTO tbs_event (at, study_instance_uid, action, text, data)"
+        """ VALUES (7.0, '', 'refusals.resumed', '', '{"scanner": "Example 77"}')""",
+        "INSERT INTO tbs_patient (id, patient_id, issuer, name, birth_date, sex, created_at)"
+        " VALUES (1, 'P', '', '', '', '', 0)",
+        "INSERT INTO tbs_study (id, study_instance_uid, patient_ref, study_date, study_time,"
+        " accession_number, description, scanner, state, reason, generation, attempt, tries, last_error,"
+        " created_at, updated_at)"
+        " VALUES (1, '1.2', 1, '', '', '', '', '', 'done', '', 1, 1, 1, '', 0, 0)",
+        "INSERT INTO tbs_analysis (id, study_ref, generation, frame, reported, published, status, reason,"
+        " category, input_class, content_digest, result_digest, version, result, created_at)"
+        " VALUES (1, 1, 1, 0, true, true, 'scored', '', '', '', '', '', '1', '{}', 0)",
+    )
+    delivery = (
+        "INSERT INTO tbs_delivery (study_ref, analysis_ref, destination, state, reason, attempt, tries,"
+        " last_error, created_at, updated_at) VALUES (1, 1, '{}', '{}', '', 1, 1, '', 0, 0)"
+    )
+    made = (("pacs", "partial"), ("pacs", "refused"), ("pacs", "sent"), ("other", "refused"))
+    with database.transaction() as tx:
+        for statement in (*rows, *(delivery.format(*each) for each in made)):
+            tx.connection.exec_driver_sql(statement)
+
+
+def test_what_0008_takes_over_from_years_before(database: Database) -> None:
+    _before_0008(database)
+    said: list[str] = []
+    database.upgrade(told=said.append)
+    assert said[0].startswith("Schema 0008: Indexes for what a node asks all day")
+    with database.read() as tx:
+        states = [row.state for row in tx.all(sa.select(schema.delivery).order_by(schema.delivery.c.id))]
+        assert identity_changes.resumed_at(tx, "Example 77") == 7.0
+        assert identity_changes.refusal_pauses(tx) == ()
+    assert states == ["superseded", "superseded", "sent", "refused"], "the last to each destination stands"
+
+
+def test_an_upgrade_with_nothing_to_do_looks_at_nothing(database: Database) -> None:
+    """The service runs it before each start: checking the references of years of rows took seconds."""
+    database.upgrade()
+    asked: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        asked.append(statement)
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    try:
+        database.upgrade(told=asked.append)
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", note)
+    assert asked
+    assert [one for one in asked if "foreign_key" in one or one.startswith("Schema")] == []
 
 
 def test_the_revisions_are_one_chain() -> None:

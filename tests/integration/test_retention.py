@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,15 +20,23 @@ from tbsnode.errors import NotFound, ReviewRefused, StorageFull
 from tbsnode.model import Reviewer
 from tbsnode.pipeline import backup, bulk, operate, retention
 from tbsnode.pipeline.site import Site
-from tbsnode.store import commitments, deliveries
+from tbsnode.store import commitments, deliveries, schema
+from tbsnode.store import retention as rows
 from tbsnode.store.bulk import ItemState
 from tbsnode.store.database import Database
+from tbsnode.store.snapshot import KeptFile
 from tests import desk, nodes, peers
 
 pytestmark = pytest.mark.slow
 
 OLD = 400 * 86400.0
-STUDY_DATE = "20261101"
+AGED = (
+    ("tbs_instance", "received_at"),
+    ("tbs_derived_instance", "created_at"),
+    ("tbs_analysis", "created_at"),
+    ("tbs_delivery", "updated_at"),
+)
+STUDY_DATE = "20200302"
 
 
 @pytest.fixture(scope="module")
@@ -44,13 +53,15 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 class Office:
-    """A node with one study that was sent and committed, made to look old."""
+    """A node with one study that was sent and committed, made to look old; those of today have no files."""
 
     def __init__(self, at: desk.Desk, paths: list[Path]) -> None:
         self.at = at
         self.paths = paths
         self.site = with_rule(at.site)
         operate.queue_pause(at.site, ["deliver:pacs"])
+        for number in range(3):
+            self.examined_today(number)
         self.uid = at.take(paths)
         self.study_id = int(at.ledger.study(self.uid)["id"])
         self.sql("UPDATE tbs_delivery SET state = 'sent', next_try_at = NULL")
@@ -60,14 +71,17 @@ class Office:
         with self.site.database.transaction() as tx:
             tx.connection.exec_driver_sql(statement)
 
+    def examined_today(self, number: int) -> None:
+        """Add a study that says what day it is."""
+        values = {"study_instance_uid": f"1.2.{number}", "study_date": time.strftime("%Y%m%d")}
+        with self.site.database.transaction() as tx:
+            patient = tx.add(schema.patient, patient_id=f"TODAY-{number}", created_at=tx.now)
+            times = {"created_at": tx.now, "updated_at": tx.now}
+            tx.add(schema.study, patient_ref=patient, state="done", **values, **times)
+
     def age(self) -> None:
         """Make everything happen long ago."""
-        for table, column in (
-            ("tbs_instance", "received_at"),
-            ("tbs_derived_instance", "created_at"),
-            ("tbs_analysis", "created_at"),
-            ("tbs_delivery", "updated_at"),
-        ):
+        for table, column in AGED:
             self.sql(f"UPDATE {table} SET {column} = {column} - {OLD}")
 
     def files(self) -> list[Path]:
@@ -126,12 +140,64 @@ def test_what_stays_is_only_looked_at_a_portion_a_turn(
     def refuse(_: Database) -> None:
         raise AssertionError("nothing is to be written")
 
+    def asks(*_: object, **__: object) -> str:
+        raise AssertionError("for a possible prior, no other row need be looked at")
+
     with monkeypatch.context() as patched:
         patched.setattr(Database, "transaction", refuse)
+        patched.setattr(rows, "obstacle", asks)
         first = retention.run(kept, most_looked_at=1)
         rest = retention.run(kept, after=first.after, most_looked_at=1)
     assert first == retention.Outcome(deleted=(), kept={"a possible prior": 1}, after=office.study_id)
     assert rest == retention.Outcome(deleted=(), kept={}), "and then from the beginning"
+
+
+YEARS = 4 * 365.25 * 86400.0
+
+
+def ahead(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Set the clock ahead."""
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + seconds)
+
+
+def test_a_clock_years_ahead_makes_nothing_old(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NTP set 2030: every study would go, but for those that no destination has."""
+    office.sql("UPDATE tbs_study SET study_date = strftime('%Y%m%d', 'now')")
+    for table, column in AGED:
+        office.sql(f"UPDATE {table} SET {column} = {column} + {OLD}")
+    ahead(monkeypatch, YEARS)
+    waits = office.run()
+    assert (waits.deleted, waits.clock_ahead_days) == ((), 1461)
+    assert len(office.files()) == 3
+    config = ["--config", str(office.at.ledger.node.config)]
+    monkeypatch.setenv("TBSNODE__RETENTION__DAYS", "365")
+    said = CliRunner().invoke(app, ["retention", "run", "--dry-run", *config])
+    assert "dated 1461 days before the clock" in said.output
+    assert "`tbsnode retention run --trust-clock`" in said.output
+    checked = CliRunner().invoke(app, ["check", *config])
+    assert "FAIL  dates: The newest studies are dated 1461 days before the clock" in checked.output
+    meant = retention.run(office.site, trust_clock=True)
+    assert (len(meant.deleted), meant.clock_ahead_days) == (1, 0)
+
+
+def test_what_was_examined_since_is_not_old_whatever_the_clock_said_then(office: Office) -> None:
+    """A machine that began in 2000, until it had the time: what came then was 26 years old a minute later."""
+    office.sql("UPDATE tbs_study SET study_date = strftime('%Y%m%d', 'now', '-30 days')")
+    assert office.run().deleted == ()
+    office.sql(f"UPDATE tbs_study SET study_date = strftime('%Y%m%d', 'now') WHERE id != {office.study_id}")
+    assert office.run() == retention.Outcome(deleted=(), kept={"examined since": 1})
+
+
+def test_a_file_that_was_put_aside_next_year_goes_today(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office.run()
+    for path in (office.site.archive.root / "studies").rglob(f"*{retention.ASIDE}"):
+        os.utime(path, (time.time() + YEARS, time.time() + YEARS))
+    assert retention.sweep(office.site) == 0, "its minute begins now"
+    later(monkeypatch)
+    assert retention.sweep(office.site) == 3
 
 
 def test_off_by_default(office: Office) -> None:
@@ -276,6 +342,22 @@ def test_killed_between_row_and_file_the_next_run_goes_on(
     retention.sweep(office.site)
     assert office.files() == []
     assert retention.sweep(office.site) == 3
+
+
+def test_a_backup_goes_on_where_retention_deletes_meanwhile(office: Office, tmp_path: Path) -> None:
+    """A copy of an archive takes hours: what went in them is no fault, and what is lost is."""
+
+    def while_it_copies(files: Iterable[KeptFile]) -> list[KeptFile]:
+        listed = list(files)
+        office.run()
+        return listed
+
+    assert backup.backup(office.site, tmp_path / "copy", track=while_it_copies).files == 0
+    assert list(backup.verify(office.site, track=while_it_copies)) == []
+    assert operate.import_file(office.site, office.paths[0]) == "stored"
+    office.files()[0].unlink()
+    with pytest.raises(NotFound, match="missing in the archive"):
+        backup.backup(office.site, tmp_path / "copy", track=iter)
 
 
 def test_an_administrator_deletes_one_study(office: Office) -> None:

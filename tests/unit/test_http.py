@@ -264,19 +264,29 @@ def test_a_scanner_whose_scores_moved_is_seen(watching: Watching, settings: conf
     day = 86400.0
     with node.open_site(settings) as site, site.database.transaction() as tx:
         fill(tx)
-        study = tx.scalar(tables.study.select().with_only_columns(tables.study.c.id))
+        patient = tx.scalar(sa.select(tables.patient.c.id))
         for number in range(20):
             recent = number < 10
+            came = tx.now - (1 if recent else 90) * day
+            study = tx.add(
+                tables.study,
+                study_instance_uid=f"1.2.4.{number}",
+                patient_ref=patient,
+                scanner="Example Densitometer 77",
+                state="done",
+                created_at=came,
+                updated_at=came,
+            )
             tx.add(
                 tables.analysis,
                 study_ref=study,
-                generation=2 + number,
+                generation=1,
                 reported=True,
                 status="scored",
                 score=1.30 if recent else 1.20,
                 version="1",
                 result={},
-                created_at=tx.now - (1 if recent else 90) * day,
+                created_at=came,
             )
     text = get(watching, "/metrics")[1]
     assert value(text, 'tbsnode_scanner_score_shift{scanner="Example Densitometer 77"}') == pytest.approx(0.1)

@@ -20,9 +20,9 @@ def tell(database: Database, count: int) -> None:
             audit.add_event(tx, "test.done", f"number {number}", data={"n": number, "uid": "1.2"})
 
 
-def seal(database: Database) -> int:
+def seal(database: Database, *, late: bool = False) -> int:
     with database.transaction() as tx:
-        return audit_chain.seal(tx)
+        return audit_chain.seal(tx, late=late)
 
 
 def verdict(database: Database, expect: str = "") -> Verdict:
@@ -56,7 +56,10 @@ def test_events_wait_and_are_sealed_in_batches(database: Database) -> None:
 
 
 def test_an_event_that_shows_late_is_sealed_after_its_successors(database: Database) -> None:
-    """A long transaction commits an older number later; it is in the chain all the same."""
+    """A long transaction commits an older number later; it is in the chain all the same.
+
+    On SQLite, where one writes at a time, only a database that was moved there has such.
+    """
     tell(database, 3)
     with database.transaction() as tx:
         middle = tx.all(sa.select(event).order_by(event.c.id))[1]
@@ -64,7 +67,7 @@ def test_an_event_that_shows_late_is_sealed_after_its_successors(database: Datab
     seal(database)
     with database.transaction() as tx:
         tx.execute(event.insert().values(**middle._mapping))
-    assert seal(database) == 1
+    assert seal(database, late=database.dialect == "sqlite") == 1
     assert verdict(database).intact
 
 

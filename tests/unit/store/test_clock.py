@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from tbsnode.store import clock
 from tbsnode.store.database import Database
-from tbsnode.store.schema import executor_lease, study
+from tbsnode.store.schema import event, executor_lease, study
 
 
 class Steady:
@@ -48,6 +48,15 @@ def test_only_a_step_back_counts() -> None:
 @pytest.mark.parametrize(("newest", "step"), [(None, 0.0), (999.0, 0.0), (1002.0, 0.0), (8200.0, 7200.0)])
 def test_a_step_before_the_start_is_told_by_events_from_the_future(newest: float | None, step: float) -> None:
     assert clock.Steps(Steady()).back(Wall(1000.0, newest)) == step  # type: ignore[arg-type]
+
+
+def test_a_step_that_was_noticed_before_is_not_told_at_every_start(database: Database) -> None:
+    """Events of a year ahead stay; what came after them says that the clock has been right since."""
+    with database.transaction() as tx:
+        tx.add(event, at=tx.now + 31536000.0, action="instance.stored", text="", data={})
+        assert clock.Steps(Steady()).back(tx) == pytest.approx(31536000.0)
+        tx.add(event, at=tx.now, action="instance.stored", text="", data={})
+        assert clock.Steps(Steady()).back(tx) == 0.0
 
 
 def test_what_is_scheduled_follows_and_what_is_due_stays(database: Database, add_study: object) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+import sqlalchemy as sa
 
 from tbsnode.model import DeliveryState, StudyState
-from tbsnode.store import bulk, catalogue, deliveries, notices, queue, readiness, retention, work
+from tbsnode.store import bulk, catalogue, deliveries, notices, queue, readiness, retention, schema, work
 from tbsnode.store.bulk import ItemState
 from tbsnode.store.database import Database, Transaction
 from tests import desk_results
@@ -140,6 +141,40 @@ def test_candidates_obstacle_mark(database: Database, add_study: AddStudy) -> No
         assert [each.id for each in retention.candidates(tx, [study_id, other])] == [other]
         assert not bulk.has_images(tx, study_id)
         assert catalogue.find_instances(tx, "1.2.1.4") == (), "if it comes again, it is new"
+
+
+def test_what_was_given_up_once_keeps_no_files_when_a_newer_result_was_taken(
+    database: Database, add_study: AddStudy
+) -> None:
+    """A delivery that was cancelled, and one whose commitment failed, kept them for ever."""
+    study_id = add_study(1)
+
+    def deliver(state: DeliveryState, *, failed_commitment: bool = False) -> int:
+        result = desk_results.add(tx, study_id)
+        new = deliveries.NewDelivery(study_id=study_id, analysis_id=result, destination="pacs")
+        row = deliveries.add_delivery(tx, new)
+        values = {"state": state.value, "next_try_at": None}
+        tx.execute(sa.update(schema.delivery).where(schema.delivery.c.id == row).values(**values))
+        if failed_commitment:
+            times = {"deadline": tx.now, "created_at": tx.now, "updated_at": tx.now}
+            named = {"transaction_uid": f"2.25.{row}", "instances": [], "state": "failed"}
+            tx.add(schema.commitment, delivery_ref=row, **named, **times)
+        return row
+
+    def why() -> str:
+        return retention.obstacle(tx, study_id, committing=("pacs",), signing=False)
+
+    with database.transaction() as tx:
+        rest(tx, study_id)
+        deliver(DeliveryState.CANCELLED)
+        assert why() == "unsent"
+        deliver(DeliveryState.SENT, failed_commitment=True)
+        assert why() == "uncommitted"
+        last = deliver(DeliveryState.COMMITTED)
+        assert why() == ""
+        first = sa.update(schema.delivery).where(schema.delivery.c.id < last)
+        tx.execute(first.values(state=DeliveryState.RUNNING.value))
+        assert why() == "unsent", "an older one is on its way"
 
 
 def test_discard_gives_up_what_waits(database: Database, add_study: AddStudy) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +14,31 @@ import pytest
 import sqlalchemy as sa
 
 from tbsnode import engine
-from tbsnode.store import listing, moving, reconcile, retention, schema, snapshot, sqlite_file
+from tbsnode.model import StudyState
+from tbsnode.store import (
+    audit_chain,
+    bulk,
+    catalogue,
+    commitment_requests,
+    deliveries,
+    identity_changes,
+    listing,
+    moving,
+    notices,
+    observed,
+    priors,
+    purge,
+    queue,
+    readiness,
+    reconcile,
+    results,
+    retention,
+    reviews,
+    schema,
+    snapshot,
+    sqlite_file,
+    work,
+)
 from tbsnode.store.database import Database, Transaction
 from tests import desk_results, schemas
 from tests.unit.store.conftest import AddStudy
@@ -43,6 +68,106 @@ def plans(tx: Transaction, statements: list[tuple[str, Any]]) -> list[str]:
         for statement, parameters in statements
         for row in tx.connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
     ]
+
+
+# Of a handful of rows, whatever the node has done.
+_SMALL = ("tbs_queue_pause", "tbs_executor_lease", "tbs_notice", "tbs_refusal_pause", "tbs_quarantine")
+# what has ended has no time in these: to look for "none" is to look at everything
+_NEARLY_ALL = re.compile(r"\((next_try_at|ready_at)=\?")
+
+
+def looked_through(tx: Transaction, statements: list[tuple[str, Any]]) -> list[str]:
+    """Return the steps that pass over a table of years, whichever index they take."""
+    return [
+        step
+        for step in plans(tx, [one for one in statements if _reads(one[0])])
+        if (step.startswith("SCAN") and not step.split()[1].startswith((*_SMALL, "(", "CONSTANT")))
+        or "AUTOMATIC" in step
+        or _NEARLY_ALL.search(step)
+    ]
+
+
+def _reads(statement: str) -> bool:
+    return statement.startswith(("SELECT", "UPDATE", "DELETE"))
+
+
+_TICKET = work.Ticket("delivery", 7, 1, "deliver:pacs")
+
+# What a node asks again and again: each moment, each study, each delivery; and what is listed every day.
+ASKED: dict[str, Callable[[Transaction], object]] = {
+    "is anything due": work.is_due,
+    "take it": lambda tx: work.take_due(tx, limit=50),
+    "what is out": lambda tx: work.at_work(tx, untouched_for_s=5.0),
+    "what is not sealed": lambda tx: tx.one(audit_chain._unsealed(tx).limit(1)),
+    "studies for a person": notices.unwell_studies,
+    "deliveries for a person": notices.unwell_deliveries,
+    "destinations that get nothing": lambda tx: notices.unsent(tx, after_s=60.0),
+    "did it get something": lambda tx: notices._got_something(tx, "pacs", within_s=60.0),
+    "the oldest unsent": observed.oldest_unsent,
+    "the oldest that waits": observed.oldest_waiting,
+    "last received": observed.last_received,
+    "scores that moved": observed.score_shifts,
+    "not sealed": observed.unsealed_events,
+    "how long it took": lambda tx: observed.end_to_end(tx, 7),
+    "refusals in a row": lambda tx: identity_changes.latest_reasons(tx, "x", besides=1, since=0.0, limit=19),
+    "counted from": lambda tx: identity_changes.resumed_at(tx, "x"),
+    "earlier examinations": lambda tx: priors.studies_under(tx, "P1", besides=0),
+    "is it sent": lambda tx: priors.is_sent(tx, "1.2"),
+    "of a series": lambda tx: priors.instances_of_series(tx, "1.2", "1.2.3"),
+    "of a study": lambda tx: catalogue.instances_of_study(tx, 1, ["current"]),
+    "results of a study": lambda tx: results.last_published(tx, 1),
+    "is it signed": lambda tx: reviews.is_signed(tx, 1),
+    "is it rejected": lambda tx: reviews.is_rejected(tx, 1),
+    "sent before": lambda tx: deliveries.last_received(tx, 1, "pacs", "sr", before=7),
+    "another at work": lambda tx: deliveries.another_at_work(tx, _TICKET, 1, "pacs"),
+    "a newer one": lambda tx: deliveries.replaced_by_newer(tx, 7),
+    "who has it": lambda tx: deliveries.recipients(tx, 1),
+    "who took it": lambda tx: deliveries.takers(tx, 1),
+    "rejections owed": lambda tx: deliveries.owed_rejections(tx, 1, "pacs"),
+    "begin a delivery": lambda tx: deliveries.supersede_waiting(tx, 1),
+    "let go": lambda tx: purge.let_go(tx, 1, "SHADOW_MODE", held_for="", horizon_s=1.0),
+    "is it sending": lambda tx: purge.is_sending(tx, 1),
+    "kept for a commitment": lambda tx: commitment_requests.kept_files(tx, ["1.2"]),
+    "lost associations": lambda tx: readiness.forget_associations(tx, receiver="r", quiet_s=1.0),
+    "queue list": queue.rows,
+    "queue retry": lambda tx: queue.rows(tx, retriable=True),
+    "list of a state": lambda tx: listing.list_studies(tx, listing.StudyFilter(state=StudyState.FAILED)),
+    "list of a patient": lambda tx: listing.list_studies(tx, listing.StudyFilter(patient="P1")),
+    "list of a day": lambda tx: listing.list_studies(tx, listing.StudyFilter(since=0.0, until=1.0)),
+    "studies of a patient": lambda tx: identity_changes.study_uids(tx, 1),
+    "patients": lambda tx: identity_changes.patients(tx, "P1"),
+    "a bulk run before": lambda tx: bulk.before(tx, 1, 1),
+    "images of a study": lambda tx: bulk.has_images(tx, 1),
+}
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_what_is_asked_all_day_passes_over_no_whole_table(sqlite: Database, name: str) -> None:
+    """By an index that finds the few rows meant; one that finds nearly all is none."""
+    with sqlite.transaction() as tx:
+        with told(tx) as statements:
+            ASKED[name](tx)
+        assert statements
+        assert looked_through(tx, statements) == []
+
+
+def test_the_numbers_of_a_watcher_are_counted_in_an_index(sqlite: Database) -> None:
+    """All rows are counted, but not read: a result of ten thousand letters least of all."""
+    with sqlite.read() as tx:
+        for count in (observed.studies, observed.results, observed.deliveries):
+            with told(tx) as statements:
+                count(tx)
+            (step,) = (one for one in plans(tx, statements) if one.startswith("SCAN"))
+            assert "USING COVERING INDEX" in step
+
+
+def test_a_preview_asks_for_the_studies_that_are_meant(database: Database, add_study: AddStudy) -> None:
+    study_id = add_study(1)
+    add_study(2)
+    with database.read() as tx, told(tx) as statements:
+        assert bulk.preview(tx, [study_id]).studies == 1
+    (asked,) = (one for one, _ in statements if "review_state" in one)
+    assert "WHERE tbs_study.id IN " in asked
 
 
 def test_retention_looks_at_a_portion_and_not_at_the_whole_archive(
@@ -96,6 +221,28 @@ def test_the_reconciler_asks_for_so_many_workflows_at_once_and_no_more(
     assert len({name for each in asked for name in each}) == 5
 
 
+def test_finished_workflows_are_forgotten_faster_than_a_bulk_run_makes_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A bulk run of an archive leaves hundreds of thousands; 500 an hour would take a month."""
+    left = list(range(1200))
+    client: Any = SimpleNamespace(
+        list_workflows=lambda *, limit, **_: [SimpleNamespace(workflow_id=each) for each in left[:limit]],
+        delete_workflows=lambda ids: left.__delitem__(slice(len(ids))),
+    )
+    site: Any = SimpleNamespace(database=None)
+    scanner = engine._Scanner(site, SimpleNamespace(scan_s=0.2), client)  # type: ignore[arg-type]
+    turns = []
+    for turn in range(20_000):
+        scanner.turn = turn
+        before = len(left)
+        scanner._forget()
+        if len(left) != before:
+            turns.append(turn)
+    assert left == []
+    assert turns == [0, 50, 100], "a portion each, so that the work between them is not kept waiting"
+
+
 def test_a_list_of_studies_reads_no_whole_result(database: Database, add_study: AddStudy) -> None:
     study_id = add_study(1)
     with database.transaction() as tx:
@@ -135,6 +282,27 @@ def test_rows_are_moved_without_passing_over_those_that_were(
     assert paused == {"deliver:b", "analyze", "deliver:a"}
     assert asked
     assert {parameters[-1] for _, parameters in asked} == {0}, "no batch passes over rows (OFFSET)"
+
+
+def test_the_files_of_an_archive_are_read_some_rows_at_a_time(
+    database: Database, add_study: AddStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of millions, a backup and `db verify` held a list, in one view of the database."""
+    monkeypatch.setattr(snapshot, "_ROWS", 2)
+    for number in range(5):
+        add_study(number + 1)
+    with database.transaction() as tx:
+        tx.execute(sa.update(schema.instance).where(schema.instance.c.id == 2).values(state="purged"))
+    files = snapshot.KeptFiles(database)
+    assert len(files) == 4
+    found = []
+    for each in files:
+        found.append(each)
+        with database.transaction() as tx:  # nobody waits for the rest
+            tx.execute(sa.update(schema.instance).where(schema.instance.c.id == 5).values(state="purged"))
+    assert [each.row_id for each in found] == [1, 3, 4]
+    assert files.has(found[0])
+    assert not files.has(snapshot.KeptFile(row_id=5, path="", size_bytes=0))
 
 
 class _Interrupted:
