@@ -267,13 +267,6 @@ def upgrade(config: Config, *, idle: bool = False, told: Callable[[str], None] =
         database.dispose()
 
 
-def other_database(config: Config, wanted: dict[str, str]) -> Config:
-    """Return the configuration with another database; its mistakes are told as those of the file."""
-    from tbsnode.config import with_database
-
-    return with_database(config, wanted, Path.cwd())
-
-
 def move(config: Config, target: Config, *, told: Callable[[str, int], None]) -> int:
     """Copy every row into another, empty database; return how many.
 
@@ -298,10 +291,7 @@ def move(config: Config, target: Config, *, told: Callable[[str, int], None]) ->
 
 @contextmanager
 def _stopped(state: Path, *, shared: bool = False) -> Iterator[None]:
-    """Hold the locks of all worker slots, so that none begins; refuse where one runs.
-
-    A command that shares them does not keep out another that does.
-    """
+    """Hold the locks of all slots, alone or shared with other commands; refuse where one is worked in."""
     folder = state / "locks"
     folder.mkdir(parents=True, exist_ok=True)
     names = {"receive-0", "scanner"} | {path.name for path in folder.iterdir()} - {"metrics"}

@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+import hypothesis
 import pytest
 
+from tbsnode.pipeline import allocator
 from tests import peers
 
 if TYPE_CHECKING:
@@ -19,17 +21,34 @@ if TYPE_CHECKING:
 
 # What takes longest goes first, so that two processes of the tests end at about the same time.
 _LONGEST = (
+    "test_canary",
     "test_kills_postgresql",
     "test_kills_sqlite",
-    "test_identity",
-    "test_workers",
-    "test_main_job",
     "test_selection",
-    "test_family",
-    "test_demo",
+    "test_workers",
+    "test_identity",
+    "test_bulk_node",
     "test_engine",
     "test_operate",
+    "test_main_job",
+    "test_family",
+    "test_report_page",
+    "test_calibration_cli",
+    "test_demo",
+    "test_bad_input",
+    "test_commitment",
 )
+
+
+def pytest_configure() -> None:
+    """Let the tests' own process keep the memory of a picture, as one that analyzes does.
+
+    How fast the machine is that runs the tests is no property of what they test.
+    """
+    allocator.keep_freed_memory()
+    unhurried = hypothesis.HealthCheck.too_slow
+    hypothesis.settings.register_profile("unhurried", deadline=None, suppress_health_check=[unhurried])
+    hypothesis.settings.load_profile("unhurried")
 
 
 @pytest.hookimpl(trylast=True)

@@ -11,9 +11,9 @@ import os
 import signal
 import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from psycopg.rows import dict_row
 
 from tests import nodes, peers
 
-_LOOK_S = 0.1  # each look is a connection of its own, which a PostgreSQL server answers with a process
+_LOOK_S = 0.1
 _BUSY = ("receiving", "queued", "running")
 
 
@@ -32,6 +32,7 @@ class Ledger:
     """The rows of a node, on SQLite or on PostgreSQL."""
 
     node: nodes.Node
+    _held: list[psycopg.Connection[dict[str, Any]]] = field(default_factory=list, repr=False, compare=False)
 
     def rows(self, sql: str, *values: object) -> list[dict[str, Any]]:
         """Return the rows of a query by column name; ``?`` stands for a value."""
@@ -43,9 +44,24 @@ class Ledger:
             return [dict(row) for row in connection.execute(sql, values)]
 
     def _rows_of_postgresql(self, sql: str, values: tuple[object, ...]) -> list[dict[str, Any]]:
-        address = self.node.database_url.replace("+psycopg", "")
-        with psycopg.connect(address, row_factory=dict_row) as connection:
+        for connection in self._held:
+            with suppress(psycopg.OperationalError):  # its server was away meanwhile
+                return list(connection.execute(sql, values or None))  # type: ignore[arg-type]
+        with psycopg.connect(self._address, row_factory=dict_row) as connection:
             return list(connection.execute(sql, values or None))  # type: ignore[arg-type]
+
+    @property
+    def _address(self) -> str:
+        return self.node.database_url.replace("+psycopg", "")
+
+    def _wait_until(self, condition: Callable[[], bool], what: str, timeout_s: float) -> None:
+        """Look until it is so; on PostgreSQL by one connection, each of which is a process of its server."""
+        with ExitStack() as stack:
+            if self.node.database_url.startswith("postgresql"):
+                connect = psycopg.connect(self._address, autocommit=True, row_factory=dict_row)
+                self._held.append(stack.enter_context(connect))
+                stack.callback(self._held.clear)
+            peers.wait_until(condition, what, timeout_s, every_s=_LOOK_S)
 
     def _of_study(self, table: str, uid: str) -> list[dict[str, Any]]:
         sql = f"SELECT t.* FROM {table} t JOIN tbs_study s ON s.id = t.study_ref"
@@ -99,7 +115,7 @@ class Ledger:
             return all(row["state"] not in _BUSY for row in self.deliveries(uid))
 
         with self._telling_where_it_hangs():
-            peers.wait_until(settled, f"generation {generation} of {uid}", timeout_s, every_s=_LOOK_S)
+            self._wait_until(settled, f"generation {generation} of {uid}", timeout_s)
         return self.study(uid)
 
     @contextmanager
@@ -124,7 +140,7 @@ class Ledger:
             found = self.rows("SELECT * FROM tbs_study WHERE study_instance_uid = ?", uid)
             return bool(found) and found[0]["generation"] >= generation and found[0]["state"] not in _BUSY
 
-        peers.wait_until(over, f"generation {generation} of {uid}", timeout_s, every_s=_LOOK_S)
+        self._wait_until(over, f"generation {generation} of {uid}", timeout_s)
         return self.study(uid)
 
     def settle_all(self, number: int, *, timeout_s: float = 60.0) -> None:

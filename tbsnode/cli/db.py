@@ -163,10 +163,11 @@ def move(
 ) -> None:
     """Copy every row into another, empty database, of the other kind or the same; stop the node first."""
     from tbsnode import node
+    from tbsnode.config import with_database
 
     loaded = options.load(config)
     wanted = {"url": url} | ({"password_file": str(password_file)} if password_file else {})
-    target = node.other_database(loaded, wanted)
+    target = with_database(loaded, wanted, Path.cwd())
     typer.echo(f"Copied {output.counted(node.move(loaded, target, told=_told), 'row', 'rows')}.")
     typer.echo("Now enter the new url under [database] in the configuration, and start the node.")
 

@@ -137,7 +137,7 @@ def retry(
     _require_one_way(ids, everything, filters)
     with options.site(config) as site:
         wanted = list(ids or ()) or _ids(operate.queue_retriable(site, filters.wanted()))
-        done = wanted if dry_run else operate.queue_retry(site, wanted)
+        done = operate.queue_retry(site, wanted, dry_run=dry_run)
     _report(done, "Would try again" if dry_run else "Tries again", as_json=as_json)
     for work_id in wanted:
         if work_id not in done:
@@ -160,7 +160,7 @@ def cancel(
     _require_one_way(ids, False, filters)
     with options.site(config) as site:
         wanted = list(ids or ()) or _ids(operate.queue_cancellable(site, filters.wanted()))
-        done = wanted if dry_run else operate.queue_cancel(site, wanted)
+        done = operate.queue_cancel(site, wanted, dry_run=dry_run)
     _report(done, "Would cancel" if dry_run else "Cancelled", as_json=as_json)
     for work_id in wanted:
         if work_id not in done:

@@ -11,25 +11,27 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from struct import Struct
-from typing import IO, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from pydicom.datadict import dictionary_VR, keyword_for_tag
 
 from tbsnode.dicom import sop_classes
+from tbsnode.dicom.begun import Begun, Seekable
 from tbsnode.dicom.inflating import inflated
 from tbsnode.errors import InvalidInstance, UnsupportedInstance
 
 PIXEL_DATA = 0x7FE00010
-_PREAMBLE = 128
+PREAMBLE = 128
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _UNDEFINED = 0xFFFFFFFF
 _SHORTEST_HEAD, _LONGEST_HEAD = 8, 12  # tag, VR, reserved bytes and length
+_WINDOW_BYTES = 1 << 14  # read at once: most headers lie in it, and are walked without a call to the file
 _ENDS_EARLY = "The data set is truncated: it ends inside a data element."
 # PS3.5 7.1.2: these have a 32-bit length field in Explicit VR
 _LONG_VRS = frozenset(
@@ -140,7 +142,7 @@ class EncodedDataSet:
     """
 
     def __init__(
-        self, stream: IO[bytes], meta: FileMeta, span: tuple[int, int], *, explicit: bool, little_endian: bool
+        self, stream: Seekable, meta: FileMeta, span: tuple[int, int], *, explicit: bool, little_endian: bool
     ) -> None:
         self.stream = stream
         self.meta = meta
@@ -149,6 +151,8 @@ class EncodedDataSet:
         self.byte_order: Literal["little", "big"] = "little" if little_endian else "big"
         # group, element, VR and short length, at once: this is read for each element of what arrives
         self._head = Struct("<HH2sH" if little_endian else ">HH2sH")
+        stream.seek(0)
+        self._window = stream.read(_WINDOW_BYTES)
         self.parts = 0
         self._ends: dict[int, int] = {}  # of sequences of undefined length: walked once, however deep
 
@@ -173,7 +177,8 @@ class EncodedDataSet:
             if element.tag == _ITEM_END or (element.tag == 0 and within is None):
                 return
             yield element
-            position = self._after(element, depth)
+            start, length = element.start, element.length
+            position = self._after(element, depth) if length is None else start + length
         raise InvalidInstance("The data set has more elements than any instance needs.")
 
     def items(self, element: Element, *, depth: int = 0) -> Iterator[Fragment]:
@@ -195,8 +200,7 @@ class EncodedDataSet:
         """Return the value of an element of defined length."""
         if part.length is None:
             raise InvalidInstance("A value of undefined length was met where none may be.")
-        self.stream.seek(part.start)
-        return self.stream.read(part.length)
+        return self._bytes(part.start, part.length)
 
     def little_endian(self, value: bytes, vr: str) -> bytes:
         """Return a value as Little Endian would encode it."""
@@ -240,7 +244,8 @@ class EncodedDataSet:
     def _item(self, element: Element, position: int) -> Fragment | None:
         """Return the item at `position`, None at the end of the sequence."""
         self._count()
-        tag, length = self._tag(position), self._number(position + 4, 4)
+        tag = self._number(position, 2) << 16 | self._number(position + 2, 2)
+        length = self._number(position + 4, 4)
         if tag == _SEQUENCE_END:
             return None
         if tag != _ITEM:
@@ -249,21 +254,22 @@ class EncodedDataSet:
 
     def _element(self, position: int) -> Element:
         self._count()
-        self.stream.seek(position)
-        head = self.stream.read(_LONGEST_HEAD)
-        if len(head) < _SHORTEST_HEAD:
-            raise InvalidInstance(_ENDS_EARLY)
-        group, number, vr, length = self._head.unpack_from(head)
+        head, at = self._window, position
+        if at + _LONGEST_HEAD > len(head):
+            head, at = self._bytes(position, _LONGEST_HEAD), 0
+            if len(head) < _SHORTEST_HEAD:
+                raise InvalidInstance(_ENDS_EARLY)
+        group, number, vr, length = self._head.unpack_from(head, at)
         tag, start = group << 16 | number, position + 8
         if group == 0xFFFE:
             return Element(tag, "UN", start, 0)
         # some writers fall back to Implicit VR inside sequences
         if not (self.explicit and vr.isalpha() and vr.isupper()):
-            length, name = self._value(head, 4, 4), dictionary_vr(tag)
+            length, name = self._value(head, at + 4, 4), dictionary_vr(tag)
         else:
             name = vr.decode("ascii")
             if vr in _LONG_VRS:
-                length, start = self._value(head, 8, 4), position + 12
+                length, start = self._value(head, at + 8, 4), position + 12
         if length == _UNDEFINED:
             return Element(tag, name, start, None)
         self._require(start + length, tag)
@@ -281,12 +287,15 @@ class EncodedDataSet:
                 f"The data set is truncated: it ends inside {name_of(tag)}.", keyword=name_of(tag)
             )
 
-    def _tag(self, position: int) -> int:
-        return self._number(position, 2) << 16 | self._number(position + 2, 2)
-
     def _number(self, position: int, size: int) -> int:
+        return self._value(self._bytes(position, size), 0, size)
+
+    def _bytes(self, position: int, size: int) -> bytes:
+        end = position + size
+        if end <= len(self._window):
+            return self._window[position:end]
         self.stream.seek(position)
-        return self._value(self.stream.read(size), 0, size)
+        return self.stream.read(size)
 
     def _value(self, data: bytes, at: int, size: int) -> int:
         if len(data) < at + size:
@@ -299,19 +308,7 @@ def _require_depth(depth: int) -> None:
         raise InvalidInstance("The data set nests sequences deeper than any instance needs.")
 
 
-def is_part10(path: Path) -> bool:
-    """Return True if it is a file that starts as PS3.10 demands: 128 bytes, then ``DICM``.
-
-    A pipe would never begin, and a device never end: neither is opened.
-    """
-    if not path.is_file():
-        return False
-    with path.open("rb") as stream:
-        stream.seek(_PREAMBLE)
-        return stream.read(4) == b"DICM"
-
-
-def read_file_meta(stream: IO[bytes]) -> FileMeta:
+def read_file_meta(stream: Seekable) -> FileMeta:
     """Read group 0002, which is always Explicit VR Little Endian (PS3.10 section 7.1).
 
     Raises
@@ -319,14 +316,14 @@ def read_file_meta(stream: IO[bytes]) -> FileMeta:
     InvalidInstance
         If the stream is not a Part 10 file.
     """
-    stream.seek(_PREAMBLE)
+    stream.seek(PREAMBLE)
     if stream.read(4) != b"DICM":
         raise InvalidInstance("This is not a DICOM Part 10 file: the prefix DICM is missing.")
     size = stream.seek(0, os.SEEK_END)
     empty = FileMeta(
         sop_class_uid="", sop_instance_uid="", transfer_syntax_uid="", implementation_class_uid="", end=0
     )
-    walker = EncodedDataSet(stream, empty, (_PREAMBLE + 4, size), explicit=True, little_endian=True)
+    walker = EncodedDataSet(stream, empty, (PREAMBLE + 4, size), explicit=True, little_endian=True)
     values: dict[int, str] = {}
     position = walker.start
     while position + 8 <= size and walker._number(position, 2) == 2:
@@ -362,8 +359,8 @@ def require_whole(part10: bytes) -> EncodedDataSet:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[EncodedDataSet]:
-    """Open the data set of a Part 10 file for walking; inflate it where it is deflated.
+def opened(path: Path, begun: Begun | None = None) -> Iterator[EncodedDataSet]:
+    """Open the data set of a Part 10 file for walking, as it has begun; inflate it where it is deflated.
 
     Raises
     ------
@@ -372,7 +369,7 @@ def opened(path: Path) -> Iterator[EncodedDataSet]:
     UnsupportedInstance
         If the transfer syntax is not one of `sop_classes.TRANSFER_SYNTAXES`.
     """
-    with path.open("rb") as stream:
+    with closing(begun or path.open("rb")) as stream:
         meta = read_file_meta(stream)
         syntax = meta.transfer_syntax_uid
         if not syntax:
@@ -386,7 +383,7 @@ def opened(path: Path) -> Iterator[EncodedDataSet]:
             yield _data_set(stream, meta, meta.end)
 
 
-def _data_set(stream: IO[bytes], meta: FileMeta, start: int) -> EncodedDataSet:
+def _data_set(stream: Seekable, meta: FileMeta, start: int) -> EncodedDataSet:
     size = stream.seek(0, os.SEEK_END)
     explicit = meta.transfer_syntax_uid != sop_classes.IMPLICIT_VR_LITTLE_ENDIAN
     little_endian = meta.transfer_syntax_uid != sop_classes.EXPLICIT_VR_BIG_ENDIAN

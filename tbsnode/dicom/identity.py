@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
 
 from tbsnode.dicom import part10, sop_classes, uids
@@ -49,6 +50,9 @@ _FURTHER_PART = re.compile(
     r"|HEAD|NECK|JAW|BREAST|STERNUM|RIBS?|HEART)\b"
 )
 
+_OLD_DATE, _DATE = re.compile(r"\d{4}\.\d{2}\.\d{2}"), re.compile("[0-9]{8}")
+_TIME, _AGE = re.compile("[0-9]{2,6}"), re.compile(r"(\d{1,3})([DWMY])")
+_NO_WORD = re.compile(r"[\W_]+")
 _DATE_TIMES = (
     ("AcquisitionDate", "AcquisitionTime"),
     ("ContentDate", "ContentTime"),
@@ -157,7 +161,9 @@ def _claim(text: str) -> Claim:
     >>> [str(_claim(t)) for t in ("AP Spine", "LVA", "Left Femur", "DXA SPINE AND HIPS", "DXA Exam")]
     ['spine', 'other', 'other', 'silent', 'silent']
     """
-    words = re.sub(r"[\W_]+", " ", text.upper())
+    if not text.strip():
+        return Claim.SILENT
+    words = _NO_WORD.sub(" ", text.upper())
     spine, part = bool(_SPINE.search(words)), bool(_OTHER_PART.search(words))
     if _OTHER_VIEW.search(words):
         return Claim.SILENT if _FRONTAL.search(words) else Claim.OTHER
@@ -176,7 +182,7 @@ def other_body_part(body_part_examined: str) -> str:
     >>> other_body_part("HIP"), other_body_part("T-SPINE"), other_body_part("LSPINE"), other_body_part("")
     ('HIP', 'T SPINE', '', '')
     """
-    words = re.sub(r"[\W_]+", " ", body_part_examined.upper())
+    words = _NO_WORD.sub(" ", body_part_examined.upper())
     view = _OTHER_VIEW.search(words)
     if view is not None:
         return "" if _FRONTAL.search(words) else view[0]
@@ -253,7 +259,7 @@ def _age(stated: str, birth_date: str, study_date: str) -> float | None:
     """
     by_dates = _years_between(birth_date, study_date)
     age = by_dates
-    if match := re.fullmatch(r"(\d{1,3})([DWMY])", stated.upper()):
+    if match := _AGE.fullmatch(stated.upper()):
         value, unit = float(match[1]), match[2]
         age = value if unit == "Y" else value * _DAYS_OF_AGE_UNIT[unit] / _DAYS_OF_AGE_UNIT["Y"]
         if by_dates is not None and abs(age - by_dates) > _AGES_APART_YEARS:
@@ -271,10 +277,11 @@ def _day(text: str) -> date:
     return date(int(text[:4]), int(text[4:6]), int(text[6:8]))
 
 
+@lru_cache(64)  # the same few dates for all instances of a study
 def _date(text: str) -> str:
     """Return a valid date as ``YYYYMMDD``, also from the old form with dots; otherwise nothing."""
-    digits = text.replace(".", "") if re.fullmatch(r"\d{4}\.\d{2}\.\d{2}", text) else text
-    if not re.fullmatch(r"[0-9]{8}", digits):
+    digits = text.replace(".", "") if _OLD_DATE.fullmatch(text) else text
+    if not _DATE.fullmatch(digits):
         return ""
     try:
         _day(digits)
@@ -285,7 +292,7 @@ def _date(text: str) -> str:
 
 def _time(text: str) -> str:
     digits = text.replace(":", "").split(".")[0]
-    return (digits + "000000")[:6] if re.fullmatch(r"[0-9]{2,6}", digits) else ""
+    return (digits + "000000")[:6] if _TIME.fullmatch(digits) else ""
 
 
 def acquisition_date_time(header: Header) -> str:

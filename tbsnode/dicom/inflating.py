@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from tempfile import SpooledTemporaryFile
 from typing import IO
 
+from tbsnode.dicom.begun import Seekable
 from tbsnode.errors import InvalidInstance
 
 _MAX_INFLATED = 1 << 28  # bytes; the temporary folder may lie in memory, and many may come at once
@@ -16,7 +17,7 @@ _CHUNK = 1 << 20
 
 
 @contextmanager
-def inflated(stream: IO[bytes], start: int) -> Iterator[IO[bytes]]:
+def inflated(stream: Seekable, start: int) -> Iterator[IO[bytes]]:
     """Inflate to a temporary file (PS3.5 A.5: raw deflate, RFC 1951).
 
     Raises

@@ -23,13 +23,14 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID
 
 from tbsnode.dicom import sop_classes, uids
+from tbsnode.dicom.begun import Begun
 from tbsnode.dicom.comparison import compare
 from tbsnode.dicom.encoded import (
     PIXEL_DATA,
+    PREAMBLE,
     EncodedDataSet,
     FileMeta,
     Fragment,
-    is_part10,
     opened,
     read_file_meta,
     require_whole,
@@ -96,7 +97,9 @@ class Header:
         Control characters are dropped, and what ends a line or turns the direction of what follows: a text
         may become a line of a log, of a table or of a report.
         """
-        raw = self.raw(keyword)
+        raw = self.values.get(tag_of(keyword))
+        if not raw:
+            return ""
         if raw.isascii() and _ESCAPE not in raw:
             text = raw.decode("ascii")
         else:
@@ -107,7 +110,8 @@ class Header:
 
     def texts(self, keyword: str) -> tuple[str, ...]:
         """Return the values of an attribute that may have several, without empty ones."""
-        return tuple(part.strip() for part in self.text(keyword).split("\\") if part.strip())
+        text = self.text(keyword)
+        return tuple(part.strip() for part in text.split("\\") if part.strip()) if text else ()
 
     def numbers(self, keyword: str) -> tuple[float, ...]:
         """Return the values of a DS or IS attribute; none if one of them is not a finite number."""
@@ -128,6 +132,18 @@ class Header:
         return self.sequences.get(tag_of(keyword), ())
 
 
+def is_part10(path: Path) -> bool:
+    """Return True if it is a file that starts as PS3.10 demands: 128 bytes, then ``DICM``.
+
+    A pipe would never begin, and a device never end: neither is opened.
+    """
+    if not path.is_file():
+        return False
+    with path.open("rb") as stream:
+        stream.seek(PREAMBLE)
+        return stream.read(4) == b"DICM"
+
+
 def decoded(raw: bytes, encodings: tuple[str, ...], *, name: bool) -> str:
     """Decode a text or a person name; bytes that its character set does not explain are taken as Latin-1."""
     with quiet_pydicom():
@@ -137,10 +153,11 @@ def decoded(raw: bytes, encodings: tuple[str, ...], *, name: bool) -> str:
             return raw.decode("latin-1")
 
 
-def read_header(path: Path) -> Header:
+def read_header(path: Path, beginning: bytes = b"", size: int = 0) -> Header:
     """Read the elements before the pixel data, and see that the file is complete.
 
-    Private elements and long values are passed over.
+    Private elements and long values are passed over. Who knows the file's `beginning` and its `size` in
+    bytes spares reading it back.
 
     Raises
     ------
@@ -149,7 +166,7 @@ def read_header(path: Path) -> Header:
     UnsupportedInstance
         If its transfer syntax is not known here.
     """
-    with opened(path) as data_set:
+    with opened(path, Begun(path, beginning, size) if beginning else None) as data_set:
         header = _header_of(data_set, None, ("iso8859",), 0)
         return Header(
             header.values,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tbsnode.model.states import DerivedKind
@@ -85,6 +85,10 @@ class ReceivedInstance:
         Sub-operation of a C-MOVE that this node asked for: an earlier examination.
     data_set_sha256 : str
         Digest of the bytes after group 0002, taken as they came; empty for an import.
+    beginning : bytes
+        The first bytes of the file, as they were written; empty for an import.
+    size_bytes : int
+        Of the file; 0 for an import.
     """
 
     path: Path
@@ -97,6 +101,8 @@ class ReceivedInstance:
     association_id: str
     fetched: bool = False
     data_set_sha256: str = ""
+    beginning: bytes = field(default=b"", repr=False)  # names the patient
+    size_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,8 @@ import errno
 import hashlib
 import re
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import IO
 from uuid import uuid4
@@ -35,6 +36,9 @@ C_STORE_RQ = 0x0001
 C_ECHO_RQ = 0x0030
 _RESPONSE = 0x8000
 NO_DATA_SET = 0x0101
+
+_BEGINNING_BYTES = 1 << 14  # most headers lie in it
+_PROCESS, _files = uuid4().hex, count()  # names that no other process, and no earlier life of this one, gives
 
 # Enough for safe file names and rows; whether the UID is conformant is judged by the taker.
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
@@ -64,6 +68,10 @@ class Stored:
         Move Originator AE Title: whose C-MOVE this is a sub-operation of; empty where it is none.
     data_set_sha256 : str
         Digest of the data set as it came.
+    beginning : bytes
+        The first bytes of the file: whoever reads its header need not read them back.
+    size_bytes : int
+        Of the file.
     """
 
     message_id: int
@@ -74,6 +82,8 @@ class Stored:
     transfer_syntax_uid: str = ""
     move_originator: str = ""
     data_set_sha256: str = ""
+    beginning: bytes = field(default=b"", repr=False)  # names the patient
+    size_bytes: int = 0
 
 
 def parse_command(encoded: bytes) -> dict[int, bytes]:
@@ -192,6 +202,7 @@ class Receipt:
             raise ProtocolViolation("the C-STORE request has no Message ID, so it cannot be answered")
         self._store = Stored(message_id, transfer_syntax_uid=transfer_syntax_uid)
         self._digest = hashlib.sha256()
+        self._beginning = bytearray()
         self._file: IO[bytes] | None = None
         self._store.move_originator = text(command, MOVE_ORIGINATOR_AE_TITLE).strip()
         self._store.error = self._identify(command, sop_class_uid)
@@ -215,7 +226,7 @@ class Receipt:
         meta = file_meta(
             self._store.sop_class_uid, self._store.sop_instance_uid, self._store.transfer_syntax_uid
         )
-        path = folder / f"{uuid4().hex}.part"
+        path = folder / f"{_PROCESS}-{next(_files)}.part"
         try:
             # Unbuffered: fragments are large, and a full disk shows where it is written.
             self._file = path.open("xb", buffering=0)
@@ -235,6 +246,9 @@ class Receipt:
 
     def _write_all(self, data: memoryview) -> None:
         assert self._file is not None
+        self._store.size_bytes += len(data)
+        if (missing := _BEGINNING_BYTES - len(self._beginning)) > 0:
+            self._beginning += data[:missing]
         while data:
             data = data[self._file.write(data) :]
 
@@ -247,6 +261,7 @@ class Receipt:
                 self._fail(error)
         self._file = None
         self._store.data_set_sha256 = self._digest.hexdigest()
+        self._store.beginning = bytes(self._beginning)
         return self._store
 
     def discard(self) -> None:

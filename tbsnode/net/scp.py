@@ -192,6 +192,8 @@ class StorageScp:
                     transfer_syntax_uid=request.transfer_syntax_uid,
                     fetched=request.move_originator == self._settings.ae_title,
                     data_set_sha256=request.data_set_sha256,
+                    beginning=request.beginning,
+                    size_bytes=request.size_bytes,
                     **_names(line),
                 )
             )

@@ -62,6 +62,7 @@ class Wire:
         self._largest = max(LARGEST_OTHER_PDU, maximum_pdu + pdu.HEADER_BYTES)
         self._transfer_timeout_s = transfer_timeout_s
         self._ends = ends
+        self._sends_parts = not isinstance(connected, ssl.SSLSocket)  # and tells how much has gone
         self._buffer = bytearray(_USUAL_BYTES)
         self._begin = self._end = 0
         with contextlib.suppress(OSError):  # it may be gone already
@@ -155,9 +156,17 @@ class Wire:
         Lost
             If the connection is gone, or the peer does not take them in time.
         """
+        try:
+            sent = self.socket.send(encoded) if self._sends_parts else 0
+            if sent == len(encoded):
+                return
+        except TimeoutError:
+            sent = 0
+        except OSError as error:
+            raise Lost from error
         self.socket.settimeout(self._transfer_timeout_s)
         try:
-            self.socket.sendall(encoded)
+            self.socket.sendall(encoded[sent:])
         except OSError as error:
             raise Lost from error
         finally:

@@ -274,10 +274,12 @@ class Frame:
     wave: float
 
     def unmoved(self, row_mm: Array, column_mm: Array) -> tuple[Array, Array]:
-        """Return where field points lay before the repositioning [mm]."""
+        """Return where field points lay before the repositioning [mm]; without a turn, shapes are kept."""
         angle = np.deg2rad(self.turn_deg)
         row = row_mm - self.origin_mm[0] - self.shift_mm[0]
         column = column_mm - self.origin_mm[1] - self.shift_mm[1]
+        if self.turn_deg == 0.0:
+            return row + self.origin_mm[0], column + self.origin_mm[1]
         return (
             np.cos(angle) * row - np.sin(angle) * column + self.origin_mm[0],
             np.sin(angle) * row + np.cos(angle) * column + self.origin_mm[1],

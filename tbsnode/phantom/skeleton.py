@@ -111,6 +111,7 @@ def draw_parts(
         correlation_length_mm=max(5.0, 2.0 * pixel_spacing_mm),
     )
     density *= holes * (1.0 + 0.05 * texture)
-    pixels = np.round(density + soft_tissue(row_mm, column_mm, field_mm, Spine(), streams[1]), 6)
+    tissue = soft_tissue(row_mm[:, :1], column_mm[:1], field_mm, Spine(), streams[1])
+    pixels = np.round(density + tissue, 6)
     pixels.setflags(write=False)
     return Drawing(pixels=pixels, pixel_spacing_mm=(pixel_spacing_mm,) * 2, truth=None)

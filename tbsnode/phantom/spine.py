@@ -57,6 +57,7 @@ def draw(spine: Spine, seed: int) -> Drawing:
         (np.arange(rows) + 0.5) * DRAWING_SPACING_MM,
         (np.arange(columns) + 0.5) * DRAWING_SPACING_MM,
         indexing="ij",
+        sparse=True,
     )
     s, u = frame.to_spine(row_mm, column_mm)
     canvas = Canvas(s=s, u=u, relative=np.zeros((rows, columns)))
@@ -106,7 +107,7 @@ def _texture(
     if spine.shift_mm == (0.0, 0.0) and spine.rotation_deg == 0.0:
         top = round(spine.crop_top_mm / DRAWING_SPACING_MM)
         return field[top : top + before_crop[0].shape[0]]
-    places = [part / DRAWING_SPACING_MM - 0.5 for part in before_crop]
+    places = [part / DRAWING_SPACING_MM - 0.5 for part in np.broadcast_arrays(*before_crop)]
     result: Array = map_coordinates(field, places, order=3, mode="grid-wrap")
     return result
 

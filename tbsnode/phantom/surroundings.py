@@ -152,8 +152,8 @@ def soft_tissue(
 
     Parameters
     ----------
-    row_mm, column_mm : ndarray of shape (M, N)
-        Field coordinates, without repositioning [mm].
+    row_mm, column_mm : ndarray
+        Field coordinates, without repositioning [mm]: of shape (M, N), or (M, 1) and (1, N).
     field_mm : (float, float)
         Height and width of the field [mm].
     spine : Spine
@@ -182,11 +182,19 @@ def soft_tissue(
 
 
 def _bilinear(field: Array, row: Array, column: Array) -> Array:
-    """Sample a periodic field between its points."""
+    """Sample a periodic field between its points: at (M, N) of them, or on a grid of (M, 1) by (1, N)."""
     top, left = np.floor(row), np.floor(column)
     down, right = row - top, column - left
     i, j = top.astype(np.intp) % field.shape[0], left.astype(np.intp) % field.shape[1]
     k, m = (i + 1) % field.shape[0], (j + 1) % field.shape[1]
-    result: Array = (field[i, j] * (1.0 - right) + field[i, m] * right) * (1.0 - down)
+    result: Array
+    if (
+        row.shape[1] == column.shape[0] == 1
+    ):  # the same sums, those along a row of the field once for all rows between
+        across = field[:, j[0]] * (1.0 - right) + field[:, m[0]] * right
+        result = across[i[:, 0]] * (1.0 - down)
+        result += across[k[:, 0]] * down
+        return result
+    result = (field[i, j] * (1.0 - right) + field[i, m] * right) * (1.0 - down)
     result += (field[k, j] * (1.0 - right) + field[k, m] * right) * down
     return result

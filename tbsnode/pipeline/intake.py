@@ -64,7 +64,7 @@ class Intake:
     study_instance_uid: str
 
 
-def take(site: Site, received: ReceivedInstance, *, receiver: str = "") -> Intake:
+def take(site: Site, received: ReceivedInstance, *, receiver: str = "", is_open: bool = False) -> Intake:
     """Store a received instance durably, or raise what the sender must be told.
 
     Parameters
@@ -75,6 +75,8 @@ def take(site: Site, received: ReceivedInstance, *, receiver: str = "") -> Intak
         The file in ``incoming``; it is moved or deleted.
     receiver : str
         Name of the receiver that has the association; empty for an import.
+    is_open : bool
+        Whether an earlier instance of this association was stored: then its row is there.
 
     Returns
     -------
@@ -90,34 +92,37 @@ def take(site: Site, received: ReceivedInstance, *, receiver: str = "") -> Intak
         Disk below its watermark, or no database: the sender tries again.
     """
     site.archive.require_space(site.policy.min_free_bytes, site.policy.min_free_fraction)
-    header = part10.read_header(received.path)
+    header = part10.read_header(received.path, received.beginning, received.size_bytes)
     identity = dicom_identity.identity_of(header)
     _require_announced(identity, received)
     arrival = _Arrival(
         identity=identity,
         received=received,
         digest=received.data_set_sha256 or part10.data_set_digest(received.path, header.meta),
-        size_bytes=received.path.stat().st_size,
+        size_bytes=received.size_bytes or received.path.stat().st_size,
         receiver=receiver,
+        is_open=is_open,
     )
     with site.database.glance() as tx:
         known = catalogue.find_instances(tx, identity.sop_instance_uid)
-    path = received.path
-    outcome, equal = _judge(site, arrival, path, known)
+    kept_as = ""
+    outcome, equal = _judge(site, arrival, received.path, known)
     while outcome != DUPLICATE:
-        if equal is None and path == received.path:
+        if equal is None and not kept_as:
             _require_few(known, identity)
-            path = _keep(site, arrival)
+            kept_as = _keep(site, arrival)
         verdict = (outcome, equal)
-        newer = site.database.together(partial(_write, site, arrival, path, known=known, verdict=verdict))
+        newer = site.database.together(partial(_write, site, arrival, kept_as, known=known, verdict=verdict))
         if newer == known:
             break
         # The same UID arrived elsewhere meanwhile: judge again, beside what is known now.
         known = newer
+        path = site.archive.path(kept_as) if kept_as else received.path
         outcome, equal = _judge(site, arrival, path, known)
     if outcome == DUPLICATE and equal is not None:
         healing.heal(site, equal, received.path, arrival.digest)
-    received.path.unlink(missing_ok=True)
+    if not kept_as:
+        received.path.unlink(missing_ok=True)
     _log(outcome, identity, received)
     return Intake(outcome, identity.study_instance_uid)
 
@@ -129,15 +134,16 @@ class _Arrival:
     digest: str
     size_bytes: int
     receiver: str
+    is_open: bool
 
 
-def _keep(site: Site, arrival: _Arrival) -> Path:
+def _keep(site: Site, arrival: _Arrival) -> str:
     """Move the file to a name that its content decides, so that the same file finds itself there."""
     identity = arrival.identity
     relative = site.archive.relative_path(
         identity.study_instance_uid, identity.sop_instance_uid, arrival.digest[:16]
     )
-    return site.archive.path(site.archive.keep(arrival.received.path, relative))
+    return site.archive.keep(arrival.received.path, relative)
 
 
 _STATE_OF = {STORED: "current", CORRECTED: "current", CONFLICT: "conflict", OWN: "own"}
@@ -161,7 +167,7 @@ def _require_announced(identity: InstanceIdentity, received: ReceivedInstance) -
 def _write(
     site: Site,
     arrival: _Arrival,
-    path: Path,
+    kept_as: str,
     tx: Transaction,
     *,
     known: Sequence[InstanceRow],
@@ -171,7 +177,7 @@ def _write(
     identity, (outcome, equal) = arrival.identity, verdict
     newer = catalogue.find_instances(tx, identity.sop_instance_uid)  # locks the UID
     if newer == known:
-        study_id = _register(tx, site, arrival, path, outcome) if equal is None else equal.study_ref
+        study_id = _register(tx, arrival, kept_as, outcome) if equal is None else equal.study_ref
         if equal is not None and equal.fetched and not arrival.received.fetched:
             priors.adopt(tx, equal.id)
         _settle(tx, site, arrival, outcome, study_id)
@@ -227,11 +233,11 @@ def _same_pixels(site: Site, one: InstanceRow, other: InstanceRow) -> bool:
     return part10.compare(site.archive.path(one.path), site.archive.path(other.path)) != "pixels"
 
 
-def _register(tx: Transaction, site: Site, arrival: _Arrival, path: Path, outcome: str) -> int:
+def _register(tx: Transaction, arrival: _Arrival, kept_as: str, outcome: str) -> int:
     """Write the instance's row and return that of its study."""
     received = arrival.received
     kept = catalogue.KeptFile(
-        path=path.relative_to(site.archive.root).as_posix(),
+        path=kept_as,
         size_bytes=arrival.size_bytes,
         data_set_sha256=arrival.digest,
         state=_STATE_OF[outcome],
@@ -248,7 +254,7 @@ def _register(tx: Transaction, site: Site, arrival: _Arrival, path: Path, outcom
 def _settle(tx: Transaction, site: Site, arrival: _Arrival, outcome: str, study_id: int) -> None:
     """Write the association, the study's line and its timer."""
     received = arrival.received
-    if received.association_id:
+    if received.association_id and not arrival.is_open:
         readiness.open_association(tx, _association(received, arrival.receiver))
     _tell(tx, arrival, outcome)
     if outcome == OWN or received.fetched:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -84,7 +85,8 @@ def queue_retriable(
     with site.database.read() as tx:
         _require_known(site, tx, wanted)
         rows = [row for row in work_queue.rows(tx, retriable=True) if wanted.matches(row)]
-        return tuple(row for row in rows if _bar(site, tx, *_parsed(row.id)) is None)
+        there = (row for row in rows if not row.queue.startswith(_DELIVER) or row.queue in names(site))
+        return tuple(row for row in there if _bar(site, tx, *_parsed(row.id)) is None)
 
 
 def queue_cancellable(site: Site, wanted: work_queue.QueueFilter) -> tuple[work_queue.QueueRow, ...]:
@@ -116,43 +118,36 @@ def queue_count(site: Site) -> dict[str, dict[str, int]]:
         return work_queue.counts(tx)
 
 
-def queue_retry(site: Site, ids: Iterable[str]) -> tuple[str, ...]:
-    """Make work due now; return the IDs for which that was possible.
+def queue_retry(site: Site, ids: Iterable[str], *, dry_run: bool = False) -> tuple[str, ...]:
+    """Make work due now; return the IDs for which that was, or would be, possible.
 
     Raises
     ------
     ReviewRefused
-        If one is the delivery of a rejected result, or of one that waits for a signature; none is
-        tried then.
+        If one is the delivery of a rejected result, of one that waits for a signature, or of a study in
+        quarantine; none is tried then.
     NotFound
         If one is no work of this node, or a delivery to a destination that the configuration does not
         have any more.
+    ConfigError
+        In shadow mode, where nothing leaves.
     """
     ids = tuple(ids)
     with site.database.read() as tx:
         for work_id in ids:
             _require_there(tx, work_id)
             _require_destination(site, tx, work_id)
-        for bar in (_bar(site, tx, *_parsed(work_id)) for work_id in ids):
-            if bar is not None:
+            kind, row_id = _parsed(work_id)
+            if kind in ("delivery", "commitment"):
+                require_live(site)
+            if (bar := _bar(site, tx, kind, row_id)) is not None:
                 raise ReviewRefused(bar.why, remedy=bar.remedy)
-    done = []
-    for work_id in ids:
-        kind, row_id = _parsed(work_id)
-        if kind in ("delivery", "commitment"):
-            require_live(site)
-        with site.database.transaction() as tx:
-            uid = work_queue.revive(tx, kind, row_id, horizon_s=site.policy.retry_horizon_s)
-            if uid is not None:
-                audit.add_event(
-                    tx, f"{kind}.retry", f"{acting.who()} retries {work_id}", study_instance_uid=uid
-                )
-                done.append(work_id)
-    return tuple(done)
+    revive = partial(work_queue.revive, horizon_s=site.policy.retry_horizon_s)
+    return tuple(each for each in ids if _acted(site, each, revive, ("retry", "retries"), dry_run=dry_run))
 
 
-def queue_cancel(site: Site, ids: Iterable[str]) -> tuple[str, ...]:
-    """Give up waiting work; return the IDs for which that was possible.
+def queue_cancel(site: Site, ids: Iterable[str], *, dry_run: bool = False) -> tuple[str, ...]:
+    """Give up waiting work; return the IDs for which that was, or would be, possible.
 
     Raises
     ------
@@ -163,17 +158,29 @@ def queue_cancel(site: Site, ids: Iterable[str]) -> tuple[str, ...]:
     with site.database.read() as tx:
         for work_id in ids:
             _require_there(tx, work_id)
-    done = []
-    for work_id in ids:
-        kind, row_id = _parsed(work_id)
-        with site.database.transaction() as tx:
-            uid = work_queue.cancel(tx, kind, row_id)
-            if uid is not None:
-                audit.add_event(
-                    tx, f"{kind}.cancelled", f"{acting.who()} cancelled {work_id}", study_instance_uid=uid
-                )
-                done.append(work_id)
-    return tuple(done)
+    words = ("cancelled", "cancelled")
+    return tuple(each for each in ids if _acted(site, each, work_queue.cancel, words, dry_run=dry_run))
+
+
+class _Undo(Exception):
+    """Ends a transaction that only looked what would be possible."""
+
+
+def _acted(
+    site: Site, work_id: str, act: Callable[..., str | None], words: tuple[str, str], *, dry_run: bool
+) -> bool:
+    """Do something to one piece of work and write it down; tell whether it was possible."""
+    kind, row_id = _parsed(work_id)
+    action, verb = words
+    uid = None
+    with suppress(_Undo), site.database.transaction() as tx:
+        uid = act(tx, kind, row_id)
+        if dry_run:
+            raise _Undo
+        if uid is not None:
+            told = f"{acting.who()} {verb} {work_id}"
+            audit.add_event(tx, f"{kind}.{action}", told, study_instance_uid=uid)
+    return uid is not None
 
 
 def _require_there(tx: Transaction, work_id: str) -> None:

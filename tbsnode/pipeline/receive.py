@@ -62,9 +62,11 @@ class Reception:
 
     def _store(self, received: ReceivedInstance) -> None:
         with metrics.timed_ingest():
-            taken = intake.take(self.site, received, receiver=self.name)
+            is_open = received.association_id in self._bringing
+            taken = intake.take(self.site, received, receiver=self.name, is_open=is_open)
         metrics.INSTANCES.labels(taken.outcome).inc()
-        self._bringing.add(received.association_id)
+        if taken.outcome != intake.DUPLICATE:
+            self._bringing.add(received.association_id)
 
     def _association(self, event: AssociationEvent) -> None:
         ended_badly = event.kind != "opened" and event.text

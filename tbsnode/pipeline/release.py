@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tbsnode import text
 from tbsnode.reasons import Code, Finding
-from tbsnode.store import deliveries, reviews
+from tbsnode.store import deliveries, identity_changes, reviews
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,6 +56,11 @@ def unsigned(tx: Transaction, peer: Peer | None, analysis_id: int) -> Bar | None
 def barred(tx: Transaction, peer: Peer | None, row: Mapping[str, Any]) -> Bar | None:
     """Say why a delivery, by column name, may not be tried again; the news of a rejection may."""
     study_id, analysis_id = row["study_ref"], row["analysis_ref"]
+    if identity_changes.is_set_aside(tx, study_id):
+        return Bar(
+            "The study is in quarantine: nothing of it is sent.",
+            "`tbsnode study release UID` ends that, and sends what was held.",
+        )
     why = rejected(tx, study_id, analysis_id)
     if why is not None:
         return None if deliveries.owed_rejections(tx, study_id, row["destination"]) else why

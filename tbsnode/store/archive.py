@@ -19,8 +19,8 @@ import re
 import shutil
 import time
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from tbsnode.errors import ResourceError, StorageFull
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 _VERSION = re.compile(r"[0-9][0-9a-f]{0,63}|[0-9a-f]{16,64}")  # a number or a digest, no kind
 _KIND = re.compile(r"[a-z]+")
-_OUTSIDE = re.compile(r"[\\:\x00]")
+_INSIDE = re.compile(r"(?:(?!\.{1,2}(?:/|\Z))[^/\\:\x00]+(?:/(?!\Z)|\Z))+")  # no part is empty, . or ..
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _UNUSABLE = frozenset(
     {errno.EROFS, errno.EIO, errno.ESTALE, errno.EACCES, errno.EPERM, errno.ENOTCONN, errno.ETIMEDOUT}
@@ -84,7 +84,7 @@ class Archive:
         StorageFull, ResourceError
             If the disk does not allow it.
         """
-        with _translated():
+        with _Translated():
             missing = [folder for folder in (self.incoming, *self.incoming.parents) if not folder.exists()]
             for folder in reversed(missing):
                 folder.mkdir(mode=0o750, exist_ok=True)  # patients' pictures, below any umask
@@ -118,7 +118,7 @@ class Archive:
         StorageFull, ResourceError
             If the disk does not allow it.
         """
-        with _translated():
+        with _Translated():
             write_small(self.root / DATABASE_ID, f"{database_id}\n")
 
     def path(self, relative: str) -> Path:
@@ -129,8 +129,7 @@ class Archive:
         ValueError
             If the name is absolute or could lead out of the archive.
         """
-        parts = relative.split("/")
-        if any(part in ("", ".", "..") for part in parts) or _OUTSIDE.search(relative):
+        if not _INSIDE.fullmatch(relative):
             raise ValueError("not a name inside the archive")
         return self.root / relative
 
@@ -169,13 +168,13 @@ class Archive:
         StorageFull, ResourceError
             If the disk does not allow it; `source` may be left.
         """
-        with _translated():
+        with _Translated():
             # new folders first: the file's flush takes their names to the disk with it
-            folder = self.path(relative).parent
-            made = self._new_folders(folder)
+            target = self.path(relative)
+            made = self._new_folders(target.parent)
             _sync(source)
             self._remember(made)
-            return self._place(source, folder, relative)
+            return self._place(source, target, relative)
 
     def write(self, relative: str, data: bytes) -> Path:
         """Write a file under its final name, whole or not at all; nothing to do if it is there.
@@ -188,7 +187,7 @@ class Archive:
             If the disk does not allow it.
         """
         target = self.path(relative)
-        with _translated():
+        with _Translated():
             temporary = self._temporary()
             try:
                 with temporary.open("xb") as file:
@@ -208,7 +207,7 @@ class Archive:
         temporary = self._temporary()
         with ExitStack() as undo:
             undo.callback(temporary.unlink, missing_ok=True)
-            with _translated():
+            with _Translated():
                 shutil.copyfile(source, temporary)
             undo.pop_all()
         return temporary
@@ -216,7 +215,7 @@ class Archive:
     def remove(self, relative: str) -> None:
         """Delete a file, and its study's folder once that is empty; a missing file is fine."""
         target = self.path(relative)
-        with _translated():
+        with _Translated():
             target.unlink(missing_ok=True)
             with suppress(OSError):
                 target.parent.rmdir()
@@ -231,7 +230,7 @@ class Archive:
             Spare younger files: another process of the same owner may be writing them. 0 where
             there is none.
         """
-        with _translated():
+        with _Translated():
             before = time.time() - older_than_s
             swept = 0
             for file in self.incoming.iterdir():
@@ -243,7 +242,7 @@ class Archive:
 
     def free_bytes(self) -> int:
         """Return how many bytes this process may still write."""
-        with _translated():
+        with _Translated():
             return shutil.disk_usage(self.root).free
 
     def require_space(self, min_free_bytes: int, min_free_fraction: float) -> None:
@@ -256,7 +255,7 @@ class Archive:
         ResourceError
             If the archive's folder is not there.
         """
-        with _translated():
+        with _Translated():
             usage = shutil.disk_usage(self.root)
         needed = max(min_free_bytes, int(usage.total * min_free_fraction))
         if usage.free < needed:
@@ -268,15 +267,16 @@ class Archive:
     def _temporary(self) -> Path:
         return self.incoming / f"{uuid.uuid4().hex}.part"
 
-    def _place(self, source: Path, folder: Path, relative: str) -> str:
+    def _place(self, source: Path, wanted: Path, relative: str) -> str:
         stem, dot, suffix = relative.rpartition(".")
-        for number in range(_MOST_ORPHANS):
-            name = relative if number == 0 else f"{stem}-{number}{dot}{suffix}"
-            target = folder / name.rpartition("/")[2]
+        name, target = relative, wanted
+        for number in range(1, _MOST_ORPHANS + 1):
             if self._link(source, target) or filecmp.cmp(source, target, shallow=False):
-                _sync(folder)
+                _sync(target.parent)
                 source.unlink(missing_ok=True)
                 return name
+            name = f"{stem}-{number}{dot}{suffix}"
+            target = self.path(name)
         raise ResourceError(f"{_MOST_ORPHANS} files without a catalogue row lie around one name.")
 
     def _link(self, source: Path, target: Path) -> bool:
@@ -362,12 +362,15 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-@contextmanager
-def _translated() -> Iterator[None]:
-    """Turn what the disk refuses into our errors; what is a bug passes."""
-    try:
-        yield
-    except OSError as error:
+class _Translated:
+    """Turns what the disk refuses into our errors; what is a bug passes."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, lines: object) -> None:
+        if not isinstance(error, OSError):
+            return
         if error.errno in _FULL:
             raise StorageFull("The archive's disk is full.", remedy="Free disk space.") from error
         if error.errno in _UNUSABLE:
@@ -375,4 +378,3 @@ def _translated() -> Iterator[None]:
                 f"The archive cannot be used: {error.strerror}.",
                 remedy="Check the folder archive.path: mounted, writable, healthy?",
             ) from error
-        raise

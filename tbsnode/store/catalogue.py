@@ -43,7 +43,15 @@ _NEWEST = sa.select(sa.func.coalesce(sa.func.max(instance.c.version), 0) + 1).wh
 _ADD_VERSION = Prepared(
     instance.insert().values(version=_NEWEST.scalar_subquery()).returning(instance.c.id, instance.c.version)
 )
-_STUDY = Prepared(sa.select(study.c.id).where(study.c.study_instance_uid == sa.bindparam("uid")))
+_STUDY_AND_SERIES = Prepared(
+    sa.select(study.c.id, series.c.id.label("series_id"))
+    .outerjoin_from(
+        study,
+        series,
+        sa.and_(series.c.study_ref == study.c.id, series.c.series_instance_uid == sa.bindparam("series_uid")),
+    )
+    .where(study.c.study_instance_uid == sa.bindparam("uid"))
+)
 _UID = sa.bindparam("uid", type_=sa.Text)
 _LOCK_UID = Prepared(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(_UID, 0))))
 
@@ -124,8 +132,7 @@ def add_instance(tx: Transaction, identity: InstanceIdentity, kept: KeptFile, or
     InstanceRow
         With the next free version of its UID.
     """
-    study_id = _study(tx, identity)
-    series_id = _series(tx, study_id, identity)
+    study_id, series_id = _study_and_series(tx, identity)
     _lock_uid(tx, identity.sop_instance_uid)
     values: dict[str, Any] = {
         "sop_instance_uid": identity.sop_instance_uid,
@@ -249,10 +256,16 @@ def _patient(tx: Transaction, demographics: Demographics) -> int:
     return _found_or_added(tx, patient, key, {**_told(demographics), "created_at": tx.now})
 
 
+def _study_and_series(tx: Transaction, identity: InstanceIdentity) -> tuple[int, int]:
+    """Return the rows of study and series; one look for all images of a series but the first."""
+    uids = {"uid": identity.study_instance_uid, "series_uid": identity.series_instance_uid}
+    found = _STUDY_AND_SERIES.rows(tx, uids)
+    study_id = int(found[0]["id"]) if found else _study(tx, identity)
+    series_id = found[0]["series_id"] if found else None
+    return study_id, int(series_id) if series_id is not None else _series(tx, study_id, identity)
+
+
 def _study(tx: Transaction, identity: InstanceIdentity) -> int:
-    known = _STUDY.value(tx, {"uid": identity.study_instance_uid})
-    if known is not None:
-        return int(known)
     scanner = identity.scanner
     parts = (scanner.manufacturer, scanner.model_name, scanner.device_serial_number)
     values = {

@@ -1,12 +1,16 @@
-"""Connections of an engine that stay open between transactions, where that is worth it."""
+"""Connections of an engine: which stay open, where that pays, and how a transaction begins and ends."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy import exc
+
+from tbsnode.store import sqlite_file
 
 _MOST_WAITING = 4
 
@@ -26,15 +30,41 @@ class Connections:
             connection = self.waiting.pop()  # atomic
         except IndexError:
             connection = self.engine.connect()
-        with ExitStack() as undo:
-            undo.callback(connection.close)
+        stays = False
+        try:
             yield connection
-            if self.stay and len(self.waiting) < _MOST_WAITING:
-                undo.pop_all()
+            stays = self.stay and len(self.waiting) < _MOST_WAITING
+        finally:
+            if stays:
                 self.waiting.append(connection)
+            else:
+                connection.close()
 
     def dispose(self) -> None:
         """Close what waits."""
         while self.waiting:
             self.waiting.pop().close()
         self.engine.dispose()
+
+
+def begin(connection: sa.Connection, how: Callable[[Any], None]) -> None:
+    """Begin a transaction on SQLite, unless one is open, without what SQLAlchemy does around a statement."""
+    driver: Any = connection.connection.driver_connection
+    if driver.in_transaction:
+        return
+    try:
+        how(driver)
+    except sqlite_file.Error as error:
+        raise exc.DBAPIError.instance("BEGIN", None, error, sqlite_file.Error) from error
+
+
+def commit(connection: sa.Connection) -> None:
+    """Commit a write transaction; where it fails, closing the connection rolls back."""
+    if connection.in_transaction():
+        connection.commit()
+        return
+    driver: Any = connection.connection.driver_connection
+    try:
+        driver.commit()
+    except sqlite_file.Error as error:
+        raise exc.DBAPIError.instance("COMMIT", None, error, sqlite_file.Error) from error

@@ -26,7 +26,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc, pool
 
 from tbsnode.errors import ConfigError, DatabaseUnavailable, ResourceError, SchemaOutdated, StorageFull
-from tbsnode.store import sqlite_file
+from tbsnode.store import connections, sqlite_file
 from tbsnode.store.connections import Connections
 from tbsnode.store.together import Together, Work
 from tbsnode.store.transaction import Transaction
@@ -77,6 +77,11 @@ class Database:
     ------
     ConfigError
         If the URL is of another kind.
+
+    Attributes
+    ----------
+    path : Path or None
+        The SQLite file; None on PostgreSQL.
     """
 
     def __init__(self, url: str) -> None:
@@ -90,6 +95,7 @@ class Database:
         self.dialect = self._parsed.get_backend_name()
         if self.dialect == "sqlite" and self._parsed.database in (None, "", ":memory:"):
             raise ConfigError("database.url names no file.", remedy=_URL_FORMS)
+        self.path = Path(str(self._parsed.database)) if self.dialect == "sqlite" else None
         # by process ID: an entry inherited by fork stays alive and untouched
         self._processes: dict[int, _InProcess] = {}
 
@@ -98,11 +104,6 @@ class Database:
 
     def __reduce__(self) -> tuple[type[Database], tuple[str]]:
         return Database, (self.url,)
-
-    @property
-    def path(self) -> Path | None:
-        """The SQLite file; None on PostgreSQL."""
-        return Path(str(self._parsed.database)) if self.dialect == "sqlite" else None
 
     @property
     def engine(self) -> sa.Engine:
@@ -137,8 +138,13 @@ class Database:
             If a table or column is missing.
         """
         here = self._here()
-        with _translated(), self._writer(here), here.writers.connected() as connection, connection.begin():
+        with _Translated(), self._writer(here), here.writers.connected() as connection:
+            if self.path is None:
+                connection.begin()
+            else:  # SQLAlchemy joins in with the first statement that it runs: see `connections.begin`
+                connections.begin(connection, sqlite_file.begin_writing)
             yield Transaction(connection, writes=True)
+            connections.commit(connection)
 
     def together(self, work: Work) -> Any:
         """Do short work in a write transaction: on SQLite in one with what other threads want written.
@@ -160,7 +166,7 @@ class Database:
         DatabaseUnavailable, SchemaOutdated
             As for `transaction`.
         """
-        with _translated(), self._here().readers.connected() as connection:
+        with _Translated(), self._here().readers.connected() as connection:
             if self.path is None:
                 connection.execution_options(postgresql_readonly=True)
             with connection.begin():
@@ -179,7 +185,7 @@ class Database:
             with self.read() as tx:
                 yield tx
             return
-        with _translated(), self._here().readers.connected() as connection:
+        with _Translated(), self._here().readers.connected() as connection:
             yield Transaction(connection, writes=False)
 
     def ping(self) -> None:
@@ -245,7 +251,7 @@ class Database:
 
         if self.path is not None:
             sqlite_file.refuse_unfit(self.path)
-        with _translated():
+        with _Translated():
             if self.path is not None:
                 _create_file(self.path)
             revision.require_known(self.current_revision())
@@ -289,7 +295,7 @@ class Database:
             )
             engine = sa.create_engine(self._parsed, creator=connect, **options)
             begin = sqlite_file.begin_writing if writes else sqlite_file.begin_reading
-            sa.event.listen(engine, "begin", lambda connection: _begin(connection, begin))
+            sa.event.listen(engine, "begin", lambda connection: connections.begin(connection, begin))
         else:
             url = self._parsed.update_query_dict(
                 {name: str(value) for name, value in _POSTGRESQL.items() if name not in self._parsed.query}
@@ -320,14 +326,6 @@ def _held(lock: threading.Lock) -> Iterator[None]:
 def _revision(connection: sa.Connection) -> str | None:
     asked = sa.select(sa.column("version_num", sa.String)).select_from(sa.table(REVISION_TABLE))
     return connection.scalar(asked) if sa.inspect(connection).has_table(REVISION_TABLE) else None
-
-
-def _begin(connection: sa.Connection, begin: Callable[[Any], None]) -> None:
-    """Begin a transaction on SQLite, without what SQLAlchemy does around a statement."""
-    try:
-        begin(connection.connection.driver_connection)
-    except sqlite_file.Error as error:
-        raise exc.DBAPIError.instance("BEGIN", None, error, sqlite_file.Error) from error
 
 
 def _connected_postgresql(connection: Any, _record: object) -> None:
@@ -362,20 +360,19 @@ def _create_file(path: Path) -> None:
         raise DatabaseUnavailable(f"The database file {path} cannot be used: {error}.") from error
 
 
-@contextmanager
-def _translated() -> Iterator[None]:
-    """Turn what the driver raises into our errors; what is a bug passes."""
-    try:
-        yield
-    except exc.TimeoutError as error:
-        raise DatabaseUnavailable("All database connections are in use.") from error
-    except exc.DatabaseError as error:
-        translated = _translate(error)
-        if translated is None:
-            raise
-        raise translated from error
-    except exc.InterfaceError as error:
-        raise DatabaseUnavailable(f"The database did not answer: {_first_line(error)}") from error
+class _Translated:
+    """Turns what the driver raises into our errors; what is a bug passes."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, lines: object) -> None:
+        if isinstance(error, exc.TimeoutError):
+            raise DatabaseUnavailable("All database connections are in use.") from error
+        if isinstance(error, exc.DatabaseError) and (translated := _translate(error)) is not None:
+            raise translated from error
+        if isinstance(error, exc.InterfaceError):
+            raise DatabaseUnavailable(f"The database did not answer: {_first_line(error)}") from error
 
 
 def _translate(error: exc.DatabaseError) -> ResourceError | SchemaOutdated | None:

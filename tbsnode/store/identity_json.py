@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
+from functools import cache
 from typing import Any, TypeVar
 
 from tbsnode.model import Claim, Demographics, InstanceIdentity, Scanner
@@ -46,9 +47,14 @@ def from_json(values: Mapping[str, Any]) -> InstanceIdentity:
 
 def _values(record: Any) -> dict[str, Any]:
     # `asdict` copies every text on its way, for each instance that arrives
-    return {field.name: getattr(record, field.name) for field in fields(record)}
+    return {name: getattr(record, name) for name in _names(type(record))}  # type: ignore[arg-type]
+
+
+@cache
+def _names(kind: type) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
 
 
 def _build(kind: type[T], values: Mapping[str, Any]) -> T:
-    names = {field.name for field in fields(kind)}  # type: ignore[arg-type]
+    names = _names(kind)  # type: ignore[arg-type]
     return kind(**{name: value for name, value in values.items() if name in names})

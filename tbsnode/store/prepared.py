@@ -35,25 +35,25 @@ class Prepared:
     def rows(self, tx: Transaction, values: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Run it and return all rows, by column name."""
         compiled = self._for(tx, values)
-        return [compiled.row(each) for each in compiled.run(tx.connection, values)]
+        return [compiled.row(each) for each in compiled.run(tx.driver, values)]
 
     def any(
         self, tx: Transaction, values: Mapping[str, Any], wanted: Callable[[dict[str, Any]], bool]
     ) -> bool:
         """Run it and tell whether there is a row that is wanted; rows after that are not read."""
         compiled = self._for(tx, values)
-        with closing(compiled.each(tx.connection, values)) as found:
+        with closing(compiled.each(tx.driver, values)) as found:
             return any(wanted(compiled.row(each)) for each in found)
 
     def value(self, tx: Transaction, values: Mapping[str, Any]) -> Any:
         """Run it and return the first column of the first row, or None."""
         compiled = self._for(tx, values)
-        found = compiled.run(tx.connection, values)
+        found = compiled.run(tx.driver, values)
         return compiled.first(found[0]) if found else None
 
     def run(self, tx: Transaction, values: Mapping[str, Any]) -> None:
         """Run it."""
-        self._for(tx, values).run(tx.connection, values)
+        self._for(tx, values).run(tx.driver, values)
 
     def _for(self, tx: Transaction, values: Mapping[str, Any]) -> _Compiled:
         key = (tx.dialect, *values)
@@ -72,43 +72,55 @@ class _Compiled:
         assert "POSTCOMPILE" not in self._sql, "a parameter that stands for a list"
         self._dialect = dialect
         self._order: list[str] | None = compiled.positiontup
-        self._binds = {
+        converts = {
             name: convert
             for name, bound in compiled.binds.items()
             if (convert := bound.type.dialect_impl(dialect).bind_processor(dialect)) is not None
         }
+        self._binds = [(name, convert) for name, convert in converts.items() if name in names]
         standing = dict(compiled.params)
         for column in getattr(compiled, "insert_prefetch", None) or ():
             assert column.default.is_scalar
             standing[column.key] = column.default.arg
-        self._standing = self._bound({name: standing[name] for name in standing if name not in names})
+        self._standing = {
+            name: converts[name](value) if name in converts else value
+            for name, value in standing.items()
+            if name not in names
+        }
         returned = getattr(statement, "exported_columns", None)
         self._columns: list[sa.ColumnElement[Any]] = list(returned if returned is not None else ())
         self._converts: list[_Convert | None] | None = None  # once the driver has told what it returns
 
-    def run(self, connection: sa.Connection, values: Mapping[str, Any]) -> list[Any]:
+    def run(self, driver: Any, values: Mapping[str, Any]) -> list[Any]:
         """Run it and return the driver's rows."""
-        return list(self.each(connection, values))
-
-    def each(self, connection: sa.Connection, values: Mapping[str, Any]) -> Generator[Any, None, None]:
-        """Run it and yield the driver's rows."""
-        bound = {**self._standing, **self._bound(values)}
-        parameters = bound if self._order is None else [bound[name] for name in self._order]
-        cursor = connection.connection.cursor()
         try:
-            cursor.execute(self._sql, parameters)
+            cursor = driver.execute(self._sql, self._parameters(values))
             if not self._columns:
-                return
-            if self._converts is None:
-                self._converts = [
-                    self._convert(*each) for each in zip(self._columns, cursor.description, strict=True)
-                ]
-            yield from iter(cursor.fetchone, None)
+                return []
+            self._learn(cursor)
+            found: list[Any] = cursor.fetchall()
+            return found
         except self._dialect.loaded_dbapi.Error as error:
-            base = self._dialect.loaded_dbapi.Error
-            raise exc.DBAPIError.instance(self._sql, None, error, base, hide_parameters=True) from error
-        finally:
-            cursor.close()
+            raise self._translated(error) from error
+
+    def each(self, driver: Any, values: Mapping[str, Any]) -> Generator[Any, None, None]:
+        """Run it and yield the driver's rows."""
+        try:
+            with closing(driver.execute(self._sql, self._parameters(values))) as cursor:
+                self._learn(cursor)
+                yield from iter(cursor.fetchone, None)
+        except self._dialect.loaded_dbapi.Error as error:
+            raise self._translated(error) from error
+
+    def _learn(self, cursor: Any) -> None:
+        if self._converts is None:
+            self._converts = [
+                self._convert(*each) for each in zip(self._columns, cursor.description, strict=True)
+            ]
+
+    def _translated(self, error: Exception) -> exc.StatementError:
+        base = self._dialect.loaded_dbapi.Error
+        return exc.DBAPIError.instance(self._sql, None, error, base, hide_parameters=True)
 
     def row(self, values: tuple[Any, ...]) -> dict[str, Any]:
         """Return a row by column name, as the types of its columns say."""
@@ -127,8 +139,8 @@ class _Compiled:
     def _convert(self, column: sa.ColumnElement[Any], described: Any) -> _Convert | None:
         return column.type.dialect_impl(self._dialect).result_processor(self._dialect, described[1])
 
-    def _bound(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        if not self._binds:
-            return dict(values)
-        convert = self._binds
-        return {name: convert[name](value) if name in convert else value for name, value in values.items()}
+    def _parameters(self, values: Mapping[str, Any]) -> dict[str, Any] | list[Any]:
+        bound = {**self._standing, **values}
+        for name, convert in self._binds:
+            bound[name] = convert(bound[name])
+        return bound if self._order is None else [bound[name] for name in self._order]

@@ -14,7 +14,6 @@ from functools import cache, cached_property
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from tbsnode.store.prepared import Prepared
 
@@ -26,6 +25,8 @@ class Transaction:
     ----------
     connection : sqlalchemy.Connection
         For `store` and `engine` only.
+    driver : sqlite3.Connection or psycopg.Connection
+        The same connection without SQLAlchemy, for `prepared` only.
     dialect : str
         ``"sqlite"`` or ``"postgresql"``.
     writes : bool
@@ -34,6 +35,7 @@ class Transaction:
 
     def __init__(self, connection: sa.Connection, *, writes: bool) -> None:
         self.connection = connection
+        self.driver: Any = connection.connection.driver_connection
         self.writes = writes
         self.dialect = connection.dialect.name
         if self.dialect == "sqlite":
@@ -94,5 +96,10 @@ def _insert(table: sa.Table) -> Prepared:
 
 @cache
 def _insert_if_new(table: sa.Table, dialect: str) -> Prepared:
-    build = sqlite.insert if dialect == "sqlite" else postgresql.insert
-    return Prepared(build(table).on_conflict_do_nothing().returning(table.c.id))
+    if dialect == "sqlite":  # either is loaded only where it is spoken
+        from sqlalchemy.dialects.sqlite import insert
+
+        return Prepared(insert(table).on_conflict_do_nothing().returning(table.c.id))
+    from sqlalchemy.dialects.postgresql import insert as insert_there
+
+    return Prepared(insert_there(table).on_conflict_do_nothing().returning(table.c.id))

@@ -6,8 +6,6 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from tbsnode.errors import CorrectionError
 from tbsnode.tbs.result import LABELS
 
@@ -140,6 +138,8 @@ def _check_apart(above: str, below: str, distance_mm: float) -> None:
 
 def _on_axis(found: Segmentation, disc: str, row: float) -> float:
     """Return the place along the axis where it crosses a row of the stored matrix."""
+    import numpy as np
+
     from tbsnode.tbs import anatomy
 
     column = found.column

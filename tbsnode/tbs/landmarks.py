@@ -109,6 +109,8 @@ def _crest(image: Image, valid: Mask, step: float, beyond: Mask) -> Crest | None
     tops = np.flatnonzero(width >= CREST_TOP_WIDTH_MM)
     if tops.size == 0 or tops[0] <= 0.55 * rows or _edge(image, valid, bone) < CREST_EDGE * height:
         return None
+    if _falls_outward(bone):
+        return None
     wing = bone[lowest] & (image[lowest] > soft + max(WING_BONE * step, 0.5 * height))
     share = np.count_nonzero(wing) / np.count_nonzero(valid[lowest])
     return Crest(float(tops[0]) * anatomy.GRID_MM, bool(share >= WING_SHARE))
@@ -126,6 +128,14 @@ def _corner(bright: Mask, beyond: Mask, last: int) -> Mask | None:
     bone = np.zeros(bright.shape, dtype=np.bool_)
     bone[: last + 1] = labels == max(both, key=lambda label: float(mm2[label]))
     return bone
+
+
+def _falls_outward(bone: Mask) -> bool:
+    """Tell the ala of the sacrum: its outline falls outward, that of the iliac wing rises."""
+    columns = np.flatnonzero(bone.any(axis=0))
+    top = np.argmax(bone[:, columns], axis=0)
+    half = columns.size // 2
+    return bool(np.median(top[half:]) > np.median(top[: max(1, half)]))
 
 
 def _edge(image: Image, valid: Mask, bone: Mask) -> float:

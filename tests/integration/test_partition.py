@@ -155,6 +155,20 @@ def test_a_pacs_that_is_cut_off_gets_everything_once_when_it_is_back(hospital: H
     assert len(hospital.pacs.files()) == 2 * hospital.sent
 
 
+def test_a_node_stops_while_its_database_is_cut_off(hospital: Hospital) -> None:
+    """Within the minute that a service manager waits; what was in hand is gone on with after the start."""
+    front = hospital.node["front"]
+    hospital.send(hospital.made(1))
+    with hospital.at["database"].away():
+        assert front.stop() == 0
+        assert nodes.processes_of(front.config) == {}
+    assert "Traceback" not in front.log.read_text()
+    with hospital.at["front"].here():
+        front.start(only="receive,deliver,http")
+    hospital.settle()
+    assert len(hospital.pacs.files()) == 2 * hospital.sent
+
+
 def watch(hospital: Hospital, path: str) -> tuple[int, object]:
     """Ask the front machine's HTTP as a watcher on it would."""
     url = f"http://{peers.LOOPBACK}:{HTTP}{path}"

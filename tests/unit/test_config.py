@@ -298,10 +298,10 @@ def test_paths_are_resolved_against_the_file(tmp_path: Path) -> None:
 
 
 def test_a_home_folder_is_found_in_every_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", "/home/node")
+    monkeypatch.setenv("HOME", "/srv/node")
     loaded = config.load(write(tmp_path, '[node]\nstate = "~/s"\n[database]\nurl = "sqlite:///~/s/t.db"'))
-    assert loaded.node.state == Path("/home/node/s")
-    assert loaded.database.url == "sqlite:////home/node/s/t.db"
+    assert loaded.node.state == Path("/srv/node/s")
+    assert loaded.database.url == "sqlite:////srv/node/s/t.db"
 
 
 def test_a_file_in_a_home_folder_that_is_not_known_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

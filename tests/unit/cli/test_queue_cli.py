@@ -144,12 +144,14 @@ def test_retry_by_filter_and_nothing_in_a_dry_run(run_json: Any, waiting: tuple[
 @pytest.mark.parametrize("act", ["retry", "cancel"])
 def test_work_that_is_not_there_is_said(run: Any, waiting: tuple[Path, list[str]], act: str) -> None:
     config, (pacs, _) = waiting
-    absent = run("queue", act, pacs, "delivery/9999", "--config", config)
-    assert absent.exit_code == 2
-    assert "There is no delivery/9999 here" in absent.output
+    for dry in (("--dry-run",), ()):
+        absent = run("queue", act, pacs, "delivery/9999", *dry, "--config", config)
+        assert absent.exit_code == 2
+        assert "There is no delivery/9999 here" in absent.output
     assert run("queue", "cancel", pacs, "--config", config).exit_code == 0, "nothing was done before"
-    again = run("queue", "cancel", pacs, "--config", config)
-    assert (again.exit_code, f"{pacs} does not wait" in again.output) == (0, True)
+    for dry in (("--dry-run",), ()):
+        again = run("queue", "cancel", pacs, *dry, "--config", config)
+        assert (again.exit_code, f"{pacs} does not wait" in again.output) == (0, True)
 
 
 def test_cancel_by_filter_leaves_the_rest(run_json: Any, waiting: tuple[Path, list[str]]) -> None:
@@ -218,6 +220,15 @@ def test_a_destination_that_is_gone_is_told_and_not_retried(
     assert f"{pacs} is for pacs, which is no destination any more." in refused.stderr
 
 
+def test_a_destination_that_is_gone_keeps_nobody_from_retrying_the_rest(
+    run_json: Any, waiting: tuple[Path, list[str]]
+) -> None:
+    """Only pacs is configured."""
+    config, (pacs, _) = waiting
+    for dry in (("--dry-run",), ()):
+        assert run_json("queue", "retry", "--all", *dry, "--config", config) == {"ids": [pacs]}
+
+
 def test_a_mistyped_state_is_no_good_news(run: Any, waiting: tuple[Path, list[str]]) -> None:
     config, _ = waiting
     result = run("queue", "list", "--state", "faild", "--config", config)
@@ -244,3 +255,14 @@ def test_an_empty_filter_matches_all_and_a_part_of_a_name_its_scanner() -> None:
     assert QueueFilter(since=100.0, until=100.5).matches(row)
     assert not QueueFilter(until=100.0).matches(row)
     assert not QueueFilter(destination="pac").matches(row)
+
+
+def test_what_is_in_quarantine_is_not_said_to_be_tried(
+    run: Any, run_json: Any, waiting: tuple[Path, list[str]]
+) -> None:
+    config, (pacs, _) = waiting
+    uid = run_json("queue", "list", "--destination", "pacs", "--config", config)[0]["study_instance_uid"]
+    run("study", "quarantine", uid, "--config", config)
+    refused = run("queue", "retry", pacs, "--config", config)
+    assert (refused.exit_code, "is in quarantine" in refused.stderr) == (2, True)
+    assert pacs not in run("queue", "retry", "--all", "--config", config).stdout

@@ -17,16 +17,16 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from tbsnode.dicom import part10
+from tbsnode.dicom import encoded, part10
 from tbsnode.dicom.encoded import (
     PIXEL_DATA,
     EncodedDataSet,
     Fragment,
     dictionary_vr,
-    is_part10,
     name_of,
     opened,
 )
+from tbsnode.dicom.part10 import is_part10
 from tbsnode.errors import InvalidInstance, UnsupportedInstance
 from tests import sources
 
@@ -59,6 +59,32 @@ def test_every_element_is_met_once_in_order(tmp_path: Path, syntax: str) -> None
     with opened(path) as data_set:
         tags = [element.tag for element in data_set.elements()]
     assert tags == sorted(int(element.tag) for element in ds)
+
+
+@pytest.mark.parametrize("syntax", NATIVE)
+def test_how_much_is_read_at_once_changes_nothing(
+    tmp_path: Path, syntax: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ds = sources.spine(ProcedureCodeSequence=[nested(3)])
+    ds["ProcedureCodeSequence"].is_undefined_length = True
+    path = sources.write(tmp_path / "x.dcm", ds, syntax)
+    usual = part10.read_header(path)
+    assert usual.sequences
+    for window in (0, 1, 139, *range(150, 900, 41)):
+        monkeypatch.setattr(encoded, "_WINDOW_BYTES", window)
+        assert part10.read_header(path) == usual
+
+
+@pytest.mark.parametrize("syntax", NATIVE)
+def test_a_beginning_that_is_known_changes_nothing(tmp_path: Path, syntax: str) -> None:
+    path = sources.write(tmp_path / "x.dcm", sources.spine(), syntax)
+    whole = path.read_bytes()
+    usual = part10.read_header(path)
+    for length in (1, 140, 333, 600, 1 << 14, len(whole)):
+        assert part10.read_header(path, whole[:length], len(whole)) == usual
+    path.write_bytes(whole[:-20])
+    with pytest.raises(InvalidInstance):
+        part10.read_header(path, whole[:600], len(whole) - 20)
 
 
 @pytest.mark.parametrize("syntax", NATIVE[:3])

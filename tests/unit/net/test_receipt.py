@@ -39,6 +39,19 @@ def test_a_request_becomes_a_part_10_file(tmp_path: Path) -> None:
     assert ds.file_meta.ImplementationClassUID == uids.IMPLEMENTATION_CLASS_UID
 
 
+def test_what_is_said_of_the_file_is_what_lies_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(receipt, "_BEGINNING_BYTES", 500)
+    growing = begin(tmp_path)
+    for piece in (b"a" * 100, b"b" * 400, b"c" * 300):
+        growing.write(memoryview(piece))
+    store = growing.complete()
+    assert store.path is not None
+    whole = store.path.read_bytes()
+    assert store.beginning == whole[:500]
+    assert store.size_bytes == len(whole)
+    assert "beginning" not in repr(store), "it names the patient"
+
+
 def test_file_meta_is_what_pydicom_reads(tmp_path: Path) -> None:
     path = tmp_path / "meta"
     path.write_bytes(bytes(128) + b"DICM" + receipt.file_meta(CLASS, "1.2.345", raw_peer.IMPLICIT))

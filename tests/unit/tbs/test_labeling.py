@@ -120,6 +120,13 @@ def test_a_faint_wing_is_told_from_tissue_and_processes_by_its_edge_and_place() 
     assert landmarks.crests(process) == (None, None)
 
 
+def test_the_ala_of_the_sacrum_is_no_crest() -> None:
+    """Its outline falls outward, that of the iliac wing rises; it lies a level lower."""
+    found = spines.segmented(Spine(crests=False), "linear")
+    ala = beside(found, lambda up, out: (up < 24.0 - 0.5 * out) * 1.0)
+    assert landmarks.crests(ala) == (None, None)
+
+
 def test_a_lone_line_two_levels_below_the_ribs_is_no_rib() -> None:
     """Ribs leave one level after the other: what lies further below is a process, or gas."""
     found = spines.segmented(Spine(), "linear")
