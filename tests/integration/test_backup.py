@@ -264,6 +264,13 @@ def test_a_backup_of_an_older_schema_is_restored_though_its_node_ran(
     copied = Database(f"sqlite:///{file}")
     with copied.transaction() as tx:
         work.renew_lease(tx, "node/analyze-0", ttl_s=60)
+        for name in (
+            *("study_state_reason", "study_patient_ref", "analysis_status_reason_reported"),
+            *("delivery_state_destination_updated_at", "commitment_state", "commitment_request_state"),
+        ):
+            tx.execute(sa.text(f"DROP INDEX ix_tbs_{name}"))
+        tx.execute(sa.text("CREATE INDEX ix_tbs_study_state ON tbs_study (state)"))
+        tx.execute(sa.text("CREATE INDEX ix_tbs_delivery_state ON tbs_delivery (state)"))
         tx.execute(sa.text("DROP TABLE tbs_refusal_pause"))
         tx.execute(sa.text("DROP TABLE tbs_quarantine"))
         tx.execute(sa.text("DROP TABLE tbs_identity_change"))
