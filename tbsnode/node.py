@@ -8,7 +8,7 @@ import os
 import socket
 import threading
 import uuid
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -105,7 +105,8 @@ def reported_callers(config: Config) -> tuple[Peer, ...]:
     """Return the callers that get reports of storage commitment at a port of theirs.
 
     A network or any host is left blank: such a caller is reported to at the address it calls from. One
-    that is a destination with TLS listens at that port for TLS and nothing else.
+    that is a destination with TLS listens at that port for TLS and nothing else; another one with
+    `port_tls` is called with our own certificate. Where no host is written, none can be in its.
     """
     secured = {(peer.ae_title, peer.port): peer for peer in peers(config) if peer.tls is not None}
     found = []
@@ -121,10 +122,19 @@ def reported_callers(config: Config) -> tuple[Peer, ...]:
                 host=same.host if same is not None else written,
                 port=caller.port,
                 calling_ae_title=config.node.ae_title,
-                tls=same.tls if same is not None else None,
+                tls=same.tls
+                if same is not None
+                else _tls_of_reports(config, caller, verify_host=bool(written)),
             )
         )
     return tuple(found)
+
+
+def _tls_of_reports(config: Config, caller: Caller, *, verify_host: bool) -> TlsFiles | None:
+    own = config.receiver.tls
+    if not caller.port_tls or own is None:
+        return None
+    return TlsFiles(certificate=own.certificate, key=own.key, ca=own.ca, verify_host=verify_host)
 
 
 def policy(config: Config) -> Policy:
@@ -236,14 +246,32 @@ def _hint_rule(hint: ScannerHint) -> HintRule:
     )
 
 
-def upgrade(config: Config) -> None:
-    """Bring the catalogue and the engine's own tables up to date."""
+def upgrade(config: Config, *, idle: bool = False) -> None:
+    """Bring the catalogue and the engine's own tables up to date.
+
+    Parameters
+    ----------
+    config : Config
+        The configuration.
+    idle : bool
+        Known to be worked with by nobody.
+
+    Raises
+    ------
+    ConfigError
+        If there is something to do and a node runs: it would go on with tables that it does not know.
+    """
     from tbsnode import engine
 
     database = Database(config.database.url)
     try:
-        database.upgrade()
-        engine.migrate(database)
+        current = database.current_revision()
+        refuses = not idle and current is not None and current < database.head_revision()
+        with _stopped(config.node.state, shared=True) if refuses else nullcontext():
+            if refuses:
+                work.require_no_executor(database)
+            database.upgrade()
+            engine.migrate(database)
     finally:
         database.dispose()
 
@@ -266,10 +294,11 @@ def move(config: Config, target: Config, *, told: Callable[[str, int], None]) ->
     from tbsnode.store import moving
 
     with _stopped(config.node.state):
-        upgrade(config)
-        upgrade(target)
+        upgrade(config, idle=True)
+        upgrade(target, idle=True)
         source, new = Database(config.database.url), Database(target.database.url)
         try:
+            work.require_no_executor(source)
             return moving.copy_rows(source, new, told=told)
         finally:
             source.dispose()
@@ -277,17 +306,19 @@ def move(config: Config, target: Config, *, told: Callable[[str, int], None]) ->
 
 
 @contextmanager
-def _stopped(state: Path) -> Iterator[None]:
-    """Hold the lock of the receiver's first slot, so that nothing comes in; refuse where the node runs.
+def _stopped(state: Path, *, shared: bool = False) -> Iterator[None]:
+    """Hold the locks of all worker slots, so that none begins; refuse where one runs.
 
-    Any receiver process needs `serve`, and that runs the first slot.
+    A command that shares them does not keep out another that does.
     """
     folder = state / "locks"
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "receive-0").open("ab") as held, (folder / "scanner").open("ab") as scanner:
+    names = {"receive-0", "scanner"} | {path.name for path in folder.iterdir()} - {"metrics"}
+    with ExitStack() as held:
         try:
-            for lock in (held, scanner):
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for name in sorted(names):
+                lock = held.enter_context((folder / name).open("ab"))
+                fcntl.flock(lock, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise ConfigError("The node is running.", remedy="Stop `tbsnode serve` first.") from error
         yield

@@ -19,10 +19,12 @@ import sys
 import threading
 import time
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass, field
+from socket import gethostname
 from typing import TYPE_CHECKING, Protocol
 
-from tbsnode import node
+from tbsnode import __version__, node
 from tbsnode.errors import TbsNodeError
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from typing import IO
 
     from tbsnode.config import Config
+    from tbsnode.pipeline.machines import Start
     from tbsnode.pipeline.site import Site
 
 log = logging.getLogger(__name__)
@@ -53,7 +56,7 @@ ROLES_VARIABLE = "TBSNODE_ROLES"  # what this `serve` runs: a machine that only 
 _METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"  # read by the library when a child loads it
 
 
-def serve(config_path: Path, config: Config, only: frozenset[str]) -> int:
+def serve(config_path: Path, config: Config, only: frozenset[str], *, adopt_archive: bool = False) -> int:
     """Run receiver, workers and sender until a signal says stop.
 
     Parameters
@@ -64,6 +67,8 @@ def serve(config_path: Path, config: Config, only: frozenset[str]) -> int:
         The same, read.
     only : frozenset of str
         Roles to run, of ``"receive"``, ``"analyze"``, ``"deliver"``, ``"http"``; empty for all.
+    adopt_archive : bool
+        Start with an archive that is marked as another database's, or has lost its files.
 
     Returns
     -------
@@ -74,16 +79,19 @@ def serve(config_path: Path, config: Config, only: frozenset[str]) -> int:
     ------
     SchemaOutdated
         Before anything is started; the message names the command that mends it.
+    ConfigError, ResourceError
+        Before anything is started: the archive is not that of the database.
     """
+    wanted = slots(config, only)
+    begun = _start_of(config, " ".join(sorted({role for role, _ in wanted})))
     # it refuses an outdated schema, an archive that cannot be written, a database that is away
     with node.open_site(config) as site:
-        _compare_archive(site)
+        _begin(site, begun, adopt_archive=adopt_archive)
     stop = threading.Event()
     hangup = () if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (signal.SIGHUP,)  # `nohup`
     for number in (signal.SIGTERM, signal.SIGINT, *hangup):
         signal.signal(number, lambda *_: stop.set())
-    wanted = slots(config, only)
-    os.environ[ROLES_VARIABLE] = " ".join(sorted({role for role, _ in wanted}))
+    os.environ[ROLES_VARIABLE] = begun.roles
     shared = _receiver_sockets(config) if ("receive", 1) in wanted else ()
     held = _metrics_folder(config.node.state)
     children = [_Child(role, slot, config_path, shared if role == "receive" else ()) for role, slot in wanted]
@@ -106,18 +114,40 @@ def serve(config_path: Path, config: Config, only: frozenset[str]) -> int:
     held.close()
     for each in shared:
         each.close()
+    _tell_end(config, begun)
     log.info("stopped", extra={"action": "serve.stopped"})
     return 0
 
 
-def _compare_archive(site: Site) -> None:
-    """Say at once that every study will fail, where the archive is not that of the database."""
-    from tbsnode.pipeline import mounted
+def _start_of(config: Config, roles: str) -> Start:
+    """Return what this machine tells the others of its start."""
+    from tbsnode.config import digests
+    from tbsnode.pipeline.machines import Start
 
-    with site.database.read() as tx:
-        problem = mounted.objection(tx, site.archive)
-    if problem is not None:
-        log.error("%s", problem, extra={"action": "archive.elsewhere"})
+    return Start(
+        node_id=node.node_id(config.node.state),
+        host=gethostname(),
+        version=__version__,
+        roles=roles,
+        settings=digests(config),
+    )
+
+
+def _begin(site: Site, start: Start, *, adopt_archive: bool) -> None:
+    """Refuse an archive of another database; write the start down and mark the archive as ours."""
+    from tbsnode.pipeline import machines, mounted
+
+    mounted.require(site, adopt=adopt_archive)
+    machines.started(site, start)
+    mounted.mark(site)
+
+
+def _tell_end(config: Config, start: Start) -> None:
+    """Write the orderly stop down; where the database is away, nobody waits for it."""
+    from tbsnode.pipeline import machines
+
+    with suppress(TbsNodeError), node.open_site(config) as site:
+        machines.stopped(site, start)
 
 
 def _receiver_sockets(config: Config) -> tuple[socket.socket, ...]:

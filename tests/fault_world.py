@@ -134,11 +134,13 @@ class World:
 
 
 @contextlib.contextmanager
-def world(folder: Path, database_url: str = SQLITE, **settings: object) -> Iterator[World]:
+def world(
+    folder: Path, database_url: str = SQLITE, *, pacs_host: str = peers.LOOPBACK, **settings: object
+) -> Iterator[World]:
     """Prepare a node that serves nobody yet; nothing of it is left afterwards."""
     folder.mkdir(parents=True, exist_ok=True)
     port = peers.free_port()
-    destination = nodes.Destination("pacs", "STORESCP", port)
+    destination = nodes.Destination("pacs", "STORESCP", port, host=pacs_host)
     node = nodes.Node(
         folder / "node",
         peers.free_port(),

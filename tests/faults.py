@@ -21,7 +21,7 @@ from pathlib import Path
 
 import psycopg
 
-from tests import nodes, peers
+from tests import machines, nodes, peers
 from tests.fault_world import SQLITE, Counts, World, environment, world
 
 # Where a process kills itself with -9: the module and function, and on which side of it.
@@ -108,6 +108,27 @@ def pacs_gone(folder: Path, url: str = SQLITE) -> Counts:
         with here.pacs():
             counts = here.settle()
         counts.note = "clock put forward by 60 h between tries"
+        return counts
+
+
+def pacs_cut_off(folder: Path, url: str = SQLITE) -> Counts:
+    """The cable of the archive is cut for a quarter of a minute while results are sent, then mended."""
+    with (
+        machines.hospital("node", "pacs") as at,
+        at["node"].here(),
+        world(folder, url, pacs_host=at["pacs"].address) as here,
+        contextlib.ExitStack() as stack,
+    ):
+        with at["pacs"].here():
+            archive = stack.enter_context(here.pacs("--sleep-during", "1"))
+        here.node.start()
+        here.send(3)
+        peers.wait_until(archive.files, "the first instance to come", 60)
+        with at["pacs"].away():
+            time.sleep(15)
+            assert here.send(1) == [True], "nobody is kept from sending to us"
+        counts = here.settle(timeout_s=240)
+        counts.note = "in the middle of a sending, without a word"
         return counts
 
 
@@ -303,8 +324,9 @@ ROWS: dict[str, Callable[[Path, str], Counts]] = {
     "worker frozen and revived": worker_frozen,
     "two nodes on one state folder": two_nodes_on_one_folder,
 }
+SQLITE_ROWS: dict[str, Callable[[Path, str], Counts]] = {"PACS cut off while it is sent to": pacs_cut_off}
 DATABASE_ROW = "database stopped and started"
-NEEDS_ROOT = ("full disk (ENOSPC)", "archive read-only")
+NEEDS_ROOT = ("full disk (ENOSPC)", "archive read-only", *SQLITE_ROWS)
 
 
 def associations(folder: Path, number: int) -> Counts:
@@ -350,7 +372,8 @@ def main(argv: list[str]) -> int:
             if asked.database not in (database, "both"):
                 continue
             server = stack.enter_context(peers.postgres()) if database == "postgresql" else None
-            for number, (name, row) in enumerate(ROWS.items()):
+            rows = ROWS if server else ROWS | SQLITE_ROWS  # no server is in the network of its own
+            for number, (name, row) in enumerate(rows.items()):
                 if asked.only in name and not (name in NEEDS_ROOT and os.geteuid() != 0):
                     url = schemas.fresh_postgresql(server, engine=True) if server else SQLITE
                     started = functools.partial(row, scratch / f"{database}{number}", url)

@@ -96,7 +96,7 @@ def restore(folder: Folder, *, config: options.ConfigFile = None) -> None:
             )
     finally:
         database.dispose()
-    node.upgrade(loaded)
+    node.upgrade(loaded, idle=True)  # it was empty: leases in it are those of the copied node
     typer.echo(f"Restored the database and {output.counted(made.files, 'file', 'files')}.")
     typer.echo("What was sent after the backup is sent again, under the same UIDs.")
     typer.echo("`tbsnode db verify` checks every file.")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import re
 import sys
 import time
 from datetime import datetime
@@ -67,6 +68,19 @@ def _take_over(logger: logging.Logger) -> None:
     logger.filters[:] = [_OnceInAWhile()]
 
 
+_TRACEBACK = "Traceback (most recent call last):"
+_RAISED = re.compile(r"^(?:\w+\.)*(\w*(?:Error|Exception))(?=: |$)", re.MULTILINE)
+
+
+def _first_line(text: str) -> str:
+    """Return the first line; the class of an exception in place of the head of its traceback."""
+    first = text.partition("\n")[0]
+    if not first.endswith(_TRACEBACK):
+        return first
+    raised = _RAISED.findall(text.partition(_TRACEBACK)[2])
+    return first.removesuffix(_TRACEBACK) + (raised[-1] if raised else "an error")
+
+
 class _OnceInAWhile(logging.Filter):
     """Lets one line of a kind through in ten seconds, and of that its first line, which quotes no row.
 
@@ -80,7 +94,7 @@ class _OnceInAWhile(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Shorten the record; keep it if none like it was kept just now."""
-        first = record.getMessage().strip().partition("\n")[0]
+        first = _first_line(record.getMessage().strip())
         kind, now = first[:_KIND_CHARACTERS], time.monotonic()
         since, left_out = self._kinds.get(kind, (-math.inf, 0))
         if now - since < _WHILE_S:

@@ -82,14 +82,17 @@ def reprocess(
             return
         wanted = uids or [s.study_instance_uid for s in operate.study_list(site, filters.study_filter())]
         if how.dry_run:
-            _say_estimate(bulk.estimate(site, wanted), wanted, as_json=form.as_json)
+            able = operate.reprocessable(site, wanted)
+            _say_estimate(bulk.estimate(site, able), able, as_json=form.as_json)
+            _say_left_out(len(wanted) - len(able))
         elif how.wait or how.no_send:
             run = bulk.begin(site, wanted, shadow=how.no_send)
             _follow(site, run)
             _say_compared(site, run, form)
         else:
             done = operate.reprocess(site, wanted)
-            _say_queued(done, left_out=len(wanted) - len(done), as_json=form.as_json)
+            _say_queued(done, as_json=form.as_json)
+            _say_left_out(len(wanted) - len(done))
 
 
 def _follow(site: Site, run: int) -> None:
@@ -110,16 +113,23 @@ def _follow(site: Site, run: int) -> None:
         raise typer.Exit(130) from None
 
 
-def _say_queued(wanted: Sequence[str], *, left_out: int, as_json: bool) -> None:
+def _say_queued(wanted: Sequence[str], *, as_json: bool) -> None:
     if as_json:
         output.as_json({"study_instance_uids": list(wanted), "dry_run": False})
         return
     for uid in wanted:
         typer.echo(uid)
     typer.echo(f"Analyzing {output.counted(len(wanted), 'study', 'studies')} again.")
-    if left_out:
-        studies = output.counted(left_out, "study", "studies")
-        typer.echo(f"Left out {studies}: the images were deleted here. Send them again.", err=True)
+
+
+def _say_left_out(number: int) -> None:
+    if number:
+        studies = output.counted(number, "study", "studies")
+        typer.echo(
+            f"Left out {studies}: in quarantine (`tbsnode study release`), or the images were deleted here"
+            " (send them again).",
+            err=True,
+        )
 
 
 def _say_estimate(found: Estimate, wanted: Sequence[str], *, as_json: bool) -> None:

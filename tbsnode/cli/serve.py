@@ -16,6 +16,12 @@ def serve(
     only: Annotated[
         str, typer.Option(metavar="ROLES", help=f"Some of {','.join(ROLES)}; by default all.")
     ] = "",
+    adopt_archive: Annotated[
+        bool,
+        typer.Option(
+            "--adopt-archive", help="Start with another database's archive, or one that lost its files."
+        ),
+    ] = False,
     config: options.ConfigFile = None,
     role: Annotated[str, typer.Option(hidden=True, help="Be one child process.")] = "",
     slot: Annotated[int, typer.Option(hidden=True)] = 0,
@@ -40,4 +46,4 @@ def serve(
     if role:
         raise typer.Exit(supervisor.run_child(loaded, role, slot, listen=listen or ()))
     assert path is not None, "load raises where nothing was found"
-    raise typer.Exit(supervisor.serve(path, loaded, roles))
+    raise typer.Exit(supervisor.serve(path, loaded, roles, adopt_archive=adopt_archive))

@@ -4,6 +4,7 @@
 over it and reports every mistake at once, in the words of `mistakes`.
 """
 
+from tbsnode.config.common import digests
 from tbsnode.config.loading import SEARCH_PATHS, find, load, with_database
 from tbsnode.config.sections import (
     Analysis,
@@ -46,6 +47,7 @@ __all__ = [
     "ScannerHint",
     "Selection",
     "Site",
+    "digests",
     "find",
     "load",
     "with_database",

@@ -6,6 +6,7 @@ import json
 import os
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,21 @@ def find(path: Path | None = None) -> Path | None:
     """
     named = path or (Path(os.environ[PATH_VARIABLE]) if os.environ.get(PATH_VARIABLE) else None)
     if named is not None:
-        return named.expanduser().absolute()
-    return next((place.absolute() for place in SEARCH_PATHS if place.is_file()), None)
+        with suppress(RuntimeError):  # no such home folder: no such file either
+            named = named.expanduser()
+        return named.absolute()
+    return next((place.absolute() for place in SEARCH_PATHS if _may_be_there(place)), None)
+
+
+def _may_be_there(place: Path) -> bool:
+    """Tell whether to read this one; one that we may not look at says so when it is read.
+
+    A folder that is closed to us and that we only happen to stand in (root's home, under sudo) has none.
+    """
+    try:
+        return place.is_file()
+    except PermissionError:
+        return place.is_absolute()
 
 
 def load(path: Path | None = None) -> Config:

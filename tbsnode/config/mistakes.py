@@ -69,7 +69,7 @@ def across(raw: Mapping[str, Any]) -> Iterator[tuple[Location, Mistake]]:
     yield from _ourselves(raw)
     yield from _priors_from_nobody(raw)
     yield from _shared_ports(raw)
-    yield from _certificate_without_tls(raw)
+    yield from _callers_without_tls(raw)
 
 
 def key_path(location: Location) -> str:
@@ -219,16 +219,21 @@ def _shared_ports(raw: Mapping[str, Any]) -> Iterator[tuple[Location, Mistake]]:
         taken.setdefault(port, problem)
 
 
-def _certificate_without_tls(raw: Mapping[str, Any]) -> Iterator[tuple[Location, Mistake]]:
-    """Find callers that must prove themselves over TLS where nobody listens for TLS."""
-    if _tls(raw) is not None:
-        return
+def _callers_without_tls(raw: Mapping[str, Any]) -> Iterator[tuple[Location, Mistake]]:
+    """Find callers that need TLS where nobody listens for it, or TLS for a port that is not named."""
     for index, row in _tables(raw, ("receiver", "callers")):
-        if row.get("certificate"):
-            location = ("receiver", "callers", index, "certificate")
+        at: Location = ("receiver", "callers", index)
+        if row.get("certificate") and _tls(raw) is None:
             problem = "it could never call: there is no port for TLS."
             remedy = "Add [receiver.tls], or take the certificate out."
-            yield location, Mistake(key_path(location), f'"{row["certificate"]}"', problem, remedy)
+            yield (
+                (*at, "certificate"),
+                Mistake(key_path((*at, "certificate")), f'"{row["certificate"]}"', problem, remedy),
+            )
+        if row.get("port_tls") is True and (_tls(raw) is None or row.get("port") is None):
+            problem = "its reports need a port, and the certificate and key of [receiver.tls]."
+            remedy = "Add what is missing, or take port_tls out."
+            yield (*at, "port_tls"), Mistake(key_path((*at, "port_tls")), "true", problem, remedy)
 
 
 def _tls(raw: Mapping[str, Any]) -> Mapping[str, Any] | None:

@@ -73,8 +73,16 @@ def not_empty(value: tuple[str, ...]) -> tuple[str, ...]:
 def resolved(value: Path, info: ValidationInfo) -> Path:
     """Make a path absolute: relative to the folder of the file."""
     folder = (info.context or {}).get("folder")
-    expanded = value.expanduser()
+    expanded = _expanded(value)
     return (folder / expanded).absolute() if folder is not None else expanded
+
+
+def _expanded(path: Path) -> Path:
+    """Put the home folder for ``~``: an account of the system, or one in a container, may have none."""
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise wrong("the home folder in it is not known.", "Write an absolute path.") from error
 
 
 def database_url(value: str, info: ValidationInfo) -> str:
@@ -95,5 +103,5 @@ def database_url(value: str, info: ValidationInfo) -> str:
             'Write three slashes and a path: "sqlite:///state/tbsnode.db".',
         )
     folder = (info.context or {}).get("folder")
-    path = Path(rest[1:])
+    path = _expanded(Path(rest[1:]))
     return f"sqlite:///{(folder / path).absolute()}" if folder is not None else value

@@ -74,12 +74,13 @@ class DestinationTls(Tls):
 class Caller(Section):
     """One known caller; without own times it has those of ``[completion]``.
 
-    At `port` it takes reports of storage commitment.
+    At `port` it takes reports of storage commitment, over TLS with `port_tls`.
     """
 
     ae_title: AeTitle
     host: Annotated[str, AfterValidator(rules.caller_host)]
     port: Port | None = None
+    port_tls: StrictBool = False
     certificate: str = ""
     quiet_s: Seconds | None = None
     after_release_s: Seconds | None = None

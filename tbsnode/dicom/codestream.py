@@ -23,6 +23,9 @@ _CHUNK = 1 << 20
 
 MAX_SAMPLES = 40_000_000  # rows x columns x samples (x frames): forty times the largest DXA export
 _OVERHEAD = 1 << 20  # bytes of a compressed frame that are none of its pixels
+# Of one frame: each two bytes of RLE may become 128 (PS3.5 G.3.1), and only decoding them tells. The noise of
+# the largest page in color does not reach this.
+_RLE_LONGEST = 8 << 20
 _FRAMES, _SAMPLES, _ROWS, _COLUMNS, _BITS = 0x00280008, 0x00280002, 0x00280010, 0x00280011, 0x00280100
 
 Size = tuple[int, int, int]
@@ -51,9 +54,12 @@ def require_modest(data_set: EncodedDataSet) -> None:
     if rows * columns * samples > MAX_SAMPLES:
         raise UndecodablePixels("the picture is larger than any densitometry image")
     most = 2 * rows * columns * samples * (bits + 7) // 8 + _OVERHEAD
+    runs = data_set.meta.transfer_syntax_uid == sop_classes.RLE
+    if runs:
+        most = min(most, _RLE_LONGEST)
     if data_set.after(pixels) - pixels.start > most * frames:
         raise UndecodablePixels("the compressed pixel data are longer than the pixels")
-    if data_set.meta.transfer_syntax_uid != sop_classes.RLE:  # it has no size of its own
+    if not runs:  # they announce no size
         _require_announced(set(_announced(data_set, pixels)), (rows, columns, samples))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +46,7 @@ class _Source:
     digest: str
     stated: StatedResults
     results: ScannerResults | None
+    table: tuple[NDArray[np.float64], int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +57,22 @@ class _Scale:
     intercept: float
     stored_range: tuple[int, int]
     inverted: bool
+    # Modality LUT, and the stored value that its first entry is for: instead of slope and intercept
+    table: tuple[NDArray[np.float64], int] | None = None
 
     def apply(self, stored: NDArray[np.float64]) -> NDArray[np.float64]:
+        if self.table is not None:
+            table, first = self.table
+            values = table[np.clip(stored - first, 0, table.size - 1).astype(np.intp)]
+            return table.max() + table.min() - values if self.inverted else values
         if self.inverted:
             stored = sum(self.stored_range) - stored
         return stored * self.slope + self.intercept
 
     @property
     def maximum(self) -> float:
+        if self.table is not None:
+            return float(self.table[0].max())
         ends = self.apply(np.array(self.stored_range, dtype=np.float64))
         return float(ends.max())
 
@@ -114,6 +123,7 @@ def read_images(
         if form.frames > MAX_FRAMES:
             return (_without_pixels(source, Finding(Code.MULTI_FRAME, values=(("frames", form.frames),))),)
         frames = decode(path, form)
+        source = replace(source, table=_modality_table(header, form))
     except UndecodablePixels as error:
         _log.warning(
             "Pixels cannot be decoded: %s",
@@ -146,7 +156,7 @@ def _stored(
     page: bool = True,
 ) -> DensitometryImage:
     """Return the matrix as it is stored; `refusal` is why nothing could be cut out of a page."""
-    scale = _scale(source.header, form)
+    scale = _scale(source, form)
     pixels = scale.apply(gray.astype(np.float64))
     input_class = _input_class(source, form, _distinct(gray), page=page)
     findings = source.spacing.findings
@@ -330,7 +340,31 @@ def _palette(header: Header, frame: NDArray[np.generic]) -> NDArray[np.generic]:
     return np.stack(channels, axis=-1)
 
 
-def _scale(header: Header, form: PixelForm) -> _Scale:
+def _modality_table(header: Header, form: PixelForm) -> tuple[NDArray[np.float64], int] | None:
+    """Return the Modality LUT and the stored value it begins at (PS3.3 C.11.1), None where there is none.
+
+    Raises
+    ------
+    UndecodablePixels
+        If it is shorter than it says: what the stored values mean is then unknown.
+    """
+    item = next(iter(header.items("ModalityLUTSequence")), None)
+    if item is None or form.samples != 1:
+        return None
+    descriptor, data = item.shorts("LUTDescriptor"), item.raw("LUTData")
+    if len(descriptor) != 3:
+        raise UndecodablePixels("the Modality LUT has no descriptor")
+    entries, first, bits = descriptor[0] or 1 << 16, descriptor[1], descriptor[2]
+    words = np.frombuffer(data[: len(data) // 2 * 2], "<u2" if header.little_endian else ">u2")
+    table = np.frombuffer(data, np.uint8) if bits <= 8 and words.size < entries else words
+    if table.size < entries:
+        raise UndecodablePixels("the Modality LUT is shorter than it says")
+    first -= 1 << 16 if form.signed and first >= 1 << 15 else 0
+    return table[:entries].astype(np.float64), first
+
+
+def _scale(source: _Source, form: PixelForm) -> _Scale:
+    header = source.header
     slope, intercept = header.numbers("RescaleSlope"), header.numbers("RescaleIntercept")
     stored_range = form.stored_range
     if form.photometric_interpretation == "PALETTE COLOR":
@@ -340,6 +374,7 @@ def _scale(header: Header, form: PixelForm) -> _Scale:
         intercept=intercept[0] if intercept else 0.0,
         stored_range=stored_range,
         inverted=form.photometric_interpretation == "MONOCHROME1",
+        table=source.table,
     )
 
 

@@ -19,7 +19,7 @@ from pynetdicom.pdu_primitives import A_ABORT, A_ASSOCIATE, A_P_ABORT
 from pynetdicom.service_class import StorageServiceClass
 from pynetdicom.transport import AddressInformation
 
-from tbsnode.net import line, negotiated, tls
+from tbsnode.net import line, negotiated, pdu, tls
 from tbsnode.net.messages import Receiver, Store
 from tbsnode.net.one_thread import attach
 from tbsnode.net.upper_layer import PatientSocket
@@ -63,6 +63,7 @@ class Acceptor(Association):
             self, client_socket=client, transfer_timeout_s=server.transfer_timeout_s, bell=False
         )
         self._sock.read_already = read
+        self._has_asked = read[:1] == bytes([pdu.ASSOCIATE_RQ])
         self.set_socket(self._sock)
         self._introduce(server, address)
 
@@ -125,6 +126,8 @@ class Acceptor(Association):
             assert isinstance(self.dimse, Receiver)
             self.dimse.discard()
             try:
+                if self._has_asked and not self.association_id:
+                    self._service.unreadable(self.host)
                 self._service.ended(self)
             finally:  # last: who ends the node waits for those that are not forgotten
                 self._server.forget(self)
@@ -162,9 +165,16 @@ class Acceptor(Association):
             self.is_aborted, self.is_established = True, False
             evt.trigger(self, evt.EVT_ABORTED, {})
             return True
-        if self.dul.idle_timer_expired():
+        if self.dul.idle_timer_expired() or self._has_stopped_in_a_message():
             self.abort()
         return not self.dul.is_alive()
+
+    def _has_stopped_in_a_message(self) -> bool:
+        """Tell whether the peer began a message and did not go on: that is no pause."""
+        assert isinstance(self.dimse, Receiver)
+        idle = self.dul._idle_timer
+        waited_s = (idle.timeout or 0.0) - idle.remaining
+        return self.dimse.is_within_message and waited_s > self._server.transfer_timeout_s
 
     def _requested(self) -> None:
         if not isinstance(self.requestor.primitive, A_ASSOCIATE):

@@ -45,6 +45,11 @@ class Fragments(ABC):
     def followed(self, context_id: int, data: bytes | memoryview) -> None:
         """Take a fragment of the data set of another command."""
 
+    @property
+    def is_within_message(self) -> bool:
+        """Whether more of a message must come: of its command, or of its data set."""
+        return bool(self._command) or self._receipt is not None or self._identifier_bytes is not None
+
     def take(self, context_id: int, data: bytes | memoryview) -> None:
         """Take a fragment with its message control header.
 

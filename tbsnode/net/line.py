@@ -72,3 +72,6 @@ class Service(Protocol):
 
     def unsecured(self, host: str, why: str) -> None:
         """Take note of a connection whose TLS handshake failed."""
+
+    def unreadable(self, host: str) -> None:
+        """Take note of an association request that nobody could read."""

@@ -169,7 +169,7 @@ class OrdinaryAssociation(threading.Thread):
         """Wait for a PDU and act; return False where it was the last."""
         if self._asked_to_end:
             raise Ending
-        kind, body = self._wire.receive(self._server.idle_timeout_s)
+        kind, body = self._wire.receive(self._patience_s())
         if kind == pdu.P_DATA:
             self._fragments.served = 0
             for context_id, fragment in pdu.fragments(body):
@@ -184,6 +184,12 @@ class OrdinaryAssociation(threading.Thread):
             self.reason = line.ABORTED
             return False
         raise receipt.ProtocolViolation(f"a PDU of type {kind} does not belong here")
+
+    def _patience_s(self) -> float:
+        """Return how long to wait for the next PDU [s]: who has begun a message does not pause in it."""
+        within = self._fragments.is_within_message
+        idle_s, transfer_s = self._server.idle_timeout_s, self._server.transfer_timeout_s
+        return min(idle_s, transfer_s) if within else idle_s
 
     def _abort(self, why: tuple[int, int]) -> None:
         self._last_word_s = min(_LAST_WORD_S, self._server.acse_timeout_s)

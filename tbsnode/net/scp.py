@@ -206,8 +206,18 @@ class StorageScp:
 
     def unsecured(self, host: str, why: str) -> None:
         """Take note of a connection whose TLS handshake failed: told as a rejected association."""
+        self._tell_nameless(host, f"TLS from {host}: {why}")
+
+    def unreadable(self, host: str) -> None:
+        """Take note of a request that could not be read: told as a rejected association."""
+        why = "perhaps an AE title with other signs than letters, digits and punctuation"
+        self._tell_nameless(
+            host, f"the association request of {host} cannot be read ({why}): correct it there"
+        )
+
+    def _tell_nameless(self, host: str, text: str) -> None:
         nobody = {"association_id": str(uuid4()), "calling_ae_title": "", "called_ae_title": ""}
-        event = AssociationEvent(kind="rejected", text=f"TLS from {host}: {why}", host=host, **nobody)
+        event = AssociationEvent(kind="rejected", text=text, host=host, **nobody)
         try:
             self._on_association(event)
         except TbsNodeError as error:

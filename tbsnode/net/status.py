@@ -134,6 +134,14 @@ def describe(status: int) -> str:
     return f"0x{status:04X} {meaning}"
 
 
+def is_about_class(status: int) -> bool:
+    """Tell whether a peer refuses the SOP class, not the content: the same in another class may be stored.
+
+    Some archives accept the presentation context and say only then that they do not take the class.
+    """
+    return status == SOP_CLASS_NOT_SUPPORTED or 0xA900 <= status <= 0xA9FF
+
+
 def category(status: int) -> Category:
     """Return what a peer's answer to a C-STORE means for the delivery.
 

@@ -14,6 +14,7 @@ from tbsnode.net.upper_layer import LARGEST_OTHER_PDU
 
 _GLANCE_S = 0.2  # how often a thread that waits looks whether it shall end
 _USUAL_BYTES = 1 << 16
+_TLS_HANDSHAKE = 0x16  # first byte of a TLS connection; no type of a PDU
 _LAST_PIECES = 64
 
 
@@ -94,6 +95,8 @@ class Wire:
         kind, length = struct.unpack_from(">BxL", self._buffer, self._begin)
         size = pdu.HEADER_BYTES + length
         if size > self._largest:
+            if kind == _TLS_HANDSHAKE:
+                raise TooLarge("the peer speaks TLS at a port for clear text; compare port and TLS setting")
             raise TooLarge(f"the peer announced a PDU of {length} bytes")
         if size > self._end - self._begin:
             self._need(size, None, whole_by)

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 from tbsnode.dicom import part10
 from tbsnode.errors import ConfigError, NotFound, TbsNodeError
-from tbsnode.store import audit, snapshot
-from tbsnode.store.archive import Archive
+from tbsnode.store import audit, audit_chain, snapshot
+from tbsnode.store.archive import DATABASE_ID, Archive, write_small
 from tbsnode.store.database import Database
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def backup(site: Site, folder: Path, *, track: Tracked) -> Backup:
     Raises
     ------
     ConfigError
-        If the folder lies inside the archive.
+        If the folder lies inside the archive, or holds the backup of another database.
     ResourceError
         If disk or database failed, or a file is missing: the manifest is not written then.
     """
@@ -102,6 +102,7 @@ def backup(site: Site, folder: Path, *, track: Tracked) -> Backup:
         raise ConfigError("A backup inside the archive is none.", remedy="Name a folder on another disk.")
     for each in (folder, folder / ARCHIVE):  # the account that made it, and nobody else
         each.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _require_own(site, folder)
     (folder / MANIFEST).unlink(missing_ok=True)  # until the new one is whole, there is none
     copied_database = snapshot.copy(site.database, folder)
     files, copied, total = _files(site), 0, 0
@@ -122,6 +123,26 @@ def backup(site: Site, folder: Path, *, track: Tracked) -> Backup:
     with site.database.transaction() as tx:
         audit.add_event(tx, "db.backup", f"backed up {len(files)} files, {copied} of them new")
     return made
+
+
+def _require_own(site: Site, folder: Path) -> None:
+    """Refuse to put a copy of this database in the place of another one's.
+
+    After a lost disk a node may run on an empty database; its nightly backup must not take the good one.
+    """
+    with site.database.transaction() as tx:
+        audit_chain.seal(tx)
+        own = audit_chain.first(tx)
+    path = folder / DATABASE_ID
+    kept = path.read_text(encoding="ascii").strip() if path.exists() else ""
+    if kept and kept != own:
+        raise ConfigError(
+            f"{folder} holds the backup of another database; nothing was copied.",
+            remedy="Name another folder. If this database should be that one, it was lost: stop the node and"
+            " `tbsnode db restore` that backup into an empty place.",
+        )
+    if own and not kept:
+        write_small(path, f"{own}\n")
 
 
 def _files(site: Site) -> list[KeptFile]:

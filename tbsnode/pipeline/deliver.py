@@ -15,7 +15,7 @@ from tbsnode import text
 from tbsnode.dicom import part10, sop_classes
 from tbsnode.errors import AssociationRejected, PeerError, PeerUnreachable
 from tbsnode.model import DeliveryState, DerivedKind, SendOutcome
-from tbsnode.net import scu
+from tbsnode.net import scu, status
 from tbsnode.pipeline import commitments, identity_check, quarantine, release, wait_for_study
 from tbsnode.pipeline.outgoing import STORED, Item, Job, items, prepare, require_intact, unsent
 from tbsnode.reasons import Code
@@ -92,7 +92,7 @@ def _begin(site: Site, ticket: work.Ticket) -> Job | None:
         if quarantine.ends(tx, ticket, study):
             return None
         if deliveries.another_at_work(tx, ticket, study.id, peer.name):
-            work.postpone(tx, ticket, delay_s=_WAIT_FOR_OLDER_S, error="an older result is being sent")
+            _wait_for_older(tx, ticket, row["tries"])
             return None
         if release.rejected(tx, study.id, analysis.id) is None:
             bar = release.unsigned(tx, peer, analysis.id)
@@ -110,6 +110,12 @@ def _begin(site: Site, ticket: work.Ticket) -> Job | None:
             now=tx.now,
             answered=deliveries.answered(tx, ticket.row_id),
         )
+
+
+def _wait_for_older(tx: Transaction, ticket: work.Ticket, tries: int) -> None:
+    """Look again in a moment. A look is no try: pauses and the end of trying count from what was tried."""
+    error = "another delivery of this study is being sent there"
+    work.postpone(tx, ticket, delay_s=_WAIT_FOR_OLDER_S, error=error, tries=max(0, tries - 1))
 
 
 def _is_held(site: Site, job: Job) -> bool:
@@ -185,7 +191,7 @@ def _next(
     if outcome.category == "not_accepted" and others:
         return others
     answers.append((item, outcome))
-    return []
+    return others if outcome.status is not None and status.is_about_class(outcome.status) else []
 
 
 def _record(site: Site, job: Job, outcomes: list[tuple[Item, SendOutcome]]) -> None:
@@ -207,12 +213,12 @@ def _record(site: Site, job: Job, outcomes: list[tuple[Item, SendOutcome]]) -> N
                 text=outcome.text,
                 sent_at=tx.now,
             )
-            status = "no presentation context" if outcome.status is None else f"0x{outcome.status:04X}"
+            code = "no presentation context" if outcome.status is None else f"0x{outcome.status:04X}"
             _tell(
                 tx,
                 job.study,
                 f"delivery.{outcome.category}",
-                f"{item.kind.upper()} to {job.peer.name}: {outcome.text or status}",
+                f"{item.kind.upper()} to {job.peer.name}: {outcome.text or code}",
             )
 
 
@@ -231,7 +237,7 @@ def _unreachable(site: Site, job: Job, error: PeerError) -> None:
             action, what = f"delivery.{state.value}", str(error)
         else:
             ended = work.postpone(tx, job.ticket, delay_s=delay, error=str(error))
-            action, what = "delivery.postponed", f"{error}; again in {delay:.0f} s"
+            action, what = "delivery.postponed", f"{str(error).rstrip('.')}; again in {delay:.0f} s"
         if ended:
             _tell(tx, job.study, action, f"to {job.peer.name}: {what}")
     log.warning(
@@ -262,11 +268,7 @@ def _conclude(site: Site, job: Job, outcomes: list[SendOutcome]) -> None:
         state = _state_of(answered)
         if not answered and release.rejected(tx, job.study.id, job.analysis.id) is not None:
             state = DeliveryState.SUPERSEDED  # it was withdrawn before anything of it was there
-        errors = "; ".join(
-            f"{_kind(answered, o.sop_instance_uid)}: {o.text}"
-            for o in outcomes
-            if o.category not in STORED and o.text
-        )
+        errors = _errors(answered, outcomes)
         if work.finish(tx, job.ticket, state, last_error=errors):
             commitments.want(tx, site, job.peer, job.ticket.row_id, state)
             _tell(tx, job.study, f"delivery.{state.value}", f"to {job.peer.name}: {state.value}")
@@ -279,22 +281,36 @@ def _conclude(site: Site, job: Job, outcomes: list[SendOutcome]) -> None:
     )
 
 
-def _kind(answered: dict[str, deliveries.Answer], uid: str) -> str:
-    """Name what an answer is about, for a person."""
-    return answered[uid].kind.upper() if uid in answered else "instance"
+def _errors(answered: dict[str, deliveries.Answer], outcomes: list[SendOutcome]) -> str:
+    """Say what is not there and why, for a person; of an SR that is stored in another class nothing."""
+    best = _best(answered)
+    told = []
+    for each in outcomes:
+        answer = answered.get(each.sop_instance_uid)
+        missing = answer is None or best[_thing(each.sop_instance_uid, answer)] not in STORED
+        if missing and each.category not in STORED and each.text:
+            told.append(f"{answer.kind.upper() if answer else 'instance'}: {each.text}")
+    return "; ".join(told)
+
+
+def _thing(uid: str, answer: deliveries.Answer) -> str:
+    """Name what an answer is about: the variants of one SR are one thing."""
+    return uid if answer.kind in ("source", DerivedKind.REJECTION.value) else answer.kind
+
+
+def _best(answered: dict[str, deliveries.Answer]) -> dict[str, str]:
+    """Return the outcome of each thing: it is stored if one of its variants is."""
+    best: dict[str, str] = {}
+    for uid, answer in answered.items():
+        thing = _thing(uid, answer)
+        if best.get(thing) not in STORED:
+            best[thing] = answer.outcome
+    return best
 
 
 def _state_of(answered: dict[str, deliveries.Answer]) -> DeliveryState:
-    """Return the state that the answers add up to: sent means that each was 0x0000.
-
-    The variants of one SR are one thing: it is stored if one of them is.
-    """
-    best: dict[str, str] = {}
-    for uid, answer in answered.items():
-        thing = uid if answer.kind in ("source", DerivedKind.REJECTION.value) else answer.kind
-        if best.get(thing) not in STORED:
-            best[thing] = answer.outcome
-    outcomes = set(best.values())
+    """Return the state that the answers add up to: sent means that each was 0x0000."""
+    outcomes = set(_best(answered).values())
     if not outcomes <= set(STORED):
         return DeliveryState.PARTIAL if outcomes & set(STORED) else DeliveryState.REFUSED
     return DeliveryState.WARNING if "warning" in outcomes else DeliveryState.SENT

@@ -1,25 +1,79 @@
-"""Is the archive the one that the database speaks of? A shared folder that is not mounted looks empty."""
+"""Is the archive the one that the database speaks of? A shared folder that is not mounted looks empty.
+
+A node that starts on another one's archive, or on the empty folder below a share that is not mounted, would
+take studies to where nobody looks for them, and fail all others. So an archive is marked with its database.
+"""
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
-from tbsnode.errors import ResourceError
-from tbsnode.store import snapshot
+from tbsnode.errors import ConfigError, ResourceError, TbsNodeError
+from tbsnode.store import audit_chain, snapshot
+from tbsnode.store.archive import DATABASE_ID
 
 if TYPE_CHECKING:
+    from tbsnode.pipeline.site import Site
     from tbsnode.store.archive import Archive
     from tbsnode.store.database import Transaction
+
+log = logging.getLogger(__name__)
 
 _LOOKED_AT = 5  # one lost file is another matter: `tbsnode db verify`
 
 
-def objection(tx: Transaction, archive: Archive) -> ResourceError | None:
-    """Return what is wrong where none of the newest files that rows vouch for is in the archive."""
+def objection(tx: Transaction, archive: Archive) -> TbsNodeError | None:
+    """Return what is wrong: the archive of another database, or none of the newest files of this one."""
+    marked, own = archive.database_id(), audit_chain.first(tx)
+    if marked and marked != own:
+        return ConfigError(
+            f"{archive.root} is the archive of another database ({DATABASE_ID} in it says so).",
+            remedy="Correct archive.path or [database] url. Where that database is lost for good:"
+            " `tbsnode serve --adopt-archive`, once.",
+        )
     newest = snapshot.newest_paths(tx, _LOOKED_AT)
     if not newest or any(archive.path(path).exists() for path in newest):
         return None
     return ResourceError(
         f"{archive.root} has none of the newest {len(newest)} files that the database knows.",
-        remedy="Mount the shared folder, correct archive.path, or restore a backup.",
+        remedy="Mount the shared folder, correct archive.path, or restore a backup. Where its files are lost"
+        " for good: `tbsnode serve --adopt-archive`, once.",
     )
+
+
+def require(site: Site, *, adopt: bool) -> None:
+    """Refuse another archive than that of the database, before anything is taken into it.
+
+    Parameters
+    ----------
+    site : Site
+        The node.
+    adopt : bool
+        Whether an administrator wants it in spite of an objection.
+
+    Raises
+    ------
+    ConfigError, ResourceError
+        If it is another archive. Where it is marked as ours, and its files are gone all the same, that is
+        logged only: what arrives is in the right place.
+    """
+    with site.database.read() as tx:
+        own, problem = audit_chain.first(tx), objection(tx, site.archive)
+    if problem is None:
+        return
+    if not adopt and (not own or site.archive.database_id() != own):
+        raise problem
+    log.error("%s", problem, extra={"action": "archive.elsewhere"})
+
+
+def mark(site: Site) -> None:
+    """Mark the archive as that of this database."""
+    with site.database.transaction() as tx:
+        audit_chain.seal(tx)
+        own = audit_chain.first(tx)
+    if own and site.archive.database_id() != own:
+        try:
+            site.archive.mark(own)
+        except ResourceError as error:  # a full disk is another matter
+            log.warning("the archive was not marked: %s", error, extra={"action": "archive.unmarked"})

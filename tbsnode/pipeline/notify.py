@@ -69,7 +69,12 @@ def turn(site: Site) -> int:
         waiting = {kind: notices.due(tx, kind, interval_s=settings.interval_s) for kind in KINDS}
     sent = 0
     for kind, found in waiting.items():
-        if found and _post(settings, message(site, kind, found)):
+        try:
+            taken = bool(found) and _post(settings, message(site, kind, found))
+        except OSError as error:  # nobody is there: the other kinds would wait as long for the same
+            _postponed(_words(error))
+            break
+        if taken:
             with site.database.transaction() as tx:
                 notices.told(tx, found)
             sent += 1
@@ -152,7 +157,13 @@ _OPENER = urllib.request.build_opener(_NoRedirect)
 
 
 def _post(settings: Notify, body: dict[str, Any]) -> bool:
-    """Post a message; False where it was not taken, and is told at the next turn."""
+    """Post a message; False where it was not taken, and is told at the next turn.
+
+    Raises
+    ------
+    OSError
+        If there was no answer.
+    """
     try:
         headers = {"Content-Type": "application/json", "User-Agent": "tbsnode"}
         if settings.token_file is not None:
@@ -162,7 +173,23 @@ def _post(settings: Notify, body: dict[str, Any]) -> bool:
         )
         with _OPENER.open(request, timeout=_TIMEOUT_S) as answer:
             return bool(200 <= answer.status < 300)
-    except (OSError, ValueError, HTTPException) as error:  # URLError and timeouts are OSErrors
-        why = f"answered {error.code}" if isinstance(error, urllib.error.HTTPError) else type(error).__name__
-        log.warning("the webhook did not take a notice: %s", why, extra={"action": "notify.postponed"})
-        return False
+    except urllib.error.HTTPError as error:
+        _postponed(f"it answered {error.code}")
+    except (ValueError, HTTPException) as error:
+        _postponed(type(error).__name__)
+    return False
+
+
+def _postponed(why: str) -> None:
+    """Say why nobody was told; not where: the address may hold a secret."""
+    text = "the webhook ([notify] webhook) did not take a notice: %s"
+    log.warning(text, why, extra={"action": "notify.postponed"})
+
+
+def _words(error: OSError) -> str:
+    """Say what failed, for an administrator."""
+    reason = error.reason if isinstance(error, urllib.error.URLError) else error
+    if isinstance(reason, TimeoutError):
+        return f"no answer within {_TIMEOUT_S:.0f} s"
+    told = getattr(reason, "verify_message", "") or getattr(reason, "strerror", "") or str(reason)
+    return f"{type(reason).__name__}: {told}"

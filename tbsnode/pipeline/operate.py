@@ -25,6 +25,7 @@ from tbsnode.store import (
     catalogue,
     commitments,
     deliveries,
+    identity_changes,
     listing,
     readiness,
     results,
@@ -32,7 +33,7 @@ from tbsnode.store import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from tbsnode.model import InstanceIdentity
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 __all__ = [
     "IMPORTER", "StudySummary", "import_file", "queue_cancel", "queue_cancellable", "queue_count",
     "queue_list", "queue_pause", "queue_resume", "queue_retriable", "queue_retry", "ready", "reprocess",
-    "resend", "resolve", "study_list", "study_show", "trace",
+    "reprocessable", "resend", "resolve", "study_list", "study_show", "trace",
 ]
 # fmt: on
 
@@ -128,10 +129,20 @@ def _study(tx: Transaction, uid: str) -> StudyRow:
     return row
 
 
+def _require_free(tx: Transaction, study_id: int) -> None:
+    """Refuse what would wait in quarantine while it is said to be done."""
+    if identity_changes.is_set_aside(tx, study_id):
+        raise ReviewRefused(
+            "The study is in quarantine: nothing of it is computed or sent.",
+            remedy="`tbsnode study release UID` ends that, and does both.",
+        )
+
+
 def ready(site: Site, uid: str) -> None:
     """Take a study for complete now."""
     with site.database.transaction() as tx:
         row = _study(tx, uid)
+        _require_free(tx, row.id)
         if not bulk.has_images(tx, row.id):
             raise NotFound("The images of this study were deleted.", remedy="Send them again.")
         readiness.arm(tx, row.id, ready_at=tx.now)
@@ -144,13 +155,13 @@ def reprocess(site: Site, uids: Iterable[str]) -> tuple[str, ...]:
     Returns
     -------
     tuple of str
-        Those that are analyzed; of the others the images were deleted.
+        Those that are analyzed; of the others the images were deleted, or they are in quarantine.
     """
     done = []
     for uid in uids:
         with site.database.transaction() as tx:
             row = _study(tx, uid)
-            if not bulk.has_images(tx, row.id):
+            if bulk.why_not(tx, row.id):
                 continue
             readiness.arm(tx, row.id, ready_at=tx.now)
             done.append(uid)
@@ -158,6 +169,20 @@ def reprocess(site: Site, uids: Iterable[str]) -> tuple[str, ...]:
                 tx, "study.reprocess", f"{acting.who()} asked for another analysis", study_instance_uid=uid
             )
     return tuple(done)
+
+
+def reprocessable(site: Site, uids: Sequence[str]) -> tuple[str, ...]:
+    """Return those of the studies that `reprocess` would analyze.
+
+    Raises
+    ------
+    NotFound
+        If one of them is not here.
+    """
+    with site.database.read() as tx:
+        rows = bulk.ids_of(tx, list(uids))
+        able = bulk.analyzable(tx, list(rows.values()))
+        return tuple(uid for uid in uids if (rows.get(uid) or _study(tx, uid).id) in able)
 
 
 def resend(site: Site, uid: str, destination: str | None = None) -> int:
@@ -177,7 +202,7 @@ def resend(site: Site, uid: str, destination: str | None = None) -> int:
     ConfigError
         In shadow mode, where nothing leaves.
     ReviewRefused
-        If the result was rejected, or no destination takes it before a signature.
+        If the study is in quarantine, the result was rejected, or no destination takes it unsigned.
     """
     require_live(site)
     peers = [peer for peer in site.peers if destination in (None, peer.name)]
@@ -186,6 +211,7 @@ def resend(site: Site, uid: str, destination: str | None = None) -> int:
         raise NotFound(f"There is no destination {destination}.", remedy=f"Configured: {names}.")
     with site.database.transaction() as tx:
         row = _study(tx, uid)
+        _require_free(tx, row.id)
         last = results.last_published(tx, row.id)
         if last is None:
             raise NotFound(

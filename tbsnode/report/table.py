@@ -18,6 +18,7 @@ from tbsnode.report import context_json
 from tbsnode.tbs.result import LABELS, Vertebra
 
 DECIMALS = 6
+_FORMULA = tuple("=+-@\t\r")
 
 _LEVEL_COLUMNS = ("score", "standard_error", "fit_r2", "pairs", "area_mm2", "excluded")
 CSV_COLUMNS = (
@@ -289,6 +290,9 @@ def _exact_pair(pair: tuple[float, float] | None) -> list[float] | None:
 
 
 def _cell(value: object) -> str:
+    """Return what a spreadsheet reads; a text, such as the name of a file, is never taken for a formula."""
     if value is None:
         return ""
+    if isinstance(value, str) and value.startswith(_FORMULA):
+        return f"'{value}"
     return str(round(value, DECIMALS)) if isinstance(value, float) else str(value)

@@ -40,6 +40,23 @@ _REMEMBERED_FOLDERS = 4096
 _MOST_ORPHANS = 100
 
 
+DATABASE_ID = "database-id"  # a file of the archive, and of a backup
+
+
+def write_small(path: Path, content: str) -> None:
+    """Write a short text durably, in place of what was there."""
+    draft = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
+    try:
+        with draft.open("x", encoding="ascii") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    _sync(path.parent)
+
+
 class Archive:
     """A folder of instances; safe for many threads and processes at once.
 
@@ -85,6 +102,24 @@ class Archive:
             _sync(studies)
             _sync(self.root)
             self._durable.update((studies, *(studies / name for name in names)))
+
+    def database_id(self) -> str:
+        """Return which database this archive was marked as that of, empty where it was not."""
+        try:
+            return (self.root / DATABASE_ID).read_text(encoding="ascii").strip()
+        except (OSError, UnicodeDecodeError):
+            return ""
+
+    def mark(self, database_id: str) -> None:
+        """Mark this archive as that of a database, in place of any other.
+
+        Raises
+        ------
+        StorageFull, ResourceError
+            If the disk does not allow it.
+        """
+        with _translated():
+            write_small(self.root / DATABASE_ID, f"{database_id}\n")
 
     def path(self, relative: str) -> Path:
         """Return where a relative name of a row lies.

@@ -105,6 +105,14 @@ def seal(tx: Transaction) -> int:
     return len(rows)
 
 
+def first(tx: Transaction) -> str:
+    """Return the digest of the first seal, empty where there is none yet.
+
+    No two databases have the same, and a copy, a backup or a moved one has that of its origin.
+    """
+    return str(tx.scalar(sa.select(audit_seal.c.digest).order_by(audit_seal.c.number).limit(1)) or "")
+
+
 def verify(tx: Transaction, *, expect: str = "") -> Verdict:
     """Compute the whole chain again.
 

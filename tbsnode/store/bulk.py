@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from tbsnode.model import AnalysisStatus, ReviewState, StudyState
-from tbsnode.store import deliveries, readiness
-from tbsnode.store.schema import analysis, bulk_run, bulk_study, instance, study
+from tbsnode.store import deliveries, identity_changes, readiness
+from tbsnode.store.schema import analysis, bulk_run, bulk_study, instance, quarantine, study
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -150,8 +150,8 @@ def _rests() -> sa.ColumnElement[bool]:
 
 
 def _ask(tx: Transaction, run: Run, item_id: int, study_id: int) -> bool:
-    if not has_images(tx, study_id):
-        _move(tx, item_id, ItemState.SKIPPED, last_error="its instances were deleted")
+    if why := why_not(tx, study_id):
+        _move(tx, item_id, ItemState.SKIPPED, last_error=why)
         return False
     deliveries.lock_study(tx, study_id)  # until the commit nothing arrives for it
     item = tx.one(sa.select(bulk_study.c.state).where(bulk_study.c.id == item_id))
@@ -186,6 +186,25 @@ def has_images(tx: Transaction, study_id: int) -> bool:
     """Tell whether a study has anything to analyze: retention may have deleted it."""
     query = sa.select(instance.c.id).where(instance.c.study_ref == study_id, instance.c.state != "purged")
     return tx.one(query.limit(1)) is not None
+
+
+def why_not(tx: Transaction, study_id: int) -> str:
+    """Say why a study cannot be analyzed again, empty where it can."""
+    if identity_changes.is_set_aside(tx, study_id):
+        return "it is in quarantine"
+    return "" if has_images(tx, study_id) else "its instances were deleted"
+
+
+def analyzable(tx: Transaction, study_ids: Sequence[int]) -> frozenset[int]:
+    """Return those of the studies that `why_not` has nothing against."""
+    found: set[int] = set()
+    for start in range(0, len(study_ids), 500):
+        part = list(study_ids[start : start + 500])
+        query = sa.select(instance.c.study_ref).where(
+            instance.c.study_ref.in_(part), instance.c.state != "purged"
+        )
+        found.update(row.study_ref for row in tx.all(query.distinct()))
+    return frozenset(found) - frozenset(tx.connection.execute(sa.select(quarantine.c.study_ref)).scalars())
 
 
 def observe(tx: Transaction, run_id: int) -> None:

@@ -15,7 +15,18 @@ if TYPE_CHECKING:
     from tbsnode.store.database import Transaction
     from tbsnode.store.work import Ticket
 
-_WAITING = (DeliveryState.QUEUED.value, DeliveryState.HELD.value, DeliveryState.FAILED.value)
+# What a newer delivery takes the place of: one that was refused is over with it too, or it would be asked
+# about for ever though the destination has the study's result.
+_WAITING = tuple(
+    state.value
+    for state in (
+        DeliveryState.QUEUED,
+        DeliveryState.HELD,
+        DeliveryState.FAILED,
+        DeliveryState.REFUSED,
+        DeliveryState.PARTIAL,
+    )
+)
 _TAKEN = ("success", "warning")  # outcomes of what a destination has
 
 
@@ -46,7 +57,7 @@ class NewDelivery:
 
 
 def add_delivery(tx: Transaction, new: NewDelivery) -> int:
-    """Write a delivery that is due now, and replace what was not sent yet of older results."""
+    """Write a delivery that is due now, and replace what older ones have not brought there."""
     tx.connection.execute(
         update(delivery)
         .where(

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Table, and_, delete, insert, or_, select, update
 
+from tbsnode.errors import ConfigError
 from tbsnode.model import DeliveryState, StudyState
 from tbsnode.model.commitment import CommitmentState
 from tbsnode.store.readiness import AT_WORK
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement
 
-    from tbsnode.store.database import Transaction
+    from tbsnode.store.database import Database, Transaction
 
 ANALYZE_QUEUE = "analyze"
 REPORT_QUEUE = "report"
@@ -353,6 +354,17 @@ def live_executors(tx: Transaction) -> frozenset[str]:
     return frozenset(
         tx.connection.execute(select(table.c.executor_id).where(table.c.expires_at >= tx.now)).scalars()
     )
+
+
+def require_no_executor(database: Database) -> None:
+    """Raise ConfigError where a worker is alive: on PostgreSQL that of any machine."""
+    with database.read() as tx:
+        alive = sorted(name.rpartition("/")[2] for name in live_executors(tx))
+    if alive:
+        raise ConfigError(
+            f"A node works with this database: {', '.join(alive)}.",
+            remedy="Stop `tbsnode serve` on every machine. One that was killed counts for engine.lease_s.",
+        )
 
 
 def end_lease(tx: Transaction, executor_ids: Iterable[str]) -> None:

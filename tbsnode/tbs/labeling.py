@@ -23,7 +23,6 @@ LEVELS = 4  # L1 to L4 lie between five discs
 # levels below the T12/L1 disc where the lowest rib, drawn out straight, meets the column's edge: it
 # leaves T12 beside the pedicle, in the upper half, and bends down
 RIB_ROOT = -0.68
-SAME_MM = 12.0  # left and right of one thing; further apart they are two
 CHAIN_STRONG = 0.8  # evidence for each disc below which the chain itself is doubted
 CONTRADICTION = 0.65  # levels; a sign further away would rather have another label
 ASSUMED_MAX = 0.5  # confidence where neither crest nor rib is seen
@@ -42,8 +41,8 @@ class Signs:
     crest_mm : float or None
         Place along the axis of the top of the iliac crests.
     crest_sure : bool
-        True where both sides show the top at the same place; a lone or unequal crest may be seen
-        only in part, and then seems to lie lower.
+        True where both sides show the top at the same place; a lone or unequal crest, or a tip, may be
+        seen only in part, and then seems to lie lower.
     rib_mm : float or None
         Place along the axis where the lowest rib leaves the column.
     rib_sure : bool
@@ -107,8 +106,10 @@ def label(found: Segmentation) -> Labeling:
     >>> label(found).confidence > 0.9
     True
     """
-    crests, ribs = landmarks.crest_tops(found), landmarks.rib_roots(found)
-    signs = Signs(_highest(crests), _agree(crests), _lowest(ribs), _agree(ribs))
+    crests, ribs = landmarks.crests(found), landmarks.rib_roots(found)
+    left, right = (None if crest is None else crest.top_mm for crest in crests)
+    whole = all(crest is not None and crest.whole for crest in crests)
+    signs = Signs(_highest((left, right)), whole and _agree((left, right)), _lowest(ribs), _agree(ribs))
     discs = np.array(found.chain.s_mm)
     candidates = np.arange(-1, discs.size - LEVELS + 1)
     ratings = _table([_ratings(found, signs, int(first)) for first in candidates])
@@ -252,12 +253,12 @@ def _highest(sides: tuple[float | None, float | None]) -> float | None:
 
 
 def _agree(sides: tuple[float | None, float | None]) -> bool:
-    return None not in sides and abs(sides[0] - sides[1]) <= SAME_MM  # type: ignore[operator]
+    return None not in sides and abs(sides[0] - sides[1]) <= landmarks.SAME_MM  # type: ignore[operator]
 
 
 def _lowest(sides: tuple[float | None, float | None]) -> float | None:
     """Take both sides together, or the lower rib where one side shows only the rib above it."""
     seen = [place for place in sides if place is not None]
-    if len(seen) == 2 and abs(seen[0] - seen[1]) > SAME_MM:
+    if len(seen) == 2 and abs(seen[0] - seen[1]) > landmarks.SAME_MM:
         return max(seen)
     return _both(sides)

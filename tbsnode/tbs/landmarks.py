@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -11,20 +13,45 @@ from tbsnode.tbs.axis import Column
 from tbsnode.tbs.field import Image, Mask
 from tbsnode.tbs.segmentation import Segmentation
 
-CREST_SHARE = 0.25  # of the side that must be bone at the lower border for a crest to be there
-CREST_TOP_SHARE = 0.10  # where less of the side is bone, the crest has ended
-CREST_BONE = 0.25  # of the step from soft tissue to column; the iliac wing has 0.44
+CREST_PERCENTILE = 95.0  # of the lowest 12 mm beside the column; a tip fills little of it
+WING_SHARE = 0.25  # of them, filled by a crest that is seen as a whole
+WING_BONE = 0.25  # of the step, of such a crest; a rib in a corner is fainter
+CREST_BONE = 0.2  # of the step from soft tissue to column; the iliac wing has 0.44
+CREST_NOISE = 4.0  # robust deviations of the tissue beside the column
+CREST_OUT = 2.2  # half widths from the axis; transverse processes end before
+CREST_MM2 = 50.0  # of bone in a corner; less is the tip of a transverse process
+CREST_TOP_WIDTH_MM = 3.0  # of the bone at its top
+CREST_EDGE_MM = 3.0  # to either side of the outline
+CREST_EDGE = 0.5  # of the height of the bone that must be climbed there
 RIB_SLOPES = np.arange(0.45, 1.80, 0.1)  # a transverse process is more nearly level
 RIB_BAND = (1.3, 3.6)  # half widths from the axis where ribs are looked for
 RIB_APART = 25  # millimeters, and half of that to either side, in which there is one rib
 RIB_STEP = 4  # grid columns between two samples of a line
 RIB_STRETCH = 12  # samples, 24 mm, along which a rib must be bright
 RIB_CONTRAST = 0.05  # of the step from soft tissue to column; a rib has 0.24
+SAME_MM = 12.0  # left and right of one thing; further apart they are two
+RIB_NEXT = 1.35  # levels; the rib below another is no further away
 RIB_NOISE = 5.0  # robust deviations of all lines tried
 
 
-def crest_tops(found: Segmentation, *, reverse: bool = False) -> tuple[float | None, float | None]:
-    """Find the top of the iliac crest at the left and right of the column.
+@dataclass(frozen=True, slots=True)
+class Crest:
+    """An iliac crest as far as the field shows it.
+
+    Attributes
+    ----------
+    top_mm : float
+        Place of its highest point along the axis.
+    whole : bool
+        True where it fills a good part of the corner; of a tip the border of the field may have cut the top.
+    """
+
+    top_mm: float
+    whole: bool
+
+
+def crests(found: Segmentation, *, reverse: bool = False) -> tuple[Crest | None, Crest | None]:
+    """Find the iliac crests at the left and right of the column.
 
     Parameters
     ----------
@@ -35,53 +62,89 @@ def crest_tops(found: Segmentation, *, reverse: bool = False) -> tuple[float | N
 
     Returns
     -------
-    tuple of float or None
-        Place along the axis [mm]; None where no bone reaches the border beside the column.
+    tuple of Crest or None
+        None where no bone reaches the lower corner beside the column.
     """
     column, half = found.column, float(np.median(found.edges.half_width))
     step = float(np.median(found.edges.bone - found.edges.soft))
-    sides: list[float | None] = []
+    sides: list[Crest | None] = []
     for sign in (-1.0, 1.0):
         u = column.u_mm * sign
-        band = (u > 1.5 * half) & (u < min(3.6 * half, anatomy.SIDE_MM))
+        band = np.flatnonzero((u > 1.5 * half) & (u < min(3.6 * half, anatomy.SIDE_MM)))
+        band = band[:: int(sign)]  # outward
         image, valid = column.image[:, band], column.valid[:, band]
         if reverse:
             image, valid = image[::-1], valid[::-1]
-        place = _crest_top(ndimage.gaussian_filter(image, 1.5), valid, CREST_BONE * step)
-        if place is not None:
-            place_mm = place * anatomy.GRID_MM
-            sides.append(column.length_mm - place_mm if reverse else place_mm)
-        else:
-            sides.append(None)
+        beyond = np.abs(column.u_mm[band]) > CREST_OUT * half
+        crest = _crest(ndimage.gaussian_filter(image, 1.5), valid, step, beyond)
+        if crest is not None and reverse:
+            crest = replace(crest, top_mm=column.length_mm - crest.top_mm)
+        sides.append(crest)
     return sides[0], sides[1]
 
 
-def _crest_top(image: Image, valid: Mask, step: float) -> int | None:
-    """Follow bone beside the column upward from the lower border."""
+def _crest(image: Image, valid: Mask, step: float, beyond: Mask) -> Crest | None:
+    """Find bone that fills a lower corner: it touches the border, lies far out, and its outline is sharp.
+
+    A field that ends in the middle of L5 may show no more than the tip of a wing. Bone is told from soft
+    tissue by its edge: tissue changes over centimeters, a crest has a cortex.
+    """
     rows = image.shape[0]
-    number = np.count_nonzero(valid, axis=1)
-    usable = number >= round(8.0 / anatomy.GRID_MM)
+    usable = np.count_nonzero(valid, axis=1) >= round(8.0 / anatomy.GRID_MM)
     middle = slice(round(0.25 * rows), round(0.6 * rows))
     if np.count_nonzero(usable) < 0.5 * rows or not valid[middle].any():
         return None
-    soft = float(np.median(image[middle][valid[middle]]))
+    tissue = image[middle][valid[middle]]
+    soft = float(np.median(tissue))
+    spread = 1.4826 * float(np.median(np.abs(tissue - soft)))
     last = int(np.flatnonzero(usable)[-1])
-    lowest = slice(max(0, last - 24), last + 1)
-    crest = float(np.percentile(image[lowest][valid[lowest]], 75.0))
-    if crest < soft + step:
+    lowest = slice(max(0, last - round(12.0 / anatomy.GRID_MM)), last + 1)
+    height = float(np.percentile(image[lowest][valid[lowest]], CREST_PERCENTILE)) - soft
+    if height < max(CREST_BONE * step, CREST_NOISE * spread):
         return None
-    limit = soft + max(step, 0.5 * (crest - soft))
-    share = np.count_nonzero((image > limit) & valid, axis=1) / np.maximum(number, 1)
-    share = ndimage.uniform_filter1d(np.where(usable, share, 0.0), 7, mode="nearest")
-    if np.mean(share[lowest]) < CREST_SHARE:
+    bone = _corner((image > soft + 0.5 * height) & valid, beyond, last)
+    if bone is None:
         return None
-    above = np.flatnonzero(share[:last] < CREST_TOP_SHARE)
-    top = int(above[-1]) + 1 if above.size else 0
-    return top if top > 0.55 * rows else None
+    width = np.count_nonzero(bone, axis=1) * anatomy.GRID_MM
+    tops = np.flatnonzero(width >= CREST_TOP_WIDTH_MM)
+    if tops.size == 0 or tops[0] <= 0.55 * rows or _edge(image, valid, bone) < CREST_EDGE * height:
+        return None
+    wing = bone[lowest] & (image[lowest] > soft + max(WING_BONE * step, 0.5 * height))
+    share = np.count_nonzero(wing) / np.count_nonzero(valid[lowest])
+    return Crest(float(tops[0]) * anatomy.GRID_MM, bool(share >= WING_SHARE))
+
+
+def _corner(bright: Mask, beyond: Mask, last: int) -> Mask | None:
+    """Keep the largest connected part that touches the lower border and reaches where no process does."""
+    labels, _ = ndimage.label(bright[: last + 1])
+    low = set(np.unique(labels[last - round(2.0 / anatomy.GRID_MM) :]).tolist())
+    out = set(np.unique(labels[:, beyond]).tolist())
+    mm2 = np.bincount(labels.ravel()) * anatomy.GRID_MM**2
+    both = [label for label in low & out if label and mm2[label] >= CREST_MM2]
+    if not both:
+        return None
+    bone = np.zeros(bright.shape, dtype=np.bool_)
+    bone[: last + 1] = labels == max(both, key=lambda label: float(mm2[label]))
+    return bone
+
+
+def _edge(image: Image, valid: Mask, bone: Mask) -> float:
+    """Measure how much the picture rises over the upper outline of a crest, within a few millimeters."""
+    near = round(CREST_EDGE_MM / anatomy.GRID_MM)
+    columns = np.flatnonzero(bone.any(axis=0))
+    top = np.argmax(bone[:, columns], axis=0)
+    above, below = np.maximum(top - near, 0), np.minimum(top + near, image.shape[0] - 1)
+    known = valid[above, columns] & (top >= near)
+    if not known.any():
+        return 0.0
+    return float(np.median((image[below, columns] - image[above, columns])[known]))
 
 
 def rib_roots(found: Segmentation) -> tuple[float | None, float | None]:
     """Find where the lowest rib leaves the column at the left and right.
+
+    Ribs leave one level after the other. Where both sides show a rib, a line on one side alone that lies
+    further below than the next level is none: a process, or gas.
 
     Returns
     -------
@@ -90,15 +153,12 @@ def rib_roots(found: Segmentation) -> tuple[float | None, float | None]:
     """
     column, half = found.column, float(np.median(found.edges.half_width))
     step = float(np.median(found.edges.bone - found.edges.soft))
-    left = _rib_root(column, -1.0, half, step)
-    right = _rib_root(column, 1.0, half, step)
-    return left, right
-
-
-def _rib_root(column: Column, sign: float, half_mm: float, step: float) -> float | None:
-    """Return the lowest rib of a side."""
-    peaks = rib_peaks(column, sign, half_mm, step)
-    return peaks[-1] if peaks else None
+    left, right = (rib_peaks(column, sign, half, step) for sign in (-1.0, 1.0))
+    pairs = [(a + b) / 2 for a in left for b in right if abs(a - b) <= SAME_MM]
+    if pairs:
+        last = max(pairs) + RIB_NEXT * float(np.median(found.chain.pitches_mm))
+        left, right = ([place for place in side if place <= last] for side in (left, right))
+    return (left[-1] if left else None), (right[-1] if right else None)
 
 
 def rib_peaks(

@@ -63,5 +63,5 @@ def _center_step(found: Segmentation, lower: tuple[float, float] = (0.52, 0.78))
 
 
 def _seen(found: Segmentation, *, reverse: bool = False) -> bool:
-    """Tell if a crest is seen on either side."""
-    return any(place is not None for place in landmarks.crest_tops(found, reverse=reverse))
+    """Tell if a crest is seen on either side; a rib in a corner looks like the tip of one."""
+    return any(crest is not None and crest.whole for crest in landmarks.crests(found, reverse=reverse))

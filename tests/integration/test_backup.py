@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import threading
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from typer.testing import CliRunner
 
 from tbsnode import config as configuration
@@ -20,9 +22,12 @@ from tbsnode.errors import ConfigError, NotFound
 from tbsnode.model import DerivedKind
 from tbsnode.pipeline import backup as backups
 from tbsnode.pipeline import operate
+from tbsnode.store import work
+from tbsnode.store.database import REVISION_TABLE, Database
 from tests import nodes, peers, schemas
 
 SMALL = acquisition.Options(small=True)
+OLDER = "0006"  # a schema before this version's
 WHOLE = "Every file is what its row says.\n"
 Made = Callable[..., nodes.Node]
 
@@ -219,3 +224,78 @@ def test_a_running_node_is_not_moved(tmp_path: Path, node: nodes.Node) -> None:
     with wiring.hold_slot(node.folder / "state", "receive", 0):
         refused = command(node, "db", "move", f"sqlite:///{tmp_path}/other.db")
     assert (refused.exit_code, "node is running" in refused.stderr) == (10, True)
+
+
+@pytest.mark.parametrize("role", ["receive", "analyze", "deliver", "http"])
+def test_a_database_is_not_upgraded_under_a_running_node(tmp_path: Path, role: str) -> None:
+    """It would go on with a schema that it does not know; a restart of one that is current is no upgrade."""
+    node = written(tmp_path / "node")
+    database = Database(f"sqlite:///{node.folder}/state/tbsnode.db")
+    database.upgrade(OLDER)
+    with wiring.hold_slot(node.folder / "state", role, 0):
+        refused = command(node, "db", "upgrade")
+        assert (refused.exit_code, "node is running" in refused.stderr) == (10, True)
+        assert database.current_revision() == OLDER
+    assert "upgraded" in command(node, "db", "upgrade").stdout
+    with wiring.hold_slot(node.folder / "state", role, 0):
+        assert "nothing to do" in command(node, "db", "upgrade").stdout
+
+
+def test_a_database_is_not_upgraded_under_workers_of_another_machine(tmp_path: Path) -> None:
+    node = written(tmp_path / "node")
+    database = Database(f"sqlite:///{node.folder}/state/tbsnode.db")
+    database.upgrade(OLDER)
+    with database.transaction() as tx:
+        work.renew_lease(tx, "elsewhere/analyze-1", ttl_s=60)
+        work.renew_lease(tx, "elsewhere/deliver-0", ttl_s=-1)
+    refused = command(node, "db", "upgrade")
+    assert (refused.exit_code, "works with this database: analyze-1." in refused.stderr) == (10, True)
+    assert "on every machine" in refused.stderr
+    with database.transaction() as tx:
+        work.end_lease(tx, ["elsewhere/analyze-1"])
+    assert "upgraded" in command(node, "db", "upgrade").stdout
+
+
+def test_a_backup_of_an_older_schema_is_restored_though_its_node_ran(
+    tmp_path: Path, node: nodes.Node
+) -> None:
+    backed_up(node, tmp_path / "backup")
+    manifest, file = tmp_path / "backup" / backups.MANIFEST, tmp_path / "backup" / "database.sqlite"
+    copied = Database(f"sqlite:///{file}")
+    with copied.transaction() as tx:
+        work.renew_lease(tx, "node/analyze-0", ttl_s=60)
+        tx.execute(sa.text("DROP TABLE tbs_refusal_pause"))
+        tx.execute(sa.text("DROP TABLE tbs_quarantine"))
+        tx.execute(sa.text("DROP TABLE tbs_identity_change"))
+        tx.execute(sa.text(f"UPDATE {REVISION_TABLE} SET version_num = '{OLDER}'"))
+    copied.dispose()
+    noted = json.loads(manifest.read_text())
+    manifest.write_text(
+        json.dumps(noted | {"database_sha256": hashlib.sha256(file.read_bytes()).hexdigest()})
+    )
+    restored = written(tmp_path / "restored")
+    said = command(restored, "db", "restore", tmp_path / "backup")
+    assert said.exit_code == 0, said.stderr
+    assert uids(restored) == uids(node)
+
+
+def test_a_backup_is_never_replaced_by_that_of_another_database(tmp_path: Path, node: nodes.Node) -> None:
+    """A lost disk, an empty database in its place, and the nightly backup into the usual folder."""
+    folder = tmp_path / "backup"
+    backed_up(node, folder)
+    kept = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    for count in (0, 1):  # an empty one, and one that works again
+        other = written(tmp_path / f"new-{count}")
+        schemas.fill_sqlite(other.folder / "state" / "tbsnode.db", engine=True)
+        bring(other, nodes.write(tmp_path / "again", instances(count)))
+        said = command(other, "db", "backup", folder)
+        assert (said.exit_code, "holds the backup of another database" in said.stderr) == (10, True)
+        assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == kept
+    # what was restored from it is the same database, and so is one that was moved
+    restored = written(tmp_path / "restored")
+    assert command(restored, "db", "restore", folder).exit_code == 0
+    assert command(restored, "db", "backup", folder).exit_code == 0
+    # and a backup of before there was such a mark is gone on with
+    (folder / "database-id").unlink()
+    assert command(node, "db", "backup", folder).exit_code == 0
+    assert (folder / "database-id").exists()

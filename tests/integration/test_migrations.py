@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tarfile
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -157,6 +158,18 @@ def test_a_wheel_brings_its_migrations(tmp_path: Path) -> None:
     module, scripts = ran.stdout.split()
     assert Path(module).parent == tmp_path / "installed" / "tbsnode"
     assert Path(scripts) == tmp_path / "installed" / "tbsnode" / "_migrations"
+
+
+def test_a_source_distribution_has_every_file(tmp_path: Path) -> None:
+    listed = subprocess.run(["git", "ls-files"], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    if listed.returncode != 0:
+        pytest.skip("this is no clone")
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=REPOSITORY, check=True, capture_output=True)
+    (archive,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(archive) as packed:
+        names = {name.partition("/")[2] for name in packed.getnames()}
+    assert set(listed.stdout.splitlines()) - names == set()
 
 
 def test_a_file_name_begins_with_its_revision_and_history_is_a_line() -> None:

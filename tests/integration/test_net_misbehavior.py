@@ -169,6 +169,41 @@ def test_an_idle_association_is_aborted(make_receiver: Callable[..., ReceivingNo
     receiver.wait_for("opened", "aborted")
 
 
+@pytest.mark.parametrize("within", ["a data set", "a command"])
+def test_a_peer_that_stops_between_two_pdus_of_a_message_is_not_idle(
+    make_receiver: Callable[..., ReceivingNode], within: str
+) -> None:
+    """A scanner that vanished held its association, and the place of another, for the idle 5 minutes."""
+    receiver = make_receiver(transfer_timeout_s=0.3, idle_timeout_s=60.0)
+    with RawCaller(receiver.port) as caller:
+        assert caller.associate() == ASSOCIATE_AC
+        if within == "a command":
+            caller.send(raw_peer.data(raw_peer.store_command()[:40], control=1))
+        else:
+            caller.send(raw_peer.data(raw_peer.store_command(), control=3), raw_peer.data(b"ab", control=0))
+        assert caller.receive()[0] == ABORT
+    receiver.wait_for("opened", "aborted")
+    assert list(receiver.incoming.iterdir()) == []
+
+
+def test_a_request_that_cannot_be_read_is_told_with_its_address(
+    make_receiver: Callable[..., ReceivingNode],
+) -> None:
+    """Nobody could tell from the library's own lines which machine it was."""
+    receiver = make_receiver()
+    request = raw_peer.associate_request(calling="A\x1b[31mB")
+    with RawCaller(receiver.port) as caller:
+        caller.send(request)
+        while caller.receive()[0]:
+            pass
+    receiver.wait_for("rejected")
+    (event,) = receiver.events
+    assert "127.0.0.1" in event.text
+    assert "cannot be read" in event.text
+    assert "\x1b" not in event.text
+    still_works(receiver)
+
+
 def test_300_aborts_leave_no_thread_no_file_and_no_descriptor(receiver: ReceivingNode) -> None:
     def abort_once(count: int) -> None:
         with RawCaller(receiver.port) as caller:

@@ -125,11 +125,17 @@ def test_told_again_until_it_is_taken_with_the_same_id(tmp_path: Path, hook: Hoo
     assert len({body["id"] for body in hook.bodies}) == 1
 
 
-def test_nobody_listens(tmp_path: Path) -> None:
-    nobody = Hook(url=f"http://127.0.0.1:{peers.free_port()}/")
+def test_nobody_listens(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It is tried once a turn, not once a kind: a webhook that is cut off takes 10 s each time."""
+    nobody = Hook(url=f"http://127.0.0.1:{peers.free_port()}/secret")
     with opened(tmp_path, nobody) as (site, study_id):
         fail(site, study_id)
+        deliver(site, study_id, DeliveryState.FAILED)
+        caplog.clear()
         assert notify.turn(site) == 0
+    (line,) = [each.getMessage() for each in caplog.records if each.name == "tbsnode.pipeline.notify"]
+    assert "Connection refused" in line
+    assert "secret" not in line
 
 
 def test_within_the_interval_it_waits_and_is_told_together(tmp_path: Path, hook: Hook) -> None:

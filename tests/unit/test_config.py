@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from tbsnode import config
-from tbsnode.config import Config
+from tbsnode.config import Config, loading
 from tbsnode.errors import InvalidConfiguration, Mistake
 
 EXAMPLE = Path(__file__).parents[2] / "config" / "tbsnode.example.toml"
@@ -114,6 +114,8 @@ def caller(host: str) -> str:
         ('[database]\nurl = "sqlite://"', "database.url", "survives", "three slashes"),
         ('[database]\nurl = "sqlite:///:memory:"', "database.url", "survives", "three slashes"),
         ('[database]\nurl = "postgresql://h/d"', "database.url", "driver", "postgresql+psycopg"),
+        ('[database]\nurl = "sqlite:///~nobody-here/t.db"', "database.url", "home folder", "absolute path"),
+        ('[node]\nstate = "~nobody-here/state"', "node.state", "home folder", "absolute path"),
         ('[database]\npassword_file = "x"', "database", "a user and no password", "user@host"),
         (
             '[database]\nurl = "postgresql+psycopg://u@h/d"\npassword_file = "none"',
@@ -165,6 +167,18 @@ def caller(host: str) -> str:
             "receiver.callers[0].certificate",
             "no port for TLS",
             "Add [receiver.tls]",
+        ),
+        (
+            '[receiver]\ncallers = [{ ae_title = "A", host = "*", port = 104, port_tls = true }]',
+            "receiver.callers[0].port_tls",
+            "need a port, and the certificate",
+            "Add what is missing",
+        ),
+        (
+            f'[receiver]\ncallers = [{{ ae_title = "A", host = "*", port_tls = true }}]\n{TLS}',
+            "receiver.callers[0].port_tls",
+            "need a port, and the certificate",
+            "Add what is missing",
         ),
         (DESTINATION.replace('"pacs"', '"the pacs"'), "destinations[0].name", "letters, digits", '"pacs-2"'),
         ('[notify]\nwebhook = "hooks.example.org"', "notify.webhook", "begins with http", "token_file"),
@@ -249,6 +263,26 @@ def test_search_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert config.find(tmp_path / "option.toml") == tmp_path / "option.toml"
 
 
+@pytest.mark.parametrize("closed", ["here", "system"])
+def test_a_folder_that_is_closed_to_the_account(
+    closed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`sudo -u ACCOUNT tbsnode check` from the home of root: what is looked for there is not there."""
+    here, system = Path("tbsnode.toml"), tmp_path / "etc" / "tbsnode.toml"
+    monkeypatch.setattr(loading, "SEARCH_PATHS", (here, system))
+    system.parent.mkdir()
+    write(system.parent, "")
+    is_file, denied = Path.is_file, here if closed == "here" else system
+
+    def looked(self: Path) -> bool:
+        if self == denied:
+            raise PermissionError(13, "Permission denied", str(self))
+        return is_file(self)
+
+    monkeypatch.setattr(Path, "is_file", looked)
+    assert config.find() == system  # reading it says why it cannot be read
+
+
 def test_paths_are_resolved_against_the_file(tmp_path: Path) -> None:
     folder = tmp_path / "etc"
     folder.mkdir()
@@ -261,6 +295,19 @@ def test_paths_are_resolved_against_the_file(tmp_path: Path) -> None:
     )
     assert absolute.archive.path == Path("/srv/a")
     assert absolute.database.url == "sqlite:////srv/t.db"
+
+
+def test_a_home_folder_is_found_in_every_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/node")
+    loaded = config.load(write(tmp_path, '[node]\nstate = "~/s"\n[database]\nurl = "sqlite:///~/s/t.db"'))
+    assert loaded.node.state == Path("/home/node/s")
+    assert loaded.database.url == "sqlite:////home/node/s/t.db"
+
+
+def test_a_file_in_a_home_folder_that_is_not_known_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TBSNODE_CONFIG", "~nobody-here/tbsnode.toml")
+    with pytest.raises(InvalidConfiguration, match=r"nobody-here(.|\n)*does not exist"):
+        config.load()
 
 
 def test_password_comes_from_its_file_and_is_not_in_the_repr(tmp_path: Path) -> None:
@@ -336,8 +383,8 @@ def compare(model: type[BaseModel], table: dict[str, Any], text: str, trail: str
         if key in ("password_file", "reference_file", "token_file"):
             assert f"# {key} = " in text
             continue
-        if f"{trail}{key}" == "receiver.callers.certificate":  # means nothing without [receiver.tls]
-            assert re.search(r"^ +# \{ ae_title = .* certificate = ", text, re.MULTILINE)
+        if key in ("certificate", "port_tls") and trail == "receiver.callers.":  # nothing without TLS
+            assert re.search(rf"^ +# \{{ ae_title = .* {key} = ", text, re.MULTILINE)
             continue
         if key == "tls":  # two ways to write a table that is optional
             assert section is not None

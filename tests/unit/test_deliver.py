@@ -11,8 +11,10 @@ from typing import Any, cast
 import pytest
 
 from tbsnode.errors import PeerUnreachable
-from tbsnode.model import DeliveryState, Peer
+from tbsnode.model import DeliveryState, Outgoing, Peer, SendOutcome
+from tbsnode.net import status
 from tbsnode.pipeline import deliver
+from tbsnode.pipeline.outgoing import Item
 from tbsnode.pipeline.site import Site
 from tbsnode.store import audit, catalogue, deliveries, schema, work
 from tbsnode.store.database import Database
@@ -107,3 +109,100 @@ def test_a_result_that_nothing_replaces_is_tried_again(
     (line,) = [each for each in caplog.records if each.name == "tbsnode.pipeline.deliver"]
     assert line.levelname == "WARNING"
     assert re.match(r"delivery to pacs \(\S+:\d+\): connection refused; again in \d+ s$", line.getMessage())
+
+
+def test_a_look_whether_an_older_one_is_through_is_no_try(site: Site, study_id: int) -> None:
+    """A PACS that hangs for two minutes would else be said to have been tried a hundred times."""
+    offer(site, study_id, 1)
+    (first,) = take(site)
+    with site.database.transaction() as tx:
+        work.start(tx, first)
+    offer(site, study_id, 2)
+    for _ in range(3):
+        (second,) = take(site)
+        deliver.deliver(site, second)
+        with site.database.transaction() as tx:
+            row = deliveries.delivery_of(tx, second.row_id)
+            assert (row["state"], row["tries"]) == (DeliveryState.QUEUED.value, 0)
+            assert "another delivery" in row["last_error"]
+            tx.execute(schema.delivery.update().values(next_try_at=tx.now - 1))
+
+
+@pytest.mark.parametrize("ended", [DeliveryState.REFUSED, DeliveryState.PARTIAL])
+def test_what_was_refused_is_over_when_a_newer_delivery_stands_for_it(
+    site: Site, study_id: int, ended: DeliveryState
+) -> None:
+    """It was counted and alerted for ever, though the destination had the result."""
+    offer(site, study_id, 1)
+    (ticket,) = take(site)
+    with site.database.transaction() as tx:
+        work.start(tx, ticket)
+        work.finish(tx, ticket, ended, last_error="SR: 0xC000")
+    offer(site, study_id, 2)
+    assert states(site, study_id) == [DeliveryState.SUPERSEDED.value, DeliveryState.QUEUED.value]
+
+
+class Archive:
+    """A destination that takes every presentation context, and then only some SOP classes."""
+
+    def __init__(self, refused: dict[str, int]) -> None:
+        self.refused = refused
+        self.offered: list[str] = []
+
+    def __call__(self, _: Peer, offered: list[Outgoing]) -> tuple[SendOutcome, ...]:
+        self.offered += [each.sop_class_uid for each in offered]
+        return tuple(self._answer(each) for each in offered)
+
+    def _answer(self, item: Outgoing) -> SendOutcome:
+        code = self.refused.get(item.sop_class_uid, 0)
+        return SendOutcome(
+            sop_instance_uid=item.sop_instance_uid,
+            status=code,
+            category=status.category(code),
+            text=status.describe(code),
+        )
+
+
+@pytest.mark.parametrize(
+    ("refused", "offered", "state"),
+    [
+        ({"3d": 0x0122}, ["3d", "pdf", "comprehensive"], DeliveryState.SENT),
+        (
+            {"3d": 0xA900, "comprehensive": 0xA901},
+            ["3d", "pdf", "comprehensive", "enhanced"],
+            DeliveryState.SENT,
+        ),
+        ({"3d": 0xC000}, ["3d", "pdf"], DeliveryState.PARTIAL),
+        (dict.fromkeys(("3d", "comprehensive", "enhanced"), 0x0122), None, DeliveryState.PARTIAL),
+    ],
+    ids=["class", "data set", "content", "no class"],
+)
+def test_an_sr_class_that_is_refused_when_it_comes_is_followed_by_the_next(
+    site: Site,
+    study_id: int,
+    monkeypatch: pytest.MonkeyPatch,
+    refused: dict[str, int],
+    offered: list[str] | None,
+    state: DeliveryState,
+) -> None:
+    row_id = offer(site, study_id, 1)
+    wanted = [[item("sr", name) for name in ("3d", "comprehensive", "enhanced")], [item("pdf", "pdf")]]
+    archive = Archive(refused)
+    monkeypatch.setattr(deliver, "items", lambda *_: wanted)
+    monkeypatch.setattr(deliver, "prepare", lambda _site, _job, each: each)
+    monkeypatch.setattr(deliver, "require_intact", lambda _: None)
+    monkeypatch.setattr(deliver.scu, "send", archive)
+    deliver.deliver(site, *take(site))
+    with site.database.read() as tx:
+        row = deliveries.delivery_of(tx, row_id)
+    assert row["state"] == state.value
+    assert archive.offered == (offered or ["3d", "pdf", "comprehensive", "enhanced"])
+    assert ("SR" in row["last_error"]) == (state is DeliveryState.PARTIAL)
+
+
+def item(kind: str, name: str) -> Item:
+    """Return something to send, named by its class."""
+    outgoing = Outgoing(
+        path=Path("none"), sop_class_uid=name, sop_instance_uid=f"1.2.{name}", transfer_syntax_uid="1.2"
+    )
+    return Item(kind=kind, outgoing=outgoing)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from pydicom import dcmread
 
 from tbsnode import engine
-from tbsnode.errors import DamagedFile
+from tbsnode.errors import ConfigError, DamagedFile, ResourceError
 from tbsnode.pipeline import backup, mounted, operate
 from tbsnode.pipeline.assemble import assemble
 from tbsnode.pipeline.site import Site
 from tbsnode.store import audit, catalogue, work
+from tbsnode.store.database import Database
+from tests import schemas
 
 
 def archived(site: Site) -> Path:
@@ -66,6 +70,37 @@ def test_an_archive_that_is_not_mounted_is_told_from_one_lost_file(site: Site, i
     there.rename(there.with_name("elsewhere"))
     assert "none of the newest 1 files" in said()
     assert "Mount the shared folder" in said()
+
+
+def test_an_archive_is_marked_as_that_of_its_database(
+    site: Site, image: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    operate.import_file(site, image)
+    mounted.mark(site)
+    mounted.require(site, adopt=False)
+    mark = site.archive.database_id()
+    assert re.fullmatch(r"[0-9a-f]{64}", mark)
+    # the mark says that the folder is the right one, so what is lost in it stops nobody
+    there = site.archive.root / "studies"
+    there.rename(tmp_path / "elsewhere")
+    mounted.require(site, adopt=False)
+    assert "none of the newest 1 files" in caplog.text
+    # below a share that is not mounted there is no mark
+    (site.archive.root / "database-id").unlink()
+    with pytest.raises(ResourceError, match="none of the newest 1 files"):
+        mounted.require(site, adopt=False)
+    mounted.require(site, adopt=True)
+    # another node's archive is refused, also with a database that is new
+    site.archive.mark("0" * 64)
+    with pytest.raises(ConfigError, match="of another database") as refused:
+        mounted.require(site, adopt=False)
+    assert "--adopt-archive" in str(refused.value)
+    new = replace(site, database=Database(schemas.fill_sqlite(tmp_path / "new.db")))
+    with pytest.raises(ConfigError, match="of another database"):
+        mounted.require(new, adopt=False)
+    new.database.dispose()
+    mounted.mark(site)
+    assert site.archive.database_id() == mark
 
 
 def test_a_study_that_fails_is_in_the_log(site: Site, image: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -75,6 +75,21 @@ def test_a_caller_that_is_a_destination_over_tls_is_reported_to_over_tls(tmp_pat
     assert (other_port.tls, other_title.tls) == (None, None)
 
 
+def test_a_caller_that_is_no_destination_is_reported_to_over_tls(tmp_path: Path) -> None:
+    """With our own certificate; a host that is not written down cannot be looked for in its."""
+    rows = (
+        '{ ae_title = "A", host = "192.0.2.1", port = 2762, port_tls = true }',
+        '{ ae_title = "B", host = "192.0.2.0/24", port = 2762, port_tls = true }',
+        '{ ae_title = "C", host = "192.0.2.2", port = 2762 }',
+    )
+    own = '[receiver.tls]\ncertificate = "a.crt"\nkey = "a.key"\nca = "ca.crt"\n'
+    named, anywhere, clear = node.reported_callers(load(tmp_path, callers(*rows) + own))
+    assert named.tls is not None
+    assert anywhere.tls is not None
+    assert (named.tls.certificate, named.tls.ca) == (tmp_path / "a.crt", tmp_path / "ca.crt")
+    assert (named.tls.verify_host, anywhere.tls.verify_host, clear.tls) == (True, False, None)
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -232,3 +232,13 @@ def test_the_job_engine_speaks_in_our_form_and_not_hundreds_of_times(
         "Database error, retrying: (psycopg.OperationalError) back soon (299 more like it left out)",
     ]
     assert {entry["action"] for entry in entries} == {"engine"}
+
+
+def test_the_job_engine_says_what_it_caught(logged: Callable[[bool], io.StringIO]) -> None:
+    """It logs a whole traceback: the first line of that says nothing, the rest may quote a row."""
+    stream, engine = logged(True), logging.getLogger("dbos")
+    frames = 'Traceback (most recent call last):\n  File "a.py", line 1, in b\n    c()\n'
+    engine.warning(f"Polling: {frames}psycopg.OperationalError: gone\nDETAIL: Key (name)=(Doe)\n[SQL: x]")
+    engine.warning(f"Something: {frames}KeyboardInterrupt\n")
+    messages = [json.loads(line)["message"] for line in stream.getvalue().splitlines()]
+    assert messages[-2:] == ["Polling: OperationalError", "Something: an error"]

@@ -36,6 +36,19 @@ def test_init_here_needs_no_option(run: Any) -> None:
     assert re.search(r"tbsnode check$", run("init").stdout, re.MULTILINE)
 
 
+def test_init_with_its_state_elsewhere_makes_no_folder_that_nobody_uses(run: Any, tmp_path: Path) -> None:
+    """Root installs, the service's account runs: a folder that root makes would be closed to it."""
+    state = tmp_path / 'lib "node"' / "state"
+    result = run("init", tmp_path / "etc", "--state", state)
+    assert result.exit_code == 0
+    assert f"its state goes to {state}" in result.stdout
+    loaded = config.load(tmp_path / "etc" / "tbsnode.toml")
+    assert (loaded.node.state, loaded.archive.path) == (state, state / "archive")
+    assert loaded.database.url == f"sqlite:///{state}/tbsnode.db"
+    assert [path.name for path in (tmp_path / "etc").iterdir()] == ["tbsnode.toml"]
+    assert not state.exists()
+
+
 def test_init_overwrites_nothing(run: Any, tmp_path: Path) -> None:
     (tmp_path / "tbsnode.toml").write_text("mine", encoding="utf-8")
     result = run("init")

@@ -31,6 +31,14 @@ def test_quarantine_and_release(run: Run, run_json: Run, site_config: Path, uid:
     again = run("study", "quarantine", uid, *config)
     assert again.exit_code != 0
     assert "already" in again.stderr
+    # nothing is said to be done that would wait until the release
+    for act in ("ready", "resend"):
+        refused = run("study", act, uid, *config)
+        assert (refused.exit_code, "is in quarantine" in refused.stderr) == (2, True)
+    for dry in ((), ("--dry-run",)):
+        left_out = run("study", "reprocess", uid, *dry, *config)
+        assert (left_out.exit_code, "Left out 1 study" in left_out.stderr) == (0, True)
+        assert "nalyze 0 studies" in left_out.stdout or "Analyzing 0 studies" in left_out.stdout
     assert run("study", "release", uid, *config).exit_code == 0
     assert listed(run_json, site_config)[0]["state"] == "receiving"
 

@@ -101,6 +101,14 @@ def test_run_lengths_that_are_longer_than_the_pixels_are_stopped(tmp_path: Path)
         require_modest(data_set)
 
 
+def test_runs_that_would_fill_the_memory_are_stopped_however_large_the_header(tmp_path: Path) -> None:
+    """Ten megabytes of runs become 640; the header allows a picture of 16 only, which nothing else checks."""
+    runs = struct.pack("<16L", 1, 64, *[0] * 14) + b"\x81\x07" * (5 << 20)
+    path = written(tmp_path / "x.dcm", RLELossless, runs, stated=4096)
+    with opened(path) as data_set, pytest.raises(UndecodablePixels, match="longer"):
+        require_modest(data_set)
+
+
 def test_no_picture_announced(tmp_path: Path) -> None:
     path = written(tmp_path / "x.dcm", JPEG2000Lossless, bytes(200), stated=32)
     with opened(path) as data_set, pytest.raises(UndecodablePixels, match="no picture"):

@@ -112,6 +112,36 @@ def test_raw_needs_the_word_of_the_operator(tmp_path: Path) -> None:
     assert one(tmp_path, eight, hints).input_class is InputClass.DISPLAY
 
 
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+@pytest.mark.parametrize("signed", [False, True])
+def test_a_modality_table_gives_the_values(tmp_path: Path, photometric: str, signed: bool) -> None:
+    """PS3.3 C.11.1: what is stored are indices; values beyond the table take its ends."""
+    stored = sources.ramp().astype(np.int64) - (2048 if signed else 0)
+    first, values = int(stored.min()) + 3, (np.arange(3000) ** 2 // 200).astype("<u2")
+    table = sources.Dataset()
+    table.ModalityLUTType = "OD"
+    table.add_new(0x00283002, "SS" if signed else "US", [values.size, first, 16])
+    table.add_new(0x00283006, "OW", values.tobytes())
+    ds = sources.spine(ModalityLUTSequence=[table], PhotometricInterpretation=photometric)
+    ds = sources.with_pixels(ds, stored.astype(np.int16 if signed else np.uint16), 12)
+    ds.PixelRepresentation, ds.PhotometricInterpretation = int(signed), photometric
+    expected = values.astype(np.float64)[np.clip(stored - first, 0, values.size - 1)]
+    if photometric == "MONOCHROME1":
+        expected = values.max() + 0.0 - expected
+    image = one(tmp_path, ds)
+    np.testing.assert_array_equal(image.pixels, expected)
+    assert image.stored_maximum == values.max()
+
+
+def test_a_broken_modality_table_is_refused(tmp_path: Path) -> None:
+    table = sources.Dataset()
+    table.LUTDescriptor, table.ModalityLUTType = [4096, 0, 16], "OD"
+    table.add_new(0x00283006, "OW", bytes(100))
+    image = one(tmp_path, sources.spine(ModalityLUTSequence=[table]))
+    assert image.refusal is not None
+    assert image.refusal.code is Code.UNREADABLE_PIXELS
+
+
 @pytest.mark.parametrize("levels", [256, 200])
 def test_few_levels_are_a_display_copy(tmp_path: Path, levels: int) -> None:
     ds = sources.with_pixels(sources.spine(), sources.ramp(levels=levels), 12)

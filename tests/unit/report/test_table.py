@@ -115,3 +115,12 @@ def test_csv_says_why_a_level_is_left_out(make_analysis, make_left_out, make_ver
     assert row["included"] == "L2 L3"
     assert row["L4_score"] == ""
     assert row["findings"] == "LEVEL_EXCLUDED:L1"
+
+
+def test_no_cell_is_a_formula(make_analysis):
+    """A file that somebody named for a spreadsheet; a negative number stays one."""
+    for name in ("=HYPERLINK(1)", "+1", "-1", "@SUM(1)", "\tx", "\rx"):
+        row = table.csv_row(make_analysis(z_score=-1.5), name)
+        assert row["file"] == f"'{name}"
+        assert row["z_score"] == "-1.5"
+    assert table.csv_row(make_analysis(), "a=b.dcm")["file"] == "a=b.dcm"

@@ -2,15 +2,20 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from tbsnode.phantom.spine import MALE, SMALL_FEMALE, Spine
 from tbsnode.tbs import anatomy, labeling, landmarks, view
 from tbsnode.tbs.axis import Column
+from tbsnode.tbs.segmentation import Segmentation
 from tests import spines
+
+Floats = NDArray[np.float64]
 
 
 def test_places_beyond_the_chain_by_hand() -> None:
@@ -28,7 +33,7 @@ def test_crests_and_ribs_are_where_they_are(phantom: Spine) -> None:
     found = spines.segmented(phantom, "coarse")
     image, truth = spines.scanned(phantom, "coarse")
     lowest = np.array([truth.disc_line("L4/L5").left_mm, truth.disc_line("L4/L5").right_mm]).mean(axis=0)
-    crests = [place for place in landmarks.crest_tops(found) if place is not None]
+    crests = [crest.top_mm for crest in landmarks.crests(found) if crest is not None]
     ribs = [place for place in landmarks.rib_roots(found) if place is not None]
     assert crests
     assert ribs
@@ -43,7 +48,7 @@ def test_crests_and_ribs_are_where_they_are(phantom: Spine) -> None:
 
 def test_no_crests_and_no_ribs_are_not_invented() -> None:
     found = spines.segmented(Spine(ribs=False, crests=False), "coarse")
-    assert landmarks.crest_tops(found) == (None, None)
+    assert landmarks.crests(found) == (None, None)
     assert landmarks.rib_roots(found) == (None, None)
 
 
@@ -78,6 +83,62 @@ def test_the_package_is_light_until_a_function_is_asked_for() -> None:
 
     with pytest.raises(AttributeError):
         tbs.nothing  # noqa: B018
+
+
+@pytest.mark.parametrize("scanner", ["fine", "coarse"])
+def test_the_tips_of_the_wings_are_crests(scanner: str) -> None:
+    """A narrow field that ends in the middle of L5 shows the corners of the wings and no more."""
+    phantom = Spine(field_mm=(None, 120.0))
+    found = spines.segmented(phantom, scanner)
+    last = found.chain.s_mm[-1]
+    tips = landmarks.crests(found)
+    assert all(tip is not None and 0.0 < tip.top_mm - last < 22.0 for tip in tips)
+    assert not all(tip is not None and tip.whole for tip in tips)
+    names = labeling.label(found)
+    assert names.first == 0
+    assert not names.signs.crest_sure
+    assert names.confidence > anatomy.LABELS_CERTAIN
+
+
+def beside(found: Segmentation, shape: Callable[[Floats, Floats], Floats]) -> Segmentation:
+    """Add something at both sides, given from millimeters above the lower border and beyond the edge."""
+    step = float(np.median(found.edges.bone - found.edges.soft))
+    up = (np.arange(found.column.image.shape[0])[::-1, None]) * anatomy.GRID_MM
+    out = np.abs(found.column.u_mm)[None, :] - float(np.median(found.edges.half_width))
+    added = 0.3 * step * np.where(out > 4.0, shape(up, out), 0.0)
+    image = np.where(found.column.valid, found.column.image + added, 0.0)
+    return replace(found, column=replace(found.column, image=image))
+
+
+def test_a_faint_wing_is_told_from_tissue_and_processes_by_its_edge_and_place() -> None:
+    found = spines.segmented(Spine(crests=False), "linear")
+    wing = beside(found, lambda up, out: (up < 0.8 * (out - 14.0)) * 1.0)
+    assert None not in landmarks.crests(wing)
+    fat = beside(found, lambda up, out: np.clip(1.0 - up / 45.0, 0.0, 1.0) * np.clip(out / 40.0, 0.0, 1.0))
+    assert landmarks.crests(fat) == (None, None)
+    process = beside(found, lambda up, out: ((up < 9.0) & (out < 22.0)) * 1.0)
+    assert landmarks.crests(process) == (None, None)
+
+
+def test_a_lone_line_two_levels_below_the_ribs_is_no_rib() -> None:
+    """Ribs leave one level after the other: what lies further below is a process, or gas."""
+    found = spines.segmented(Spine(), "linear")
+    left, right = landmarks.rib_roots(found)
+    assert left is not None
+    assert right is not None
+    step, half = (
+        float(np.median(found.edges.bone - found.edges.soft)),
+        float(np.median(found.edges.half_width)),
+    )
+    rows = np.arange(found.column.image.shape[0])[:, None] * anatomy.GRID_MM
+    out = found.column.u_mm[None, :] - half
+    for below, taken in ((1.7, False), (1.0, True)):
+        root = right + below * float(np.median(found.chain.pitches_mm))
+        line = (np.abs(rows - root - 0.9 * out) < 3.0) & (out > 6.0) & (out < 45.0)
+        column = replace(found.column, image=found.column.image + 0.15 * step * line)
+        lower = landmarks.rib_roots(replace(found, column=column))[1]
+        assert lower is not None
+        assert (abs(lower - root) < 8.0) is taken
 
 
 def test_a_rib_on_one_side_only_is_no_sure_sign() -> None:
