@@ -118,7 +118,7 @@ class Archive:
         StorageFull, ResourceError
             If the disk does not allow it.
         """
-        with _translated():
+        with _Translated():
             write_small(self.root / DATABASE_ID, f"{database_id}\n")
 
     def path(self, relative: str) -> Path:
