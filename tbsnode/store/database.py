@@ -73,15 +73,15 @@ class Database:
     url : str
         ``sqlite:////absolute/path`` or ``postgresql+psycopg://...``. Nothing is opened yet.
 
-    Raises
-    ------
-    ConfigError
-        If the URL is of another kind.
-
     Attributes
     ----------
     path : Path or None
         The SQLite file; None on PostgreSQL.
+
+    Raises
+    ------
+    ConfigError
+        If the URL is of another kind.
     """
 
     def __init__(self, url: str) -> None:
