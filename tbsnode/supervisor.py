@@ -137,9 +137,10 @@ def _begin(site: Site, start: Start, *, adopt_archive: bool) -> None:
     """Refuse an archive of another database; write the start down and mark the archive as ours."""
     from tbsnode.pipeline import machines, mounted
 
-    mounted.require(site, adopt=adopt_archive)
+    may_mark = mounted.require(site, adopt=adopt_archive)
     machines.started(site, start)
-    mounted.mark(site)
+    if may_mark:
+        mounted.mark(site)
 
 
 def _tell_end(config: Config, start: Start) -> None:

@@ -10,7 +10,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from tbsnode.errors import ConfigError, ResourceError, TbsNodeError
-from tbsnode.store import audit_chain, snapshot
+from tbsnode.store import audit, audit_chain, snapshot
 from tbsnode.store.archive import DATABASE_ID
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _LOOKED_AT = 5  # one lost file is another matter: `tbsnode db verify`
+_MARKED = audit.EventFilter(action="archive.marked")
 
 
 def objection(tx: Transaction, archive: Archive) -> TbsNodeError | None:
@@ -42,7 +43,7 @@ def objection(tx: Transaction, archive: Archive) -> TbsNodeError | None:
     )
 
 
-def require(site: Site, *, adopt: bool) -> None:
+def require(site: Site, *, adopt: bool) -> bool:
     """Refuse another archive than that of the database, before anything is taken into it.
 
     Parameters
@@ -52,19 +53,27 @@ def require(site: Site, *, adopt: bool) -> None:
     adopt : bool
         Whether an administrator wants it in spite of an objection.
 
+    Returns
+    -------
+    bool
+        Whether it may be marked as ours.
+
     Raises
     ------
     ConfigError, ResourceError
-        If it is another archive. Where it is marked as ours, and its files are gone all the same, that is
-        logged only: what arrives is in the right place.
+        If it is another archive. Files that are gone are logged only where it is marked as ours (what
+        arrives is in the right place), and where no archive ever was: a node of before there were marks.
     """
+    marked = site.archive.database_id()
     with site.database.read() as tx:
         own, problem = audit_chain.first(tx), objection(tx, site.archive)
-    if problem is None:
-        return
-    if not adopt and (not own or site.archive.database_id() != own):
+        if problem is None:
+            return True
+        ours = marked == own if marked else not audit.recent_events(tx, 1, _MARKED)
+    if not adopt and not ours:
         raise problem
     log.error("%s", problem, extra={"action": "archive.elsewhere"})
+    return adopt
 
 
 def mark(site: Site) -> None:
@@ -72,8 +81,12 @@ def mark(site: Site) -> None:
     with site.database.transaction() as tx:
         audit_chain.seal(tx)
         own = audit_chain.first(tx)
-    if own and site.archive.database_id() != own:
-        try:
-            site.archive.mark(own)
-        except ResourceError as error:  # a full disk is another matter
-            log.warning("the archive was not marked: %s", error, extra={"action": "archive.unmarked"})
+    if not own or site.archive.database_id() == own:
+        return
+    try:
+        site.archive.mark(own)
+    except ResourceError as error:  # a full disk is another matter
+        log.warning("the archive was not marked: %s", error, extra={"action": "archive.unmarked"})
+        return
+    with site.database.transaction() as tx:
+        audit.add_event(tx, str(_MARKED.action), f"{site.archive.root} is the archive of this database")

@@ -19,7 +19,7 @@ from tbsnode.model import ClinicalContext
 from tbsnode.model.stated_identity import StatedIdentity
 from tbsnode.pipeline import acting, operate, patient_merge, quarantine, sign, study_identity
 from tbsnode.pipeline.site import Site
-from tbsnode.store import clinical, priors, work
+from tbsnode.store import clinical, priors, readiness, work
 from tests import desk, nodes, peers
 from tests.ledger import Ledger
 
@@ -279,7 +279,10 @@ def test_quarantine_holds_everything_until_the_release(ward: Ward) -> None:
     ward.work()
     assert ward.newest(uid) == ("held", "QUARANTINED")
     operate.import_file(ward.site, ward.image("QUARANTINE-1", name="Doe^Janet"))
-    operate.ready(ward.site, uid)
+    with pytest.raises(ReviewRefused, match="in quarantine"):
+        operate.ready(ward.site, uid)
+    with ward.site.database.transaction() as tx:  # its timer ends
+        readiness.arm(tx, ward.ledger.study(uid)["id"], ready_at=tx.now)
     ward.work()
     study = ward.ledger.study(uid)
     assert (study["state"], study["reason"]) == ("held", "QUARANTINED"), "what arrives changes nothing"

@@ -76,13 +76,19 @@ def test_an_archive_is_marked_as_that_of_its_database(
     site: Site, image: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     operate.import_file(site, image)
+    studies = site.archive.root / "studies"
+    studies.rename(tmp_path / "elsewhere")
+    assert not mounted.require(site, adopt=False), "of before there were marks: said, and not marked"
+    assert "none of the newest 1 files" in caplog.text
+    caplog.clear()
+    (tmp_path / "elsewhere").rename(studies)
+    assert mounted.require(site, adopt=False)
     mounted.mark(site)
     mounted.require(site, adopt=False)
     mark = site.archive.database_id()
     assert re.fullmatch(r"[0-9a-f]{64}", mark)
     # the mark says that the folder is the right one, so what is lost in it stops nobody
-    there = site.archive.root / "studies"
-    there.rename(tmp_path / "elsewhere")
+    studies.rename(tmp_path / "elsewhere")
     mounted.require(site, adopt=False)
     assert "none of the newest 1 files" in caplog.text
     # below a share that is not mounted there is no mark
