@@ -199,8 +199,8 @@ def why_not(tx: Transaction, study_id: int) -> str:
 def analyzable(tx: Transaction, study_ids: Sequence[int]) -> frozenset[int]:
     """Return those of the studies that `why_not` has nothing against."""
     found: set[int] = set()
-    for start in range(0, len(study_ids), 500):
-        part = list(study_ids[start : start + 500])
+    for start in range(0, len(study_ids), _PORTION):
+        part = list(study_ids[start : start + _PORTION])
         query = sa.select(instance.c.study_ref).where(
             instance.c.study_ref.in_(part), instance.c.state != "purged"
         )
