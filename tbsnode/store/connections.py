@@ -13,6 +13,7 @@ from sqlalchemy import exc
 from tbsnode.store import sqlite_file
 
 _MOST_WAITING = 4
+LOCK_TIMEOUT_S = 30.0  # for another thread, or another session of PostgreSQL
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,25 +34,8 @@ from tbsnode.store.transaction import Transaction
 __all__ = ["REVISION_TABLE", "Database", "Transaction"]
 
 REVISION_TABLE = "tbs_revision"
-_IDLE_IN_TRANSACTION_S = 20.0  # less than the wait for a lock, so that who waits gets it
-_LOCK_TIMEOUT_S = 30.0
 _UPGRADE = "Run `tbsnode db upgrade`."
 _NOT_WRITABLE = "Use the account of the node (`sudo -u ACCOUNT tbsnode ...`), or mend the read-only disk."
-
-# psycopg passes these to libpq. A line that is dead without a word (cut, dropped by a firewall, the server's
-# machine frozen) is noticed in 10 s, whether we sent something (the user timeout; the system's own is a
-# quarter of an hour) or wait for an answer (keepalives). A scanner waits for 30 s, and it has to be told.
-_POSTGRESQL = {
-    "connect_timeout": 5,
-    "application_name": "tbsnode",
-    "keepalives_idle": 5,
-    "keepalives_interval": 5,
-    "keepalives_count": 2,
-    "tcp_user_timeout": 10_000,
-}
-# The same on the server's side [s]: there, a session whose machine is gone counts against the most that it
-# takes (max_connections), for two hours if it is left to the system.
-_SERVER_KEEPALIVES = {"tcp_keepalives_idle": 30, "tcp_keepalives_interval": 10, "tcp_keepalives_count": 3}
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,7 +267,7 @@ class Database:
             "json_serializer": _json,
         }
         if poolclass is pool.QueuePool:
-            options |= {"pool_size": 5, "max_overflow": 15, "pool_timeout": _LOCK_TIMEOUT_S}
+            options |= {"pool_size": 5, "max_overflow": 15, "pool_timeout": connections.LOCK_TIMEOUT_S}
         if self.path is not None:
             connect = partial(
                 sqlite_file.connect,
@@ -296,12 +279,15 @@ class Database:
             engine = sa.create_engine(self._parsed, creator=connect, **options)
             begin = sqlite_file.begin_writing if writes else sqlite_file.begin_reading
             sa.event.listen(engine, "begin", lambda connection: connections.begin(connection, begin))
-        else:
-            url = self._parsed.update_query_dict(
-                {name: str(value) for name, value in _POSTGRESQL.items() if name not in self._parsed.query}
-            )
-            engine = sa.create_engine(url, pool_pre_ping=True, isolation_level="READ COMMITTED", **options)
-            sa.event.listen(engine, "connect", _connected_postgresql)
+            return engine
+        from tbsnode.store import postgresql  # its driver loads only where it is used
+
+        line = {name: str(value) for name, value in postgresql.LINE.items() if name not in self._parsed.query}
+        url = self._parsed.update_query_dict(line)
+        engine = sa.create_engine(url, pool_pre_ping=True, isolation_level="READ COMMITTED", **options)
+        sa.event.listen(engine, "connect", postgresql.connected)
+        if poolclass is pool.QueuePool:  # an upgrade takes as long as it takes
+            sa.event.listen(engine, "do_connect", postgresql.connect)
         return engine
 
     def _writer(self, here: _InProcess) -> AbstractContextManager[None]:
@@ -315,7 +301,7 @@ _URL_FORMS = "Use sqlite:///path/to/file.db or postgresql+psycopg://user@host/na
 
 @contextmanager
 def _held(lock: threading.Lock) -> Iterator[None]:
-    if not lock.acquire(timeout=_LOCK_TIMEOUT_S):
+    if not lock.acquire(timeout=connections.LOCK_TIMEOUT_S):
         raise DatabaseUnavailable("The database was busy in this process for too long.")
     try:
         yield
@@ -326,26 +312,6 @@ def _held(lock: threading.Lock) -> Iterator[None]:
 def _revision(connection: sa.Connection) -> str | None:
     asked = sa.select(sa.column("version_num", sa.String)).select_from(sa.table(REVISION_TABLE))
     return connection.scalar(asked) if sa.inspect(connection).has_table(REVISION_TABLE) else None
-
-
-def _connected_postgresql(connection: Any, _record: object) -> None:
-    """Bound the wait for locks, and undo an asynchronous commit: success means durable.
-
-    The server ends a session that stays idle inside a transaction: a machine that froze there would
-    hold its locks for as long as it is frozen, and nobody could take over what it had in hand. It ends
-    one whose machine does not answer any more, too.
-    """
-    with connection.cursor() as cursor:
-        for name, value in _SERVER_KEEPALIVES.items():
-            cursor.execute("SELECT set_config(%s, %s, false)", (name, str(value)))
-        idle = f"{int(_IDLE_IN_TRANSACTION_S)}s"
-        cursor.execute("SELECT set_config('idle_in_transaction_session_timeout', %s, false)", (idle,))
-        cursor.execute("SELECT set_config('lock_timeout', %s, false)", (f"{int(_LOCK_TIMEOUT_S)}s",))
-        cursor.execute(
-            "SELECT set_config('synchronous_commit', 'on', false)"
-            " WHERE current_setting('synchronous_commit') = 'off'"
-        )
-    connection.commit()
 
 
 def _create_file(path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import pickle
+import signal
 import sqlite3
 import threading
 import time
@@ -15,7 +16,7 @@ import pytest
 import sqlalchemy as sa
 
 from tbsnode.errors import ConfigError, DatabaseUnavailable, SchemaOutdated
-from tbsnode.store import schema, sqlite_file
+from tbsnode.store import postgresql, schema, sqlite_file
 from tbsnode.store.database import Database
 
 
@@ -286,6 +287,45 @@ def test_a_cut_connection_is_unavailable_and_the_next_one_works(postgres_url: st
     database.ping()
     database.dispose()
     other.dispose()
+
+
+@pytest.mark.peer
+def test_a_server_that_stands_still_is_unavailable(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its kernel goes on confirming, so that no time-out of the line ever ends the wait."""
+    monkeypatch.setattr(postgresql, "ANSWER_S", 0.3)
+    database = Database(postgres_url)
+    stopped = []
+
+    def ask() -> None:
+        with database.transaction() as tx:
+            stopped.append(tx.scalar(sa.text("SELECT pg_backend_pid()")))
+            os.kill(stopped[0], signal.SIGSTOP)
+            tx.scalar(sa.text("SELECT 1"))
+
+    try:
+        with pytest.raises(DatabaseUnavailable, match="silent"):
+            ask()
+        database.ping()
+    finally:
+        os.kill(stopped[0], signal.SIGCONT)
+        database.dispose()
+
+
+@pytest.mark.peer
+def test_who_listens_for_notifications_may_wait(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the job engine does, all night; and a long answer is no silence."""
+    monkeypatch.setattr(postgresql, "ANSWER_S", 0.2)
+    database = Database(postgres_url)
+    raw = database.engine.raw_connection()
+    raw.driver_connection.autocommit = True
+    raw.driver_connection.execute("LISTEN here")
+    assert list(raw.driver_connection.notifies(timeout=0.6)) == []
+    slow = "SELECT pg_sleep(0.05), repeat('x', 100000) FROM generate_series(1, 10)"
+    assert len(raw.driver_connection.execute(slow).fetchall()) == 10
+    raw.close()
+    database.dispose()
 
 
 def test_a_file_of_another_account_is_told_with_what_to_do(database: Database) -> None:
