@@ -105,10 +105,17 @@ class Database:
         return self.engine if self.path is None else None
 
     @contextmanager
-    def transaction(self) -> Iterator[Transaction]:
+    def transaction(self, *, references_checked: bool = True) -> Iterator[Transaction]:
         """Begin a write transaction; commit at the end, roll back on any exception.
 
         Do not nest: on SQLite the inner one waits for the outer until it gives up.
+
+        Parameters
+        ----------
+        references_checked : bool
+            False where rows are deleted after all that refer to them. SQLite would look for such rows
+            through whole tables, for there is no index to find them by: one would make every arrival dearer.
+            PostgreSQL looks nevertheless; it keeps nobody waiting meanwhile.
 
         Raises
         ------
@@ -121,7 +128,10 @@ class Database:
             If a table or column is missing.
         """
         here = self._here()
-        with _Translated(), self._writer(here), here.writers.connected() as connection:
+        writers = here.writers
+        if self.path is not None and not references_checked:
+            writers = Connections(self._make_engine(pool.NullPool, foreign_keys=False), stay=False)
+        with _Translated(), self._writer(here), writers.connected() as connection:
             if self.path is None:
                 connection.begin()
             else:  # SQLAlchemy joins in with the first statement that it runs: see `connections.begin`
