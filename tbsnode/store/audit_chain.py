@@ -95,7 +95,8 @@ def _unsealed(tx: Transaction, *, late: bool = False) -> sa.Select[Any]:
     """
     newest = tx.scalar(sa.select(sa.func.max(audit_seal.c.event_ref))) or 0
     since = newest - LATE if late or tx.dialect == "postgresql" else newest
-    sealed = sa.exists().where(audit_seal.c.event_ref == event.c.id)
+    # the seals are bounded too: PostgreSQL does not conclude that itself, and would pass over all there are
+    sealed = sa.exists().where(audit_seal.c.event_ref == event.c.id, audit_seal.c.event_ref > since)
     return sa.select(event).where(event.c.id > since, ~sealed).order_by(event.c.id)
 
 

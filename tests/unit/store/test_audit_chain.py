@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 
 import pytest
 import sqlalchemy as sa
@@ -148,3 +149,25 @@ def test_events_are_filtered(database: Database) -> None:
         ]
         counts = [len(audit.recent_events(tx, 10, each)) for each in wanted]
     assert counts == [1, 1, 0, 3]
+
+
+@pytest.mark.peer
+def test_sealing_does_not_pass_over_what_was_sealed_long_ago(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL read every seal of all years, and did so every 5 s."""
+    monkeypatch.setattr(audit_chain, "LATE", 2000)
+    database = Database(postgres_url)
+    database.upgrade()
+    numbers = "FROM generate_series(1, 30000) AS n"
+    with database.transaction() as tx:
+        columns = "tbs_event (at, study_instance_uid, action, text, data)"
+        tx.execute(sa.text(f"INSERT INTO {columns} SELECT n, '', 'x', 'x', '{{}}' {numbers}"))
+        columns = "tbs_audit_seal (number, event_ref, digest, sealed_at)"
+        tx.execute(sa.text(f"INSERT INTO {columns} SELECT n, n, '', 0 {numbers}"))
+        tx.execute(sa.text("ANALYZE tbs_event, tbs_audit_seal"))
+        asked = audit_chain._unsealed(tx).compile(tx.connection, compile_kwargs={"literal_binds": True})
+        plan = "\n".join(row[0] for row in tx.all(sa.text(f"EXPLAIN (ANALYZE, TIMING OFF) {asked}")))
+    database.dispose()
+    assert max(int(rows) for rows in re.findall(r"actual rows=(\d+)", plan)) <= 2000, plan
+    assert "Rows Removed by Filter" not in plan
