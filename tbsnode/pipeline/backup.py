@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from tbsnode.dicom import part10
 from tbsnode.errors import ConfigError, NotFound, TbsNodeError
-from tbsnode.store import audit, audit_chain, snapshot
+from tbsnode.store import audit, audit_chain, catalogue, retention, snapshot
 from tbsnode.store.archive import DATABASE_ID, Archive, write_small
 from tbsnode.store.database import Database
 
@@ -87,6 +87,7 @@ def backup(site: Site, folder: Path, *, track: Tracked) -> Backup:
         Archive and database.
     folder : Path
         Made if missing. Files of an earlier backup in it are kept and not copied again.
+        What was deleted from the node on purpose is deleted from it.
     track : callable
         Passes the list of files on, showing progress.
 
@@ -104,6 +105,7 @@ def backup(site: Site, folder: Path, *, track: Tracked) -> Backup:
         each.mkdir(mode=0o700, parents=True, exist_ok=True)
     _require_own(site, folder)
     (folder / MANIFEST).unlink(missing_ok=True)  # until the new one is whole, there is none
+    deleted = _deleted(site, folder / ARCHIVE)  # before the database is copied: it names nothing of these
     copied_database = snapshot.copy(site.database, folder)
     files, number, copied, total = snapshot.KeptFiles(site.database), 0, 0, 0
     target = folder / ARCHIVE
@@ -115,6 +117,8 @@ def backup(site: Site, folder: Path, *, track: Tracked) -> Backup:
                 raise
             continue  # retention deleted it since
         number, total = number + 1, total + kept.size_bytes
+    for uid in deleted:
+        _forget(site, target, uid)
     made = Backup(
         database=copied_database.name,
         database_sha256=_sha256(copied_database),
@@ -148,6 +152,25 @@ def _require_own(site: Site, folder: Path) -> None:
         )
     if own and not kept:
         write_small(path, f"{own}\n")
+
+
+def _deleted(site: Site, target: Path) -> list[str]:
+    """Return the studies in a backup that were deleted on purpose from the node since, or their files."""
+    found = dict.fromkeys(audit.purged_studies(site.database))
+    return [uid for uid in found if (target / Archive.study_folder(uid)).is_dir()]
+
+
+def _forget(site: Site, target: Path, uid: str) -> None:
+    """Delete from a backup what no row of a study vouches for; it may have come again since."""
+    folder = target / Archive.study_folder(uid)
+    names = [f"{Archive.study_folder(uid)}/{path.name}" for path in folder.iterdir()]
+    with site.database.read() as tx:
+        study = catalogue.study_by_uid(tx, uid)
+        kept = frozenset() if study is None else retention.vouched(tx, dict.fromkeys(names, study.id))
+    for name in set(names) - kept:
+        (target / name).unlink()
+    if not kept:
+        folder.rmdir()
 
 
 def _copy(source: Path, target: Path, size: int) -> bool:

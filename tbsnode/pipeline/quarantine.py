@@ -158,7 +158,7 @@ def purged(site: Site, uid: str, *, delete: bool, force: bool = False) -> Purged
         purge.delete_study(tx, study.id)
         audit.add_event(
             tx,
-            "study.purged",
+            audit.PURGED,
             f"{by.login} on {by.host} deleted the study: {told.files} files, {told.results} results",
             study_instance_uid=uid,
             data={"files": told.files, "signed": told.signed, "unsent": told.unsent, "forced": force},

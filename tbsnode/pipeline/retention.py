@@ -199,7 +199,7 @@ def _mark(tx: Transaction, candidate: Candidate, who: str) -> tuple[str, ...]:
     paths = retention.mark(tx, candidate.id)
     audit.add_event(
         tx,
-        "study.purged",
+        audit.PURGED,
         f"{who} {candidate.files} files, {candidate.bytes / 1e6:.1f} MB; the rows are kept",
         study_instance_uid=candidate.study_instance_uid,
         data={"files": candidate.files, "bytes": candidate.bytes},

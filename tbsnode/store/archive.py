@@ -134,6 +134,11 @@ class Archive:
         return self.root / relative
 
     @staticmethod
+    def study_folder(study_uid: str) -> str:
+        """Return the folder of a study, relative to the archive."""
+        return _study_folder(study_uid)
+
+    @staticmethod
     def relative_path(study_uid: str, sop_uid: str, version: int | str) -> str:
         """Return the name of a received instance; `version` tells those of one UID apart.
 

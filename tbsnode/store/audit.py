@@ -15,9 +15,9 @@ from tbsnode.store.records import EventRow, read_row
 from tbsnode.store.schema import event
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-    from tbsnode.store.database import Transaction
+    from tbsnode.store.database import Database, Transaction
 
 
 def add_event(
@@ -44,6 +44,23 @@ def add_event(
     """
     values = {"at": tx.now, "study_instance_uid": study_instance_uid, "action": action, "text": text}
     return tx.add(event, **fit.columns(event, values), data=dict(data or {}))
+
+
+PURGED = "study.purged"  # its files, or all of it, were deleted on purpose
+_PORTION = 500
+
+
+def purged_studies(database: Database) -> Iterator[str]:
+    """Yield UIDs of studies that were deleted on purpose, in whole or their files; some rows at a time."""
+    query = sa.select(event.c.id, event.c.study_instance_uid).where(event.c.action == PURGED)
+    after = 0
+    while True:
+        with database.read() as tx:
+            rows = tx.all(query.where(event.c.id > after).order_by(event.c.id).limit(_PORTION))
+        yield from (row.study_instance_uid for row in rows)
+        if len(rows) < _PORTION:
+            return
+        after = rows[-1].id
 
 
 def events_of_study(tx: Transaction, study_instance_uid: str) -> tuple[EventRow, ...]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from pydicom import dcmread
 from typer.testing import CliRunner
 
 from tbsnode import config as configuration
@@ -103,6 +104,20 @@ def test_a_backup_is_restored_into_an_empty_place(tmp_path: Path, node: nodes.No
     # never over what is there
     refused = command(other, "db", "restore", tmp_path / "backup")
     assert (refused.exit_code, "empty place" in refused.stderr) == (10, True)
+
+
+def test_what_was_deleted_on_purpose_leaves_the_backup_too(tmp_path: Path, node: nodes.Node) -> None:
+    """A restore would bring a purged patient's files back, where no row names them."""
+    folder = tmp_path / "backup"
+    backed_up(node, folder)
+    purged, emptied, again = uids(node)
+    command(node, "study", "purge", purged, "--yes", "--force")
+    command(node, "study", "delete", emptied, "--discard")
+    command(node, "study", "purge", again, "--yes", "--force")
+    bring(node, [path for path in (tmp_path / "in").iterdir() if dcmread(path).StudyInstanceUID == again])
+    assert backed_up(node, folder).files == 1
+    assert [path.parent.name for path in (folder / "archive").rglob("*.dcm")] == [again]
+    assert command(node, "db", "verify", folder).stdout == WHOLE
 
 
 @pytest.mark.peer
