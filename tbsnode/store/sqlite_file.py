@@ -20,6 +20,7 @@ from tbsnode.errors import ConfigError
 BUSY_TIMEOUT_S = 30.0
 _LIBRARY, _LIBRARY_FROM_PYTHON_3_12 = (3, 35), (3, 42)  # RETURNING; unixepoch('subsec')
 _CHECKPOINT_PAGES = 4000  # of 4 KiB
+_LOG_BYTES = 64 << 20  # four times that; the log of a busy hour would keep its size until the node stops
 _SHORTEST_SLEEP_S, _LONGEST_SLEEP_S = 0.0002, 0.005
 Error = sqlite3.Error  # what `create` may raise beside OSError
 
@@ -153,6 +154,8 @@ def connect(
         connection.execute(f"PRAGMA foreign_keys={'ON' if foreign_keys else 'OFF'}")
         # four times the usual: the pages that every instance changes are copied into the file less often
         connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
+        # while somebody reads for long (`audit verify`) nothing is copied: the log grows, and shrinks after
+        connection.execute(f"PRAGMA journal_size_limit={_LOG_BYTES}")
         connection.execute(f"PRAGMA query_only={'OFF' if writes else 'ON'}")
         connection.execute(f"PRAGMA busy_timeout={int(patience_s * 1000)}")
         undo.pop_all()

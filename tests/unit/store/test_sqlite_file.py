@@ -126,3 +126,27 @@ def test_a_file_that_another_has_alone_for_a_moment_is_waited_for(tmp_path: Path
     assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
     assert connection.execute("PRAGMA busy_timeout").fetchone() == (1000 * patience_s,)
     connection.close()
+
+
+def test_the_log_shrinks_after_somebody_has_read_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was as large as what came during the longest look, until the node was stopped."""
+    monkeypatch.setattr(sqlite_file, "_CHECKPOINT_PAGES", 20)
+    monkeypatch.setattr(sqlite_file, "_LOG_BYTES", 200_000)
+    path = tmp_path / "a.db"
+    sqlite_file.create(path)
+    log = path.with_name("a.db-wal")
+    writer, reader = sqlite_file.connect(path), sqlite_file.connect(path, writes=False)
+    writer.execute("CREATE TABLE t (x)")
+    sqlite_file.begin_reading(reader)
+    reader.execute("SELECT * FROM t").fetchall()
+    for _ in range(20):
+        writer.execute("INSERT INTO t VALUES (randomblob(50000))")
+    assert log.stat().st_size > 1_000_000
+    reader.execute("COMMIT")
+    for _ in range(2):  # the first copies what was held up, the second begins anew
+        writer.execute("INSERT INTO t VALUES (1)")
+    assert log.stat().st_size <= 200_000
+    writer.close()
+    reader.close()
