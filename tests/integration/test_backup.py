@@ -120,6 +120,21 @@ def test_what_was_deleted_on_purpose_leaves_the_backup_too(tmp_path: Path, node:
     assert command(node, "db", "verify", folder).stdout == WHOLE
 
 
+def test_a_file_whose_row_was_lost_is_taken_in_from_the_archive(tmp_path: Path, node: nodes.Node) -> None:
+    """A standby that was a second behind takes over: what was answered with success has no row any more."""
+    lost = uids(node)[0]
+    (name,) = archive_of(node).rglob(f"{lost}/*.dcm")
+    part10 = name.read_bytes()
+    command(node, "study", "purge", lost, "--yes", "--force")
+    name.parent.mkdir(exist_ok=True)
+    name.write_bytes(part10)
+    said = command(node, "study", "import", archive_of(node) / "studies").stdout
+    assert "3 files: 2 duplicate, 1 stored" in said
+    assert lost in uids(node)
+    assert len(list(archive_of(node).rglob("*.dcm"))) == 3
+    assert command(node, "db", "verify").stdout == WHOLE
+
+
 @pytest.mark.peer
 def test_postgresql_is_backed_up_and_restored(tmp_path: Path, postgres: peers.Postgres) -> None:
     node = written(tmp_path / "node", database_url=schemas.fresh_postgresql(postgres, engine=True))
