@@ -15,27 +15,25 @@ from __future__ import annotations
 import fcntl
 import json
 import logging
-import os
-import sys
 import threading
 import traceback
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dbos import DBOS, DBOSClient, DBOSConfig
 from dbos import Serializer as DbosSerializer
 from dbos._serialization import DefaultSerializer as DbosPickles
 
-from tbsnode.errors import ResourceError, TbsNodeError
+from tbsnode.errors import ResourceError, TbsNodeError, describe
 from tbsnode.model import DeliveryState, StudyState
 from tbsnode.pipeline import housekeeping, metrics, workers
-from tbsnode.pipeline.turns import Turns
+from tbsnode.pipeline.turns import Turns, die
 from tbsnode.store import audit, audit_chain, clock, work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
     from typing import IO
 
     from tbsnode.pipeline.site import Site
@@ -115,6 +113,7 @@ class _Running:
     """The one executor of this process; the workflow function finds its site here."""
 
     site: Site | None = None
+    in_hand: list[str] = field(default_factory=list)  # workflows; one may be run twice at a time
 
 
 _running = _Running()
@@ -126,7 +125,11 @@ def _ticket(kind: str, row_id: int, attempt: int, queue: str) -> None:
     site = _running.site
     assert site is not None, "a workflow runs only in a started engine"
     ticket = work.Ticket(kind, row_id, attempt, queue)
-    perform(site, ticket)
+    _running.in_hand.append(ticket.workflow_id)
+    try:
+        perform(site, ticket)
+    finally:
+        _running.in_hand.remove(ticket.workflow_id)
 
 
 def perform(site: Site, ticket: work.Ticket) -> None:
@@ -148,7 +151,7 @@ def perform(site: Site, ticket: work.Ticket) -> None:
 
 def _mishap(site: Site, ticket: work.Ticket, error: Exception) -> None:
     """Put an error where an administrator sees it, and try again where that can help."""
-    text = _describe(error)
+    text = describe(error)
     if not isinstance(error, TbsNodeError):
         frames = "".join(traceback.format_tb(error.__traceback__))
         log.error("%s in %s\n%s", text, ticket.workflow_id, frames, extra={"action": "job.mishap"})
@@ -173,15 +176,6 @@ def _mishap(site: Site, ticket: work.Ticket, error: Exception) -> None:
         log.log(
             logging.ERROR if lasting else logging.WARNING, "%s: %s", ticket.workflow_id, text, extra=extra
         )
-
-
-def _describe(error: Exception) -> str:
-    """Describe an error without its message where the message might quote a patient's data."""
-    if isinstance(error, TbsNodeError):
-        return str(error)
-    last = traceback.extract_tb(error.__traceback__)[-1:]
-    where = f" in {Path(last[0].filename).name}:{last[0].lineno}" if last else ""
-    return f"unexpected {type(error).__name__}{where}"
 
 
 class Engine:
@@ -260,20 +254,11 @@ class Engine:
                     turns.take()
             finally:
                 if not self._stop.is_set():
-                    _die(name)
+                    die(name)
 
         thread = threading.Thread(target=loop_or_die, name=f"tbsnode-{name}", daemon=True)
         thread.start()
         self._threads.append(thread)
-
-
-def _die(name: str) -> None:
-    """End the process whose scanner or leases stopped: the supervisor starts a whole one again."""
-    kind, _, frames = sys.exc_info()
-    where = "".join(traceback.format_tb(frames))
-    log.critical("%s ended by %s\n%s", name, kind and kind.__name__, where, extra={"action": "engine.died"})
-    logging.shutdown()
-    os._exit(71)
 
 
 @dataclass(slots=True)
@@ -385,6 +370,7 @@ class _Leases:
     site: Site
     settings: EngineSettings
     suspects: set[str] = field(default_factory=set)
+    unknown: set[str] = field(default_factory=set)
 
     def renew(self) -> None:
         """Renew our lease; an executor found dead on two passes loses its workflows to us."""
@@ -397,3 +383,15 @@ class _Leases:
             log.warning("recovering the work of %s", executor_id, extra={"action": "executor.recovered"})
             DBOS._recover_pending_workflows([executor_id])
         self.suspects = orphaned
+        own = {each.workflow_id for each in pending if each.executor_id == self.settings.executor_id}
+        self._cancel_unknown(own - set(_running.in_hand))
+
+    def _cancel_unknown(self, unknown: set[str]) -> None:
+        """Cancel what we are said to have and have not, on two passes: the reconciler tries it again.
+
+        We had ended it, and a standby that had not heard of that has taken over.
+        """
+        for workflow_id in unknown & self.unknown:
+            log.warning("%s is not in hand", workflow_id, extra={"action": "workflow.unknown"})
+            DBOS.cancel_workflow(workflow_id)
+        self.unknown = unknown

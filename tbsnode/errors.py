@@ -37,7 +37,9 @@ keyword and never quote the value of an identifying attribute.
 
 from __future__ import annotations
 
+import traceback
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 from tbsnode.reasons import Code, Finding
@@ -330,3 +332,12 @@ class NotFound(TbsNodeError):
     """There is no such thing here."""
 
     exit_code = 2
+
+
+def describe(error: Exception) -> str:
+    """Describe an error without its message where the message might quote a patient's data."""
+    if isinstance(error, TbsNodeError):
+        return str(error)
+    last = traceback.extract_tb(error.__traceback__)[-1:]
+    where = f" in {Path(last[0].filename).name}:{last[0].lineno}" if last else ""
+    return f"unexpected {type(error).__name__}{where}"

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
+import os
+import sys
 import time
+import traceback
 from typing import TYPE_CHECKING
 
 from tbsnode.errors import DatabaseUnavailable
@@ -47,3 +50,12 @@ class Turns:
         if self._fails:
             self._fails, self._said_at = False, -math.inf
             log.warning("%s goes on", self._name, extra={"action": f"{self._name}.resumed"})
+
+
+def die(name: str) -> None:
+    """End the process whose scanner or leases stopped: the supervisor starts a whole one again."""
+    kind, _, frames = sys.exc_info()
+    where = "".join(traceback.format_tb(frames))
+    log.critical("%s ended by %s\n%s", name, kind and kind.__name__, where, extra={"action": "engine.died"})
+    logging.shutdown()
+    os._exit(71)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from dbos import DBOS, DBOSClient, EnqueueOptions
@@ -227,3 +228,32 @@ def test_a_state_folder_has_one_identity(tmp_path: Path) -> None:
     first = node_id(tmp_path / "state")
     assert node_id(tmp_path / "state") == first
     assert node_id(tmp_path / "other") != first
+
+
+class _Cancelled(SimpleNamespace):
+    """What the engine knows of DBOS here: workflows that are said to be in somebody's hand."""
+
+    def __init__(self, *pending: str) -> None:
+        super().__init__(cancelled=[])
+        self.pending = [SimpleNamespace(workflow_id=name, executor_id="me") for name in pending]
+
+    def list_workflows(self, **_: object) -> list[SimpleNamespace]:
+        return self.pending
+
+    def cancel_workflow(self, name: str) -> None:
+        self.cancelled.append(name)
+
+
+def test_what_a_living_executor_is_said_to_have_and_has_not_is_tried_again(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its end was committed on a primary that is gone, and the standby had not heard of it: it hung."""
+    known = _Cancelled("study/1/1", "study/2/1")
+    monkeypatch.setattr(engine, "DBOS", known)
+    monkeypatch.setattr(engine._running, "in_hand", ["study/2/1"])
+    site, settings = SimpleNamespace(database=database), SimpleNamespace(executor_id="me", lease_s=30.0)
+    leases = engine._Leases(site, settings)  # type: ignore[arg-type]
+    leases.renew()
+    assert known.cancelled == [], "it may have been taken in this moment"
+    leases.renew()
+    assert known.cancelled == ["study/1/1"]
