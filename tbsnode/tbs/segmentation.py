@@ -95,12 +95,12 @@ def segment(
     if np.count_nonzero(field_mask) < FIELD_MIN * field_mask.size or np.ptp(image[field_mask]) == 0:
         raise SegmentationError(Finding(Code.NO_SPINE_FOUND))
     grid = field.on_grid(image, field_mask, pixel_spacing_mm)
-    contrast = axis.column_contrast(grid)
-    inverted = _is_inverted(contrast)
+    contrast, dark = axis.column_contrast(grid)
+    inverted = _is_inverted(contrast, dark)
     if inverted:
         clipped = None
         grid = field.on_grid(-image, field_mask, pixel_spacing_mm)
-        contrast = axis.column_contrast(grid)
+        contrast, _ = axis.column_contrast(grid)
     path = axis.trace(contrast)
     rows = np.arange(path.size, dtype=np.float64)
     at_path = contrast[np.arange(path.size), np.clip(np.round(path).astype(int), 0, contrast.shape[1] - 1)]
@@ -150,10 +150,11 @@ def _is_one_sided(column: axis.Column, found: edges.Edges, foreign: Mask) -> boo
     return difference > ONE_SIDED_STEP * step and match < ONE_SIDED_MATCH
 
 
-def _is_inverted(contrast: Image) -> bool:
+def _is_inverted(bright: Image, dark: Image) -> bool:
     """Tell if the column is darker than its sides, by the upper three quarters of the rows."""
-    upper = contrast[: round(0.75 * contrast.shape[0]) : 4]
-    filled = np.where(np.isnan(upper), 0.0, upper)
-    bright = float(np.median(np.max(filled, axis=1)))
-    dark = float(np.median(np.max(-filled, axis=1)))
-    return dark > bright
+    upper = np.s_[: round(0.75 * bright.shape[0]) : 4]
+    most = [
+        np.median(np.max(np.where(np.isnan(each), 0.0, each), axis=1))
+        for each in (bright[upper], dark[upper])
+    ]
+    return bool(most[1] > most[0])
