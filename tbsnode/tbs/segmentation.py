@@ -136,11 +136,7 @@ def _is_one_sided(column: axis.Column, found: edges.Edges, foreign: Mask) -> boo
 
     Metal is left out: a screw on one side alone makes no lateral view.
     """
-    usable = column.valid & ~foreign
-    middle = column.u_mm.size // 2
-    left, right = column.image[:, middle - 1 :: -1], column.image[:, middle + 1 :]
-    both = usable[:, middle - 1 :: -1] & usable[:, middle + 1 :]
-    across = column.u_mm[middle + 1 :][None, :] / found.half_width[:, None]
+    left, right, both, across = _halves(column, found, foreign)
     inside, beside = both & (across < 1.0), both & (across > 1.1) & (across < 1.9)
     if min(np.count_nonzero(inside), np.count_nonzero(beside)) < ONE_SIDED_MIN:
         return False
@@ -148,6 +144,24 @@ def _is_one_sided(column: axis.Column, found: edges.Edges, foreign: Mask) -> boo
     difference = abs(float(np.mean((left - right)[beside])))
     match = float(np.corrcoef(left[inside], right[inside])[0, 1])
     return difference > ONE_SIDED_STEP * step and match < ONE_SIDED_MATCH
+
+
+def match_of_halves(found: Segmentation) -> float:
+    """Return the correlation of the column's two halves, metal left out; 0 where too little is seen."""
+    left, right, both, across = _halves(found.column, found.edges, found.metal)
+    inside = both & (across < 1.0)
+    if np.count_nonzero(inside) < ONE_SIDED_MIN:
+        return 0.0
+    return float(np.corrcoef(left[inside], right[inside])[0, 1])
+
+
+def _halves(column: axis.Column, found: edges.Edges, foreign: Mask) -> tuple[Image, Image, Mask, Image]:
+    """Return both halves from the axis outward, where both may be counted, and places in half widths."""
+    usable = column.valid & ~foreign
+    middle = column.u_mm.size // 2
+    left, right = column.image[:, middle - 1 :: -1], column.image[:, middle + 1 :]
+    both = usable[:, middle - 1 :: -1] & usable[:, middle + 1 :]
+    return left, right, both, column.u_mm[middle + 1 :][None, :] / found.half_width[:, None]
 
 
 def _is_inverted(bright: Image, dark: Image) -> bool:
