@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from tbsnode.dicom import part10, sop_classes, uids, variant
 from tbsnode.errors import InvalidInstance, InvalidResult
 from tbsnode.model import DerivedKind, Outgoing, Reference
-from tbsnode.pipeline import publish
+from tbsnode.pipeline import registered
 from tbsnode.pipeline.release import rejected
 from tbsnode.store import catalogue, deliveries, results
 
@@ -111,7 +111,7 @@ def _variant(site: Site, job: Job, base: DerivedRow, sop_class_uid: str) -> Item
     """Name the archived instance in that class and with this destination's predecessor."""
     kind = DerivedKind(base.kind)
     with site.database.read() as tx:
-        before = publish.predecessor(tx, job.study, job.peer.name, kind, before=job.analysis.id)
+        before = registered.predecessor(tx, job.study, job.peer.name, kind, before=job.analysis.id)
     if (base.sop_class_uid, base.predecessor_uid) == (sop_class_uid, _uid(before)):
         return _as_made(site, base)
     outgoing = Outgoing(
@@ -147,13 +147,13 @@ def prepare(site: Site, job: Job, item: Item) -> Item | None:
         sop_instance_uid=item.outgoing.sop_instance_uid,
         predecessor=item.predecessor,
     )
-    site.archive.write(publish.path_of(site, derived), derived.part10)
+    site.archive.write(registered.path_of(site, derived), derived.part10)
     with site.database.transaction() as tx:
         deliveries.lock_study(tx, job.study.id)
         if rejected(tx, job.study.id, job.analysis.id) is not None:
             return None
-        row_id = publish.register(tx, site, job.analysis.id, job.study.id, derived)
-    path = site.archive.path(publish.path_of(site, derived))
+        row_id = registered.register(tx, site, job.analysis.id, job.study.id, derived)
+    path = site.archive.path(registered.path_of(site, derived))
     return replace(item, outgoing=replace(item.outgoing, path=path), derived_id=row_id)
 
 

@@ -17,12 +17,11 @@ from tbsnode.model import (
     DerivedInstance,
     DerivedKind,
     Provenance,
-    Reference,
     Report,
     ReviewState,
     StudyState,
 )
-from tbsnode.pipeline import coding, shadow
+from tbsnode.pipeline import coding, registered, shadow
 from tbsnode.pipeline.making import Material, checked, content_digest, make, make_report
 from tbsnode.pipeline.review import ReviewEvent, next_state
 from tbsnode.reasons import Code
@@ -200,11 +199,6 @@ def provenance_of(site: Site, study: StudyRow, at: float | None = None) -> Prove
     )
 
 
-def path_of(site: Site, derived: DerivedInstance) -> str:
-    """Return where a derived instance lies, relative to the archive."""
-    return site.archive.derived_path(derived.study_instance_uid, derived.kind.value, derived.sop_instance_uid)
-
-
 def make_instances(site: Site, study: StudyRow, spine: Spine, report: Report) -> tuple[DerivedInstance, ...]:
     """Make and archive each wanted kind once, as the first destination takes it.
 
@@ -221,11 +215,11 @@ def make_instances(site: Site, study: StudyRow, spine: Spine, report: Report) ->
     for kind in _kinds(site.peers, spine.analysis):
         first = next((peer for peer in site.peers if kind.value in peer.send), None)
         with site.database.read() as tx:
-            before = predecessor(tx, study, first.name if first else "", kind)
+            before = registered.predecessor(tx, study, first.name if first else "", kind)
         sr_class = first.sr_class[0] if first and first.sr_class else "3d"
         made.append(checked(make(material, kind, sr_class=sr_class, predecessor=before)))
     for derived in made:
-        site.archive.write(path_of(site, derived), derived.part10)
+        site.archive.write(registered.path_of(site, derived), derived.part10)
     return tuple(made)
 
 
@@ -238,21 +232,6 @@ def _kinds(peers: Sequence[Peer], analysis: Analysis) -> tuple[DerivedKind, ...]
     if analysis.status is not AnalysisStatus.SCORED:
         wanted.discard("overlay")
     return tuple(kind for kind in (DerivedKind.SR, DerivedKind.PDF, DerivedKind.OVERLAY) if kind in wanted)
-
-
-def predecessor(
-    tx: Transaction, study: StudyRow, destination: str, kind: DerivedKind, *, before: int | None = None
-) -> Reference | None:
-    """Return what that destination received last, the predecessor of what it gets next."""
-    received = deliveries.last_received(tx, study.id, destination, kind.value, before=before)
-    if received is None:
-        return None
-    return Reference(
-        sop_class_uid=received.sop_class_uid,
-        sop_instance_uid=received.sop_instance_uid,
-        series_instance_uid=received.series_instance_uid,
-        study_instance_uid=study.study_instance_uid,
-    )
 
 
 def _commit(tx: Transaction, site: Site, ticket: work.Ticket, result: _Result) -> bool:
@@ -326,7 +305,7 @@ def queue(
     What nobody has signed is held for a destination that gets signed results only.
     """
     for derived in made:
-        register(tx, site, analysis_id, study.id, derived)
+        registered.register(tx, site, analysis_id, study.id, derived)
     names = ", ".join(f"{d.kind.value.upper()} {d.sop_instance_uid}" for d in made)
     audit.add_event(tx, "result.published", f"made {names}", study_instance_uid=study.study_instance_uid)
     signed = reviews.is_signed(tx, analysis_id)
@@ -347,10 +326,3 @@ def queue(
                 horizon_s=site.policy.retry_horizon_s,
             ),
         )
-
-
-def register(tx: Transaction, site: Site, analysis_id: int, study_id: int, derived: DerivedInstance) -> int:
-    """Write the row of an archived derived instance; writing it again changes nothing."""
-    return results.add_derived(
-        tx, analysis_id=analysis_id, study_id=study_id, derived=derived, path=path_of(site, derived)
-    )

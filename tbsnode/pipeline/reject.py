@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from tbsnode.errors import ReviewRefused
 from tbsnode.model import DeliveryState, DerivedKind, Reference, RejectionReason, Review, ReviewAction
-from tbsnode.pipeline import publish
+from tbsnode.pipeline import publish, registered
 from tbsnode.pipeline.acts import Case, Outcome, begun, opened, outcome, require_first, tell, worded
 from tbsnode.pipeline.making import checked
 from tbsnode.pipeline.review import ReviewEvent
@@ -71,7 +71,7 @@ def reject(site: Site, uid: str, reason: RejectionReason, *, comment: str) -> Ou
     # what an earlier rejection withdrew, and nothing was published since, is not named again
     withdrawing = _key_object(site, case, act, at, made) if made else None
     if withdrawing is not None:
-        site.archive.write(publish.path_of(site, withdrawing), withdrawing.part10)
+        site.archive.write(registered.path_of(site, withdrawing), withdrawing.part10)
     with site.database.transaction() as tx:
         require_first(tx, case)
         if _published(tx, case) != made:
@@ -123,7 +123,7 @@ def _queue(tx: Transaction, site: Site, case: Case, withdrawing: DerivedInstance
     """End what waits, and tell each destination that has something of the result."""
     recipients = deliveries.recipients(tx, case.study.id)
     deliveries.supersede_waiting(tx, case.study.id)
-    publish.register(tx, site, case.newest.id, case.study.id, withdrawing)
+    registered.register(tx, site, case.newest.id, case.study.id, withdrawing)
     shadow = site.policy.shadow
     for destination in recipients:
         deliveries.add_delivery(

@@ -33,7 +33,7 @@ from tbsnode.model import (
 )
 from tbsnode.model.stated_identity import StatedIdentity
 from tbsnode.net import scu
-from tbsnode.pipeline import acting, identity_check, publish
+from tbsnode.pipeline import acting, identity_check, publish, registered
 from tbsnode.pipeline.making import checked
 from tbsnode.store import audit, catalogue, deliveries, identity_changes, purge, readiness, results
 
@@ -171,7 +171,7 @@ def take_over(site: Site, uid: str, stated: StatedIdentity, *, source: str, dry_
         if withdrawing is not None:
             last = results.last_published(tx, study.id)
             assert last is not None, "what is withdrawn was published"
-            publish.register(tx, site, last.id, study.id, withdrawing)
+            registered.register(tx, site, last.id, study.id, withdrawing)
         _tell(tx, study, stated, change)
     return change
 
@@ -307,7 +307,7 @@ def _key_object(
     digest = hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()
     source: Path = site.archive.path(copies[0].path)
     made = checked(rejection.build(references, act, provenance, source, digest=digest))
-    site.archive.write(publish.path_of(site, made), made.part10)
+    site.archive.write(registered.path_of(site, made), made.part10)
     return made
 
 

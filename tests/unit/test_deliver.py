@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -206,3 +208,12 @@ def item(kind: str, name: str) -> Item:
         path=Path("none"), sop_class_uid=name, sop_instance_uid=f"1.2.{name}", transfer_syntax_uid="1.2"
     )
     return Item(kind=kind, outgoing=outgoing)
+
+
+def test_a_sender_loads_nothing_that_makes_reports() -> None:
+    program = (
+        "import sys, tbsnode.pipeline.deliver\n"
+        "print([name for name in ('reportlab', 'scipy', 'tbsnode.report') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
