@@ -277,20 +277,24 @@ def _is_last() -> sa.ColumnElement[bool]:
 
 
 def counts(tx: Transaction) -> dict[str, dict[str, int]]:
-    """Return how many rows of each state each queue has, finished ones included."""
+    """Return how many rows of each state each queue has, finished ones included, by name on any database."""
     found: dict[str, dict[str, int]] = {}
     number = sa.func.count()
-    for row in tx.all(sa.select(study.c.state, number.label("n")).group_by(study.c.state)):
+    by_state = sa.select(study.c.state, number.label("n")).group_by(study.c.state)
+    for row in tx.all(by_state.order_by(study.c.state)):
         found.setdefault(ANALYZE_QUEUE, {})[row.state] = row.n
-    query = sa.select(delivery.c.destination, delivery.c.state, number.label("n"))
-    for row in tx.all(query.group_by(delivery.c.destination, delivery.c.state)):
+    placed = (delivery.c.destination, delivery.c.state)
+    query = sa.select(*placed, number.label("n"))
+    for row in tx.all(query.group_by(*placed).order_by(*placed)):
         found.setdefault(deliver_queue(row.destination), {})[row.state] = row.n
     asked = sa.select(delivery.c.destination, commitment.c.state, number.label("n"))
     asked = asked.join(delivery, delivery.c.id == commitment.c.delivery_ref)
-    for row in tx.all(asked.group_by(delivery.c.destination, commitment.c.state)):
+    placed = (delivery.c.destination, commitment.c.state)
+    for row in tx.all(asked.group_by(*placed).order_by(*placed)):
         found.setdefault(f"commitment:{row.destination}", {})[row.state] = row.n
     reports = sa.select(commitment_request.c.state, number.label("n"))
-    for row in tx.all(reports.group_by(commitment_request.c.state)):
+    by_state = reports.group_by(commitment_request.c.state)
+    for row in tx.all(by_state.order_by(commitment_request.c.state)):
         found.setdefault(REPORT_QUEUE, {})[row.state] = row.n
     return found
 

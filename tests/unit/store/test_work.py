@@ -377,3 +377,13 @@ def test_cancelled_work_stays_cancelled_until_it_is_retried(database: Database, 
     assert take(database) == []
     with database.read() as tx:
         assert queue.counts(tx)["deliver:pacs"] == {"cancelled": 1}
+
+
+def test_counts_are_listed_by_name_on_any_database(database: Database, analysis_id: int) -> None:
+    """The same work was listed in another order after a move to the other database."""
+    for state in (DeliveryState.SENT, DeliveryState.CANCELLED, DeliveryState.COMMITTED):
+        row = queue_delivery(database, 1, analysis_id)
+        with database.transaction() as tx:
+            tx.execute(schema.delivery.update().where(schema.delivery.c.id == row).values(state=state.value))
+    with database.read() as tx:
+        assert list(queue.counts(tx)["deliver:pacs"]) == ["cancelled", "committed", "sent"]
