@@ -37,6 +37,7 @@ REVISION_TABLE = "tbs_revision"
 _IDLE_IN_TRANSACTION_S = 20.0  # less than the wait for a lock, so that who waits gets it
 _LOCK_TIMEOUT_S = 30.0
 _UPGRADE = "Run `tbsnode db upgrade`."
+_AWAY = "Start the database server, or correct its address."
 _NOT_WRITABLE = "Use the account of the node (`sudo -u ACCOUNT tbsnode ...`), or mend the read-only disk."
 
 # psycopg passes these to libpq. A line that is dead without a word (cut, dropped by a firewall, the server's
@@ -386,7 +387,8 @@ def _translate(error: exc.DatabaseError) -> ResourceError | SchemaOutdated | Non
         return DatabaseUnavailable("The database file cannot be written.", remedy=_NOT_WRITABLE)
     # DatabaseError itself, no subclass: SQLite's damaged file
     if isinstance(error, exc.OperationalError) or type(error) is exc.DatabaseError:
-        return DatabaseUnavailable(f"The database did not answer: {text}")
+        server = type(error.orig).__module__.startswith("psycopg")
+        return DatabaseUnavailable(f"The database did not answer: {text.rstrip('.')}.", remedy=_AWAY * server)
     return None
 
 
