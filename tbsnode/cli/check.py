@@ -19,6 +19,7 @@ from tbsnode.cli import (
     check_queues,
     check_refusals,
     check_tls,
+    check_webhook,
     options,
     output,
 )
@@ -147,13 +148,7 @@ def _files(config: Config) -> Iterator[Line]:
     else:
         if curve is not None:
             yield Line("reference curve", str(curve))
-    token = config.notify.token_file
-    try:
-        if token is not None:
-            token.read_text(encoding="ascii")
-    except (OSError, UnicodeDecodeError) as error:
-        text = f"{token} cannot be read ({type(error).__name__}): nobody would be notified."
-        yield Line("notify", text, "Correct [notify] token_file, or its rights.", ConfigError.exit_code)
+    yield from check_webhook.lines(config)
 
 
 def _database(config: Config) -> Iterator[Line]:

@@ -54,6 +54,8 @@ def say(found: GoLive, config: Config, *, checks_ok: bool) -> None:
         typer.echo(f"{'OK  ' if one.ok else 'FAIL'}  {one.destination} {one.kind.upper()}: {one.text}")
     if not found.sent:
         typer.echo("sent to nobody")
+    if found.webhook is not None:
+        typer.echo(f"\n{'OK  ' if found.webhook.ok else 'FAIL'}  webhook: {found.webhook.text}")
     for remark in found.remarks:
         typer.echo(f"NOTE  {remark}")
     typer.echo("")

@@ -18,7 +18,7 @@ from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.presentation import PresentationContext
 
-from tbsnode.errors import AssociationRejected, PeerUnreachable
+from tbsnode.errors import AssociationRejected, ConfigError, PeerUnreachable
 from tbsnode.model import Peer
 from tbsnode.net import negotiated, tls, upper_layer
 from tbsnode.net.messages import Receiver
@@ -105,12 +105,12 @@ def association(
     Raises
     ------
     PeerUnreachable
-        If there is no connection, or no answer in time.
+        If there is no connection, or no answer in time, or our own files of TLS cannot be used now.
     AssociationRejected
         If the peer rejects the association.
     """
     ae = _Requestor(peer.calling_ae_title, limit_s)
-    secured = tls.client_context(peer.tls) if peer.tls else None
+    secured = _secured(peer)
     try:
         assoc = ae.associate(
             peer.host,
@@ -144,6 +144,14 @@ def association(
             if thread.is_alive():
                 thread.join(TRANSFER_S)
         ae.sock.dispose()
+
+
+def _secured(peer: Peer) -> tls.ClientContext | None:
+    """Return what TLS to a peer needs; while its files are being renewed they may not fit each other."""
+    try:
+        return tls.client_context(peer.tls) if peer.tls else None
+    except ConfigError as error:
+        raise unreachable(peer, str(error)) from error
 
 
 def _context(sop_class_uid: str, transfer_syntax_uid: str) -> PresentationContext:

@@ -252,8 +252,10 @@ def _pictures_a_spine(image: DensitometryImage, settings: AnalysisSettings, find
     """Look at the picture of an image that was refused for other reasons than the picture."""
     if image.refusal is None:
         return finding.code is not Code.IMPLAUSIBLE_PIXEL_SPACING
-    if image.input_class is InputClass.PAGE or image.pixel_spacing_mm is None or image.pixels.size == 0:
+    if image.input_class is InputClass.PAGE or image.pixels.size == 0:
         return False
+    if image.pixel_spacing_mm is None:  # what is missing is said of a spine, whatever the header leaves out
+        return spine.pictures_a_spine(image.pixels, image.padding_value)
     try:
         _measure(image, settings.parameters)
     except AnalysisError as error:

@@ -70,7 +70,7 @@ class Estimate:
 def estimate(site: Site, uids: Sequence[str]) -> Estimate:
     """Say how many studies are meant, how many readers have acted on, and how long it would take."""
     with site.database.read() as tx:
-        seen = bulk.preview(tx, list(_rows(site, uids).values()))
+        seen = bulk.preview(tx, list(_rows(site, uids).values()), workers=site.policy.workers)
     each = seen.seconds_each
     return Estimate(
         studies=seen.studies,

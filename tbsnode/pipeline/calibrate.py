@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tbsnode.errors import CalibrationError
+from tbsnode.errors import CalibrationError, NotFound
 from tbsnode.model import Analysis, AnalysisStatus
 from tbsnode.pipeline.analyze import AnalysisSettings, analyze_file
 from tbsnode.pipeline.interpret import person_of, scanner_key
@@ -298,13 +298,16 @@ def found(site: Site, calibration_id: str) -> calibrations.CalibrationRow:
 
     Raises
     ------
-    CalibrationError
+    NotFound
         If there is none of that name.
     """
     with site.database.read() as tx:
         row = calibrations.by_id(tx, calibration_id)
     if row is None:
-        raise CalibrationError(f"There is no calibration {calibration_id}.", remedy="See `calibration list`.")
+        raise NotFound(
+            f"There is no calibration {calibration_id}.",
+            remedy="`tbsnode calibration list` shows those there are.",
+        )
     return row
 
 

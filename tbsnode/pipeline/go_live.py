@@ -16,11 +16,11 @@ from tbsnode.dicom import acquisition, part10, sop_classes
 from tbsnode.errors import PeerError
 from tbsnode.model import AnalysisStatus, DerivedKind, Outgoing, Provenance
 from tbsnode.net import scu
-from tbsnode.pipeline import acting
+from tbsnode.pipeline import acting, notify, webhook
 from tbsnode.pipeline.analyze import AnalysisSettings, analyze_file
 from tbsnode.pipeline.making import SIMULATED_STATION, Material, checked, make, make_report
 from tbsnode.reasons import Code
-from tbsnode.store import audit, catalogue, listing
+from tbsnode.store import audit, catalogue, deliveries, listing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,6 +69,14 @@ class Sent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What the webhook answered."""
+
+    ok: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GoLive:
     """Everything that decides whether results may leave.
 
@@ -78,6 +86,8 @@ class GoLive:
         The last ones, the newest first.
     sent : tuple of Sent
         The test patient's documents.
+    webhook : Told or None
+        What the webhook answered to a message marked as a test; None where none is configured.
     obstacles : tuple of str
         Why the node should not go live yet; empty where nothing speaks against it.
     remarks : tuple of str
@@ -86,6 +96,7 @@ class GoLive:
 
     studies: tuple[Recent, ...]
     sent: tuple[Sent, ...]
+    webhook: Told | None
     obstacles: tuple[str, ...]
     remarks: tuple[str, ...]
 
@@ -97,13 +108,15 @@ class GoLive:
 
 
 def look(site: Site) -> GoLive:
-    """Look at the last studies and send the test patient's documents to every destination."""
+    """Look at the last studies, send the test patient's documents to every destination, try the webhook."""
     studies = recent(site)
     sent = send_test(site)
+    told = try_webhook(site)
     return GoLive(
         studies=studies,
         sent=sent,
-        obstacles=tuple(_obstacles(site, studies, sent)),
+        webhook=told,
+        obstacles=tuple([*_obstacles(site, studies, sent), *_unheard(told)]),
         remarks=tuple(_remarks(site, studies)),
     )
 
@@ -224,6 +237,28 @@ def _store(site: Site, peer: Peer, made: DerivedInstance, temporary: ExitStack) 
     return scu.send(peer, [again])[0]
 
 
+# ---- who is told ---------------------------------------------------------------------------------
+
+
+def try_webhook(site: Site) -> Told | None:
+    """Post a message that is marked as a test to the webhook, if there is one."""
+    settings = site.policy.notify
+    if settings is None:
+        return None
+    try:
+        status = notify.send_test(site, settings)
+    except (webhook.NotTaken, webhook.NotThere) as error:
+        return Told(ok=False, text=str(error))
+    return Told(ok=True, text=f"it took a message marked as a test ({status})")
+
+
+def _unheard(told: Told | None) -> list[str]:
+    if told is None or told.ok:
+        return []
+    mend = "Correct [notify] webhook or token_file, or ask who runs it."
+    return [f"The webhook did not take a message: {told.text}. {mend}"]
+
+
 # ---- the verdict ---------------------------------------------------------------------------------
 
 
@@ -250,6 +285,13 @@ def _obstacles(site: Site, studies: Sequence[Recent], sent: Sequence[Sent]) -> l
 
 def _remarks(site: Site, studies: Sequence[Recent]) -> list[str]:
     found = []
+    with site.database.read() as tx:
+        waiting = deliveries.held_for(tx, Code.SHADOW_MODE.value)
+    if waiting:
+        found.append(
+            f"{waiting} {'result waits' if waiting == 1 else 'results wait'} because of shadow mode, also "
+            "when the node is live: then `tbsnode queue retry --all` sends what waits."
+        )
     without = sum(not each.accession_number for each in studies)
     if without:
         found.append(

@@ -68,7 +68,7 @@ def delivered(site: Site, ticket: Ticket) -> None:
     One that gets signed results only waits for its reader, and says nothing of this node.
     """
     with site.database.read() as tx:
-        took = observed.end_to_end(tx, ticket.row_id)
+        took = observed.end_to_end(tx, ticket.row_id, horizon_s=site.policy.retry_horizon_s)
     signed = {peer.name for peer in site.peers if peer.release == "signed"}
     if took is not None and took.destination not in signed:
         END_TO_END.labels(took.destination).observe(took.seconds)

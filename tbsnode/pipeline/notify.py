@@ -7,25 +7,18 @@ comes up meanwhile is told together.
 
 from __future__ import annotations
 
-import json
 import logging
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 
 from tbsnode.errors import ConfigError, ResourceError
-from tbsnode.pipeline import trusted_time
+from tbsnode.pipeline import trusted_time, webhook
 from tbsnode.store import notices
 from tbsnode.store.notices import Cause, Notice
 
 if TYPE_CHECKING:
-    from email.message import Message
-    from typing import IO
-
     from tbsnode.pipeline.site import Notify, Site
     from tbsnode.store.database import Transaction
 
@@ -36,7 +29,6 @@ KINDS = (
     *("nothing_sent", "disk_low", "certificate_expiring", "clock_doubtful"),
 )
 WARNED_DAYS = 30  # a hospital needs so long for a certificate
-_TIMEOUT_S = 10.0
 _MOST_SHOWN = 50
 _TEXTS = {
     "study_failed": "Studies could not be analyzed. `tbsnode queue list --state failed` lists them.",
@@ -75,8 +67,8 @@ def turn(site: Site) -> int:
     for kind, found in waiting.items():
         try:
             taken = bool(found) and _post(settings, message(site, kind, found))
-        except OSError as error:  # nobody is there: the other kinds would wait as long for the same
-            _postponed(_words(error))
+        except webhook.NotThere as error:  # the other kinds would wait as long for the same
+            _postponed(str(error))
             break
         if taken:
             with site.database.transaction() as tx:
@@ -122,6 +114,28 @@ def message(site: Site, kind: str, found: Sequence[Notice]) -> dict[str, Any]:
     }
 
 
+def send_test(site: Site, settings: Notify) -> int:
+    """Post a message that says it is a test; return the status of success.
+
+    Raises
+    ------
+    webhook.NotTaken, webhook.NotThere
+        If it is not taken.
+    """
+    with site.database.read() as tx:
+        now = tx.now
+    body = {
+        "id": f"{site.policy.device_uid}/test/{now:.0f}",
+        "node": site.policy.ae_title,
+        "version": site.policy.version,
+        "kind": "test",
+        "text": "A test by `tbsnode check --go-live`: nothing is wrong, nobody needs to act.",
+        "count": 0,
+        "causes": [],
+    }
+    return webhook.post(settings.webhook, body, token_file=settings.token_file)
+
+
 def _clock(tx: Transaction, site: Site) -> tuple[Cause, ...]:
     if site.policy.retention_days <= 0 or not trusted_time.objection(tx):
         return ()
@@ -154,52 +168,23 @@ def _certificates(settings: Notify) -> tuple[Cause, ...]:
     return tuple(found)
 
 
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Take the first answer: a redirect would carry the token elsewhere."""
-
-    def redirect_request(
-        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Message, newurl: str
-    ) -> None:
-        """Follow nothing."""
-
-
-_OPENER = urllib.request.build_opener(_NoRedirect)
-
-
 def _post(settings: Notify, body: dict[str, Any]) -> bool:
     """Post a message; False where it was not taken, and is told at the next turn.
 
     Raises
     ------
-    OSError
+    webhook.NotThere
         If there was no answer.
     """
     try:
-        headers = {"Content-Type": "application/json", "User-Agent": "tbsnode"}
-        if settings.token_file is not None:
-            headers["Authorization"] = f"Bearer {settings.token_file.read_text(encoding='ascii').strip()}"
-        request = urllib.request.Request(  # noqa: S310  the configuration allows http and https only
-            settings.webhook, data=json.dumps(body).encode(), headers=headers, method="POST"
-        )
-        with _OPENER.open(request, timeout=_TIMEOUT_S) as answer:
-            return bool(200 <= answer.status < 300)
-    except urllib.error.HTTPError as error:
-        _postponed(f"it answered {error.code}")
-    except (ValueError, HTTPException) as error:
-        _postponed(type(error).__name__)
-    return False
+        webhook.post(settings.webhook, body, token_file=settings.token_file)
+    except webhook.NotTaken as error:
+        _postponed(str(error))
+        return False
+    return True
 
 
 def _postponed(why: str) -> None:
     """Say why nobody was told; not where: the address may hold a secret."""
     text = "the webhook ([notify] webhook) did not take a notice: %s"
     log.warning(text, why, extra={"action": "notify.postponed"})
-
-
-def _words(error: OSError) -> str:
-    """Say what failed, for an administrator."""
-    reason = error.reason if isinstance(error, urllib.error.URLError) else error
-    if isinstance(reason, TimeoutError):
-        return f"no answer within {_TIMEOUT_S:.0f} s"
-    told = getattr(reason, "verify_message", "") or getattr(reason, "strerror", "") or str(reason)
-    return f"{type(reason).__name__}: {told}"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tbsnode.model import Peer
     from tbsnode.pipeline.site import Site
 
-MOST_DAYS = 400
+_PORTION_DAYS = 100  # in one association
 _OUR_KINDS = ("SR", "DOC", "KO")  # a study that has no other modality has no picture
 _ASK_S = 60.0  # for one day
 _MOVE_S = 600.0  # for one study
@@ -123,9 +123,9 @@ def compare(site: Site, span: Span) -> Reconciliation:
     Raises
     ------
     NotFound
-        If there is no such destination.
+        If there is no such destination, or no day in the span.
     ConfigError
-        If the span is too long, or nothing is known of what to look for.
+        If nothing is known of what to look for.
     PeerError
         If the destination cannot be asked.
     """
@@ -141,12 +141,12 @@ def compare(site: Site, span: Span) -> Reconciliation:
     wanted = tuple(sorted(span.modalities or (sources.modalities - set(_OUR_KINDS))))
     if not wanted:
         raise ConfigError("No scanner has sent anything yet.", remedy="Say what to look for: --modality OT.")
-    with query.asking(peer, timeout_s=_ASK_S * len(days), retrieving=False) as archive:
-        there = [each for day in days for each in archive.studies_of(day) if _is_meant(each, wanted)]
-        with site.database.read() as tx:
-            known = store.here(tx, [each.study_instance_uid for each in there])
-        absent = [each for each in there if each.study_instance_uid not in known]
-        missing = tuple(_missing(each) for each in absent if _is_ours(archive, each, wanted, sources))
+    known = 0
+    missing: list[Missing] = []
+    for start in range(0, len(days), _PORTION_DAYS):
+        portion = days[start : start + _PORTION_DAYS]
+        here, never_came = _portion(site, peer, portion, wanted, sources)
+        known, missing = known + here, missing + never_came
     with site.database.read() as tx:
         owed = store.published(tx, days[0], days[-1], peer.name)
     return Reconciliation(
@@ -154,16 +154,30 @@ def compare(site: Site, span: Span) -> Reconciliation:
         first=span.first,
         last=span.last,
         modalities=wanted,
-        compared=len(known) + len(missing),
-        missing=missing,
+        compared=known + len(missing),
+        missing=tuple(missing),
         lacking=tuple(_lacking(site, peer, owed)),
     )
 
 
+def _portion(
+    site: Site, peer: Peer, days: Sequence[str], wanted: Sequence[str], sources: store.Sources
+) -> tuple[int, list[Missing]]:
+    """Return how many studies of some days are here too, and which never came."""
+    with query.asking(peer, timeout_s=_ASK_S * len(days), retrieving=False) as archive:
+        there = [each for day in days for each in archive.studies_of(day) if _is_meant(each, wanted)]
+        with site.database.read() as tx:
+            known = store.here(tx, [each.study_instance_uid for each in there])
+        absent = [each for each in there if each.study_instance_uid not in known]
+        return len(known), [_missing(each) for each in absent if _is_ours(archive, each, wanted, sources)]
+
+
 def _days(span: Span) -> list[str]:
     number = (span.last - span.first).days + 1
-    if not 1 <= number <= MOST_DAYS:
-        raise ConfigError(f"{number} days cannot be compared.", remedy=f"Name 1 to {MOST_DAYS} days.")
+    if number < 1:
+        raise NotFound(
+            f"No day lies between {span.first} and {span.last}.", remedy="Name the earlier one with --since."
+        )
     return [f"{span.first + timedelta(days=n):%Y%m%d}" for n in range(number)]
 
 

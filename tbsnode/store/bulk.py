@@ -331,8 +331,8 @@ class Preview:
     seconds_each: float | None
 
 
-def preview(tx: Transaction, study_ids: Sequence[int]) -> Preview:
-    """Look at what a run of these studies would be about."""
+def preview(tx: Transaction, study_ids: Sequence[int], *, workers: int) -> Preview:
+    """Look at what a run of these studies would be about, for a node with so many workers."""
     wanted = list(dict.fromkeys(study_ids))
     found: list[str] = []
     for start in range(0, len(wanted), _PORTION):
@@ -348,13 +348,20 @@ def preview(tx: Transaction, study_ids: Sequence[int]) -> Preview:
         .order_by(analysis.c.id.desc())
         .limit(_TIMED)
     )
-    took = [max(0.0, row.created_at - row.content_at) for row in tx.all(recent)]
+    took = _durations([(row.content_at, row.created_at) for row in tx.all(recent)], workers)
     return Preview(
         studies=len(wanted),
         signed=sum(state in (ReviewState.SIGNED, ReviewState.NEEDS_RE_REVIEW) for state in found),
         rejected=sum(state == ReviewState.REJECTED for state in found),
         seconds_each=median(took) if took else None,
     )
+
+
+def _durations(spans: Sequence[tuple[float, float]], workers: int) -> list[float]:
+    """Return how long studies were worked on, of when each was due and done: not how long it queued."""
+    ordered = sorted(spans, key=lambda span: span[1])
+    freed = [float("-inf")] * workers + [done for _, done in ordered]  # a worker, for the study at its place
+    return [max(0.0, done - max(due, free)) for (due, done), free in zip(ordered, freed, strict=False)]
 
 
 def ids_of(tx: Transaction, uids: Sequence[str]) -> dict[str, int]:

@@ -35,6 +35,7 @@ __all__ = ["REVISION_TABLE", "Database", "Transaction"]
 
 REVISION_TABLE = "tbs_revision"
 _UPGRADE = "Run `tbsnode db upgrade`."
+_AWAY = "Start the database server, or correct its address."
 _NOT_WRITABLE = "Use the account of the node (`sudo -u ACCOUNT tbsnode ...`), or mend the read-only disk."
 
 
@@ -362,7 +363,8 @@ def _translate(error: exc.DatabaseError) -> ResourceError | SchemaOutdated | Non
         return DatabaseUnavailable("The database file cannot be written.", remedy=_NOT_WRITABLE)
     # DatabaseError itself, no subclass: SQLite's damaged file
     if isinstance(error, exc.OperationalError) or type(error) is exc.DatabaseError:
-        return DatabaseUnavailable(f"The database did not answer: {text}")
+        server = type(error.orig).__module__.startswith("psycopg")
+        return DatabaseUnavailable(f"The database did not answer: {text.rstrip('.')}.", remedy=_AWAY * server)
     return None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, insert, or_, select, true, update
+from sqlalchemy import and_, func, insert, or_, select, true, update
 
 from tbsnode.model import DeliveryState, DerivedKind
 from tbsnode.store.records import DerivedRow, read_row
@@ -210,6 +210,14 @@ def items_of(tx: Transaction, delivery_id: int) -> list[dict[str, Any]]:
         select(delivery_item).where(delivery_item.c.delivery_ref == delivery_id).order_by(delivery_item.c.id)
     )
     return [dict(row._mapping) for row in rows]
+
+
+def held_for(tx: Transaction, reason: str) -> int:
+    """Count what is held for a reason."""
+    held = select(func.count()).where(
+        delivery.c.state == DeliveryState.HELD.value, delivery.c.reason == reason
+    )
+    return int(tx.connection.execute(held).scalar_one())
 
 
 def lock_study(tx: Transaction, study_id: int) -> None:

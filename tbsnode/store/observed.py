@@ -40,15 +40,18 @@ class Shift:
     before: int
 
 
-def end_to_end(tx: Transaction, delivery_id: int) -> EndToEnd | None:
+def end_to_end(tx: Transaction, delivery_id: int, *, horizon_s: float) -> EndToEnd | None:
     """Return how long a delivery's study took; None unless it was sent just now, for the first time.
 
-    What follows (a late hip, a reprocess, a resend) is as late as somebody made it, not this node.
+    What follows (a late hip, a reprocess, a resend) is as late as somebody made it, not this node. So is
+    what somebody let go on, after shadow mode, a quarantine or a failure: it has got new time, more than
+    the `horizon_s` that it had when it was made.
     """
     row = tx.one(
         sa.select(delivery.c.destination, delivery.c.updated_at, delivery.c.study_ref).where(
             delivery.c.id == delivery_id,
             delivery.c.state.in_([DeliveryState.SENT.value, DeliveryState.WARNING.value]),
+            sa.func.coalesce(delivery.c.deadline, 0.0) - delivery.c.created_at < horizon_s + 1.0,
         )
     )
     if row is None:

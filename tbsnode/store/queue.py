@@ -11,7 +11,7 @@ from tbsnode.model import DeliveryState, StudyState
 from tbsnode.model.commitment import CommitmentState
 from tbsnode.store import commitments
 from tbsnode.store.schema import commitment, commitment_request, delivery, study
-from tbsnode.store.work import ANALYZE_QUEUE, REPORT_QUEUE, deliver_queue
+from tbsnode.store.work import ANALYZE_QUEUE, GIVEN_UP, REPORT_QUEUE, deliver_queue
 
 if TYPE_CHECKING:
     from tbsnode.store.database import Transaction
@@ -277,20 +277,24 @@ def _is_last() -> sa.ColumnElement[bool]:
 
 
 def counts(tx: Transaction) -> dict[str, dict[str, int]]:
-    """Return how many rows of each state each queue has, finished ones included."""
+    """Return how many rows of each state each queue has, finished ones included, by name on any database."""
     found: dict[str, dict[str, int]] = {}
     number = sa.func.count()
-    for row in tx.all(sa.select(study.c.state, number.label("n")).group_by(study.c.state)):
+    by_state = sa.select(study.c.state, number.label("n")).group_by(study.c.state)
+    for row in tx.all(by_state.order_by(study.c.state)):
         found.setdefault(ANALYZE_QUEUE, {})[row.state] = row.n
-    query = sa.select(delivery.c.destination, delivery.c.state, number.label("n"))
-    for row in tx.all(query.group_by(delivery.c.destination, delivery.c.state)):
+    placed = (delivery.c.destination, delivery.c.state)
+    query = sa.select(*placed, number.label("n"))
+    for row in tx.all(query.group_by(*placed).order_by(*placed)):
         found.setdefault(deliver_queue(row.destination), {})[row.state] = row.n
     asked = sa.select(delivery.c.destination, commitment.c.state, number.label("n"))
     asked = asked.join(delivery, delivery.c.id == commitment.c.delivery_ref)
-    for row in tx.all(asked.group_by(delivery.c.destination, commitment.c.state)):
+    placed = (delivery.c.destination, commitment.c.state)
+    for row in tx.all(asked.group_by(*placed).order_by(*placed)):
         found.setdefault(f"commitment:{row.destination}", {})[row.state] = row.n
     reports = sa.select(commitment_request.c.state, number.label("n"))
-    for row in tx.all(reports.group_by(commitment_request.c.state)):
+    by_state = reports.group_by(commitment_request.c.state)
+    for row in tx.all(by_state.order_by(commitment_request.c.state)):
         found.setdefault(REPORT_QUEUE, {})[row.state] = row.n
     return found
 
@@ -333,19 +337,24 @@ def revive(tx: Transaction, kind: str, row_id: int, *, horizon_s: float) -> str 
 def cancel(tx: Transaction, kind: str, row_id: int) -> str | None:
     """Give up work that waits; return its study's UID, None where nothing waited.
 
-    A delivery that is being tried just now is given up too: what the peer stores meanwhile is
-    recorded as a fact, and nothing is tried again. So is what it reports of a commitment.
+    A delivery that is being sent just now runs on to its end, for a newer one must not start beside it:
+    what the peer stores of it is recorded as a fact, and nothing is tried again. What a peer reports of a
+    commitment is recorded too.
     """
     table = _TABLES[kind]
-    values: dict[str, Any] = {"state": "cancelled"}
+    values: dict[str, Any] = {"state": "cancelled", "next_try_at": None}
     waiting = table.c.state.in_(_CANCELLABLE)
+    if kind == "delivery":
+        running = delivery.c.state == DeliveryState.RUNNING.value
+        values["state"] = sa.case((running, delivery.c.state), else_=values["state"])
+        values["deadline"] = sa.case((running, GIVEN_UP), else_=delivery.c.deadline)
     if kind == "study":
-        values = {"state": StudyState.HELD.value, "ready_at": None}
+        values = {"state": StudyState.HELD.value, "ready_at": None, "next_try_at": None}
         waiting = table.c.state.in_(_CANCELLABLE_STUDIES)
     changed = tx.execute(
         sa.update(table)
         .where(table.c.id == row_id, waiting)
-        .values(next_try_at=None, updated_at=tx.now, last_error="cancelled by an administrator", **values)
+        .values(updated_at=tx.now, last_error="cancelled by an administrator", **values)
     )
     return _uid(tx, kind, row_id) if changed.rowcount else None
 

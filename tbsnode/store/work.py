@@ -19,7 +19,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Table, and_, delete, func, insert, or_, select, update
+from sqlalchemy import Table, and_, case, delete, func, insert, or_, select, update
 
 from tbsnode.errors import ConfigError
 from tbsnode.model import DeliveryState, StudyState
@@ -213,10 +213,26 @@ def _table(ticket: Ticket) -> Table:
 def start(tx: Transaction, ticket: Ticket) -> bool:
     """Mark the row as running; False where the ticket is void and nothing may be done."""
     table = _table(ticket)
-    done = tx.connection.execute(
-        update(table).where(_mine(table, ticket)).values(state="running", updated_at=tx.now)
-    )
-    return bool(done.rowcount == 1)
+    done = update(table).where(_wanted(table, ticket)).values(state="running", updated_at=tx.now)
+    return tx.connection.execute(done).rowcount == 1 or _give_up(tx, ticket)
+
+
+# The deadline of what an administrator gave up while it was being sent: it stays RUNNING until it ends, so
+# that no newer delivery of its study starts beside it, and is not tried again.
+GIVEN_UP = 0.0
+
+
+def _wanted(table: Table, ticket: Ticket) -> ColumnElement[bool]:
+    mine = _mine(table, ticket)
+    return and_(mine, func.coalesce(table.c.deadline, 1) != GIVEN_UP) if table is delivery else mine
+
+
+def _give_up(tx: Transaction, ticket: Ticket) -> bool:
+    """End a delivery that is not to be tried again; False, as there is nothing to do."""
+    if ticket.kind == "delivery":
+        given_up = update(delivery).where(_mine(delivery, ticket), delivery.c.deadline == GIVEN_UP)
+        tx.connection.execute(given_up.values(state=DeliveryState.CANCELLED.value, updated_at=tx.now))
+    return False
 
 
 _STORED = (DeliveryState.SENT, DeliveryState.WARNING, DeliveryState.PARTIAL)
@@ -231,6 +247,9 @@ def finish(
     """
     table = _table(ticket)
     from_states = (*AT_WORK, DeliveryState.CANCELLED.value) if state in _STORED else AT_WORK
+    ended: Any = state.value
+    if table is delivery and state not in _STORED:
+        ended = case((delivery.c.deadline == GIVEN_UP, DeliveryState.CANCELLED.value), else_=ended)
     done = tx.connection.execute(
         update(table)
         .where(
@@ -238,7 +257,7 @@ def finish(
             table.c.attempt == ticket.attempt,
             table.c.state.in_(from_states),
         )
-        .values(state=state.value, next_try_at=None, updated_at=tx.now, **values)
+        .values(state=ended, next_try_at=None, updated_at=tx.now, **values)
     )
     return bool(done.rowcount == 1)
 
@@ -248,12 +267,9 @@ def postpone(
 ) -> bool:
     """Try again after `delay_s`; nothing waits meanwhile but this row."""
     table = _table(ticket)
-    done = tx.connection.execute(
-        update(table)
-        .where(_mine(table, ticket))
-        .values(state=state, next_try_at=tx.now + delay_s, last_error=error, updated_at=tx.now, **values)
-    )
-    return bool(done.rowcount == 1)
+    values |= {"state": state, "next_try_at": tx.now + delay_s, "last_error": error, "updated_at": tx.now}
+    done = update(table).where(_wanted(table, ticket)).values(**values)
+    return tx.connection.execute(done).rowcount == 1 or _give_up(tx, ticket)
 
 
 def can_lock(tx: Transaction, ticket: Ticket) -> bool:
@@ -267,8 +283,8 @@ def can_lock(tx: Transaction, ticket: Ticket) -> bool:
 
 def tries_of(tx: Transaction, ticket: Ticket) -> int:
     """Return how often the present generation or delivery has been tried."""
-    table = _table(ticket)
-    return int(tx.connection.execute(select(table.c.tries).where(table.c.id == ticket.row_id)).scalar_one())
+    c = _table(ticket).c
+    return int(tx.connection.execute(select(c.tries).where(c.id == ticket.row_id)).scalar_one())
 
 
 def study_uid_of(tx: Transaction, ticket: Ticket) -> str:
@@ -337,9 +353,7 @@ class Pause:
 def pauses(tx: Transaction) -> tuple[Pause, ...]:
     """Return the pauses by queue."""
     rows = tx.connection.execute(select(queue_pause).order_by("queue")).mappings()
-    return tuple(
-        Pause(queue=row["queue"], paused_at=row["paused_at"], paused_by=row["paused_by"]) for row in rows
-    )
+    return tuple(Pause(**row) for row in rows)
 
 
 def paused_queues(tx: Transaction) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ GRID_MM = 0.5  # squares on which bones are searched, never scored [design]
 SPACING_MIN_MM = 0.2  # [design], finest export seen 0.25 mm [iDXA]
 SPACING_MAX_MM = 1.3  # [design], spine modes reach 1.1 mm [Hologic]
 SPACING_FACTORS = (0.6, 1.67)  # tried where a derived spacing shows no spine [design]
+FIELD_WIDTHS_MM = (140.0, 180.0, 110.0)  # tried where no spacing is known; 110 to 180 are seen [GE, Hologic]
 FRAME_ASPECT_MAX = 2.0  # height / width; lateral and whole-body pictures exceed it [iDXA]
 FRAME_MIN_MM = 60.0  # less than two vertebrae high, or narrower than column and both sides [design]
 

@@ -17,18 +17,21 @@ from tbsnode.tbs import anatomy
 from tbsnode.tbs.field import Grid, Image, Mask
 
 BLOCK = 10  # grid rows pooled for the path: 5 mm
+LIKE_SIDE = 0.65  # weight of the flank that is more like the window
 DEGREE = 3  # an S-shaped curve needs a cubic
 _STRIP = 64  # rows straightened at once; more leave the cache
 _SEEN = np.float32(0.99)  # of the weights of a straightened pixel must have been scanned
 
 
-def column_contrast(grid: Grid) -> Image:
+def column_contrast(grid: Grid) -> tuple[Image, Image]:
     """Compare a window as wide as a vertebra with the tissue at both of its sides.
 
     Returns
     -------
-    ndarray of shape (m, n)
-        Mean of the window less mean of the flanks; NaN where a flank is hardly scanned.
+    tuple of ndarray of shape (m, n)
+        How much the window is brighter than its flanks, and how much darker; NaN where a flank is hardly
+        scanned. They are no opposites: the flank that is more like the window counts more in both, for a
+        femur or a lateral spine has one dark side only, and dark tissue beside a column one bright side.
     """
     window = round(anatomy.WINDOW_MM * 0.8 / anatomy.GRID_MM) | 1
     flank = round(anatomy.FLANK_MM / anatomy.GRID_MM) | 1
@@ -39,18 +42,19 @@ def column_contrast(grid: Grid) -> Image:
     outer = [ndimage.uniform_filter1d(a, flank, axis=1, mode="constant") for a in sums]
     offset = (window + flank) // 2 + 2
     columns = grid.image.shape[1] - 2 * offset  # the others have no flank on one side
-    contrast = np.full(grid.image.shape, np.nan)
+    brighter, darker = np.full(grid.image.shape, np.nan), np.full(grid.image.shape, np.nan)
     if columns <= 0:
-        return contrast
+        return brighter, darker
     center = inner[0][:, offset:-offset] / np.maximum(inner[1][:, offset:-offset], 1e-9)
     sides = outer[0] / np.maximum(outer[1], 1e-9)
     left, right = sides[:, :columns], sides[:, -columns:]
     flanked = outer[1] > 0.25
     seen = (inner[1][:, offset:-offset] > 0.6) & flanked[:, :columns] & flanked[:, -columns:]
-    # the brighter side counts more: a femur or a lateral spine has one dark side only
-    center -= 0.35 * np.minimum(left, right) + 0.65 * np.maximum(left, right)
-    np.copyto(contrast[:, offset:-offset], center, where=seen)
-    return contrast
+    low, high = np.minimum(left, right), np.maximum(left, right)
+    part = np.s_[:, offset:-offset]
+    np.copyto(brighter[part], center - (1 - LIKE_SIDE) * low - LIKE_SIDE * high, where=seen)
+    np.copyto(darker[part], LIKE_SIDE * low + (1 - LIKE_SIDE) * high - center, where=seen)
+    return brighter, darker
 
 
 def trace(contrast: Image) -> Image:

@@ -28,6 +28,8 @@ END_LEVEL = 0.0  # and of the level between
 # a disc at an end is dropped where the level is shorter than this, and the disc fainter, than most
 SHORT_TOP, SHORT_BOTTOM = (0.75, 0.35), (0.85, 0.60)
 DISCS_KEPT = 4
+DISC_APART = 6  # steps; nearer to the place of a disc it is the same one
+CRUSHED_PART = 0.62  # of the usual pitch; a body that lost half of its height leaves 0.64
 # Levels grow downward; a first one taller than those below reaches past its disc, into the body above.
 TALL_COST = 0.2  # evidence lost for each mm of that
 PITCH_COST = 0.16  # per mm of pitch change beyond `anatomy.PITCH_CHANGE_MM`
@@ -233,7 +235,7 @@ def find_chain(profile: Profiles) -> Chain | None:
         return None
     own = evidence + DISC_GAIN
     best = _without_doubtful_ends(_extend(best, own, gain, pitches), own)
-    best = _with_top_in_time(best, own, gain, pitches)
+    best = _with_crushed_bottom(_with_top_in_time(best, own, gain, pitches), own)
     near = np.zeros(evidence.size, dtype=np.bool_)
     for place in best:
         near[max(0, place - 7) : place + 8] = True
@@ -301,6 +303,27 @@ def _with_top_in_time(chain: list[int], evidence: Image, gain: Image, pitches: I
     late = TALL_COST * STEP_MM * np.clip(steps[fits] - below, 0, None)
     pick = int(np.argmax(evidence[place] + gain[fits, place] - late))
     return chain if evidence[place[pick]] < END_GAIN else [int(place[pick]), *chain[1:]]
+
+
+def _with_crushed_bottom(chain: list[int], evidence: Image) -> list[int]:
+    """Add the lower disc of a crushed last level: none is seen in time, and a clear one before.
+
+    Left out, the level would be drawn on to where the disc of a healthy spine is, and its loss of height
+    would be hidden. What lies half a level down is no disc; and only where the picture goes on beyond the
+    healthy place is it known that there is none.
+    """
+    pitch = float(np.median(np.diff(chain)))
+    soon = chain[-1] + round(pitch - anatomy.PITCH_CHANGE_MM / STEP_MM)
+    if chain[-1] + pitch >= evidence.size:
+        return chain
+    first = chain[-1] + round(CRUSHED_PART * pitch)
+    if first >= soon:
+        return chain
+    place = first + int(np.argmax(evidence[first:soon]))
+    beyond = evidence[max(soon, place + DISC_APART) : soon + round(2 * anatomy.PITCH_CHANGE_MM / STEP_MM) + 1]
+    if evidence[place] < DISC_GAIN or float(np.max(beyond, initial=-np.inf)) >= END_GAIN:
+        return chain
+    return [*chain, place]
 
 
 def _refine(evidence: Image, row: int) -> float:

@@ -21,6 +21,10 @@ BESIDE_MM = 11.0  # from the axis; a leaning or rotated spinous process stays ne
 BESIDE_MM2 = 15.0  # of a bright shape beyond that
 PROCESS_WIDTH_MM = 14.0  # a spinous process is 6-8 mm wide and leans 2-4 mm
 PROCESS_RUN_MM = 10.5  # of bright pixels in one row of it
+BLOCK_MM = (
+    6.0,
+    9.0,
+)  # height and width of what is solid throughout; a cage is, a process of a drop's shape not
 WIDE_MM2 = 12.0  # a wire of 1 mm across half a vertebra
 HALO_MM = 1.5
 # Where the picture is clipped little above bone, processes and pedicles saturate, and only the size of
@@ -96,6 +100,14 @@ def _is_foreign(shape: Mask, u_mm: np.ndarray[tuple[int], np.dtype[np.float64]])
         return True
     if np.count_nonzero(shape) * pixel_mm2 < WIDE_MM2:
         return False
-    run = round(PROCESS_RUN_MM / anatomy.GRID_MM)
-    solid = shape.shape[1] > run and bool(ndimage.minimum_filter1d(shape, run, axis=1, mode="constant").any())
-    return solid or shape.shape[1] * anatomy.GRID_MM > PROCESS_WIDTH_MM
+    if shape.shape[1] * anatomy.GRID_MM > PROCESS_WIDTH_MM:
+        return True
+    return _holds(shape, (anatomy.GRID_MM, PROCESS_RUN_MM)) or _holds(shape, BLOCK_MM)
+
+
+def _holds(shape: Mask, size_mm: tuple[float, float]) -> bool:
+    """Tell if a rectangle of this height and width fits into a shape."""
+    size = tuple(round(each / anatomy.GRID_MM) for each in size_mm)
+    if shape.shape[0] < size[0] or shape.shape[1] < size[1]:
+        return False
+    return bool(ndimage.minimum_filter(shape, size, mode="constant").any())

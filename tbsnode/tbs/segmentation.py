@@ -95,12 +95,12 @@ def segment(
     if np.count_nonzero(field_mask) < FIELD_MIN * field_mask.size or np.ptp(image[field_mask]) == 0:
         raise SegmentationError(Finding(Code.NO_SPINE_FOUND))
     grid = field.on_grid(image, field_mask, pixel_spacing_mm)
-    contrast = axis.column_contrast(grid)
-    inverted = _is_inverted(contrast)
+    contrast, dark = axis.column_contrast(grid)
+    inverted = _is_inverted(contrast, dark)
     if inverted:
         clipped = None
         grid = field.on_grid(-image, field_mask, pixel_spacing_mm)
-        contrast = axis.column_contrast(grid)
+        contrast, _ = axis.column_contrast(grid)
     path = axis.trace(contrast)
     rows = np.arange(path.size, dtype=np.float64)
     at_path = contrast[np.arange(path.size), np.clip(np.round(path).astype(int), 0, contrast.shape[1] - 1)]
@@ -136,11 +136,7 @@ def _is_one_sided(column: axis.Column, found: edges.Edges, foreign: Mask) -> boo
 
     Metal is left out: a screw on one side alone makes no lateral view.
     """
-    usable = column.valid & ~foreign
-    middle = column.u_mm.size // 2
-    left, right = column.image[:, middle - 1 :: -1], column.image[:, middle + 1 :]
-    both = usable[:, middle - 1 :: -1] & usable[:, middle + 1 :]
-    across = column.u_mm[middle + 1 :][None, :] / found.half_width[:, None]
+    left, right, both, across = _halves(column, found, foreign)
     inside, beside = both & (across < 1.0), both & (across > 1.1) & (across < 1.9)
     if min(np.count_nonzero(inside), np.count_nonzero(beside)) < ONE_SIDED_MIN:
         return False
@@ -150,10 +146,29 @@ def _is_one_sided(column: axis.Column, found: edges.Edges, foreign: Mask) -> boo
     return difference > ONE_SIDED_STEP * step and match < ONE_SIDED_MATCH
 
 
-def _is_inverted(contrast: Image) -> bool:
+def match_of_halves(found: Segmentation) -> float:
+    """Return the correlation of the column's two halves, metal left out; 0 where too little is seen."""
+    left, right, both, across = _halves(found.column, found.edges, found.metal)
+    inside = both & (across < 1.0)
+    if np.count_nonzero(inside) < ONE_SIDED_MIN:
+        return 0.0
+    return float(np.corrcoef(left[inside], right[inside])[0, 1])
+
+
+def _halves(column: axis.Column, found: edges.Edges, foreign: Mask) -> tuple[Image, Image, Mask, Image]:
+    """Return both halves from the axis outward, where both may be counted, and places in half widths."""
+    usable = column.valid & ~foreign
+    middle = column.u_mm.size // 2
+    left, right = column.image[:, middle - 1 :: -1], column.image[:, middle + 1 :]
+    both = usable[:, middle - 1 :: -1] & usable[:, middle + 1 :]
+    return left, right, both, column.u_mm[middle + 1 :][None, :] / found.half_width[:, None]
+
+
+def _is_inverted(bright: Image, dark: Image) -> bool:
     """Tell if the column is darker than its sides, by the upper three quarters of the rows."""
-    upper = contrast[: round(0.75 * contrast.shape[0]) : 4]
-    filled = np.where(np.isnan(upper), 0.0, upper)
-    bright = float(np.median(np.max(filled, axis=1)))
-    dark = float(np.median(np.max(-filled, axis=1)))
-    return dark > bright
+    upper = np.s_[: round(0.75 * bright.shape[0]) : 4]
+    most = [
+        np.median(np.max(np.where(np.isnan(each), 0.0, each), axis=1))
+        for each in (bright[upper], dark[upper])
+    ]
+    return bool(most[1] > most[0])

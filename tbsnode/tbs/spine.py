@@ -156,6 +156,49 @@ def measure(
     )
 
 
+def pictures_a_spine(pixels: NDArray[np.float64], padding_value: float | None = None) -> bool:
+    """Tell if a picture whose spacing nobody knows is one of a lumbar spine from the front.
+
+    Parameters
+    ----------
+    pixels : ndarray of shape (M, N)
+        Stored gray levels [a.u.].
+    padding_value : float, optional
+        As of a `Picture`.
+
+    Returns
+    -------
+    bool
+        True where square pixels of some width of field that scanners have give a spine of a person's
+        size. It is good enough to say that a spacing is missing, and not to measure with.
+
+    Examples
+    --------
+    >>> from tbsnode.phantom import example
+    >>> pictures_a_spine(example.spine().pixels)
+    True
+    >>> pictures_a_spine(np.zeros((300, 250)))
+    False
+    """
+    if pixels.ndim != 2 or pixels.size == 0:
+        return False
+    for width_mm in anatomy.FIELD_WIDTHS_MM:
+        step_mm = width_mm / pixels.shape[1]
+        picture = Picture(
+            pixels=pixels,
+            pixel_spacing_mm=(step_mm, step_mm),
+            padding_value=padding_value,
+            spacing_needs_check=True,
+        )
+        try:
+            _check_frame(picture)
+            _find(picture)
+        except SegmentationError:
+            continue
+        return True
+    return False
+
+
 def _without_ink(picture: Picture) -> Picture:
     if picture.blocked is None:
         return picture

@@ -14,6 +14,7 @@ from pydicom import Dataset, dcmread
 
 from tbsnode.dicom import acquisition
 from tests import desk, nodes, peers
+from tests.hook import Hook, listening
 
 pytestmark = [pytest.mark.peer]
 
@@ -53,6 +54,12 @@ def site(orthanc: peers.Orthanc, tmp_path: Path) -> Iterator[Site]:
     node = nodes.Node(tmp_path / "node", peers.free_port(), [destination], mode="shadow")
     with desk.desk(node) as opened:
         yield Site(opened, node, orthanc, tmp_path / "sent")
+
+
+@pytest.fixture
+def hook() -> Iterator[Hook]:
+    with listening() as got:
+        yield got
 
 
 def test_from_shadow_to_live(site: Site) -> None:
@@ -134,3 +141,37 @@ def test_without_a_database_the_checks_say_so(tmp_path: Path) -> None:
     found = json.loads(done.stdout)
     assert (found["ok"], found["go_live"]) == (False, None)
     assert done.returncode != 0
+
+
+def test_the_webhook_is_sent_a_test_that_says_so(site: Site, hook: Hook) -> None:
+    """It was never tried: that nobody would be told was known when somebody should have been."""
+    site.take("GO-7")
+    site.node.settings = f'[notify]\nwebhook = "{hook.url}"\n'
+    site.node.write()
+    code, found = site.check()
+    (line,) = [each for each in found["checks"] if each["what"] == "notify"]
+    assert line["ok"]
+    assert (code, found["go_live"]["webhook"]["ok"]) == (0, True)
+    (body,) = hook.bodies
+    assert (body["kind"], body["causes"]) == ("test", [])
+    assert "GO-7" not in json.dumps(body)
+
+    hook.answer = 403
+    code, found = site.check()
+    assert code == 1
+    assert "The webhook did not take a message: it answered 403" in " ".join(found["go_live"]["obstacles"])
+
+    site.node.settings = f'[notify]\nwebhook = "http://127.0.0.1:{peers.free_port()}/secret"\n'
+    site.node.write()
+    done = site.node.cli("check", ok=False)
+    assert done.returncode == 40
+    assert (
+        "FAIL  notify: the webhook does not answer: ConnectionRefusedError: Connection refused" in done.stdout
+    )
+    assert "secret" not in done.stdout
+
+
+def test_what_shadow_mode_held_is_counted(site: Site) -> None:
+    site.take("GO-8")
+    _, found = site.check()
+    assert "1 result waits because of shadow mode" in " ".join(found["go_live"]["remarks"])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socketserver
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,54 +17,19 @@ import pytest
 
 from tbsnode.dicom import acquisition
 from tbsnode.model import DeliveryState, StudyState
-from tbsnode.pipeline import housekeeping, notify
+from tbsnode.pipeline import housekeeping, notify, webhook
 from tbsnode.pipeline.site import Notify, Site
 from tbsnode.store import catalogue, deliveries
 from tests import certificates, desk, desk_results, nodes, peers
+from tests.hook import Hook, listening
 
 SECRETS = ("canary", "zoe", "1951-02-03", "19510203", "notify-patient", "1.2.826", "2.25.")
 
 
-@dataclass
-class Hook:
-    """A webhook that remembers what it got, and answers what it is told to."""
-
-    url: str = ""
-    answer: int = 204
-    bodies: list[dict[str, Any]] = field(default_factory=list)
-    headers: list[dict[str, str]] = field(default_factory=list)
-    slow: threading.Event | None = None
-
-    def kinds(self) -> list[str]:
-        return [body["kind"] for body in self.bodies]
-
-
 @pytest.fixture
 def hook() -> Iterator[Hook]:
-    got = Hook()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            length = int(self.headers["Content-Length"])
-            got.bodies.append(json.loads(self.rfile.read(length)))
-            got.headers.append(dict(self.headers))
-            if got.slow is not None:
-                got.slow.wait(20)
-            self.send_response(got.answer)
-            if got.answer == 302:
-                self.send_header("Location", got.url + "/elsewhere")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    got.url = f"http://127.0.0.1:{server.server_port}/hook"
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield got
-    server.shutdown()
-    server.server_close()
+    with listening() as got:
+        yield got
 
 
 @contextmanager
@@ -256,6 +223,36 @@ def test_a_slow_webhook_keeps_nobody_waiting(
         hook.slow.set()
         thread.join(20)
         assert not thread.is_alive()
+
+
+@pytest.fixture
+def dripping() -> Iterator[str]:
+    """A webhook that answers one byte at a time and never ends."""
+    ended = threading.Event()
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            with contextlib.suppress(OSError):
+                while not ended.wait(0.05):
+                    self.wfile.write(b"H")
+
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/secret"
+        ended.set()
+        server.shutdown()
+
+
+def test_an_answer_that_drips_is_cut_off(dripping: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time of a socket begins anew with each byte: the housekeeping stood still for ever."""
+    monkeypatch.setattr(webhook, "TIMEOUT_S", 0.5)
+    began = time.monotonic()
+    with pytest.raises(webhook.NotThere, match="no answer within"):
+        webhook.post(dripping, {})
+    assert time.monotonic() - began < 5.0
 
 
 def test_only_the_one_that_holds_the_lock_tells(

@@ -127,7 +127,13 @@ def test_other_modalities_and_other_scanners_are_no_gap(house: House) -> None:
     assert [row["modalities"] for row in wanted] == [["CT"]]
 
 
-def test_nobody_is_asked_for_years(house: House) -> None:
-    done = house.node.cli("study", "reconcile", "--since", "2020-01-01", ok=False)
-    assert done.returncode == 10
-    assert "400 days" in done.stderr
+def test_years_are_compared_and_no_day_is_a_mistake(house: House) -> None:
+    """After a year without the node more than 400 days were refused as a fault of the configuration."""
+    done = house.node.cli(
+        "study", "reconcile", "--since", "2024-06-01", "--modality", "CT", "--json", ok=False
+    )
+    assert done.returncode == 1, done.stderr
+    assert [row["modalities"] for row in json.loads(done.stdout)["missing"]] == [["CT"]]
+    done = house.node.cli("study", "reconcile", "--since", "2026-11-02", "--until", "2026-11-01", ok=False)
+    assert done.returncode == 2
+    assert "No day lies between 2026-11-02 and 2026-11-01" in done.stderr

@@ -229,3 +229,26 @@ def test_rows_of_a_page_become_rows_of_its_picture() -> None:
     page = PageOrigin(row=300, column=90, scale=3, inverted=False, found_by="content")
     ((on_page, _),) = page.on_page([(41.0, 7.0)])
     assert page.on_picture_row(on_page) == 41.0
+
+
+NAMING = ["ProtocolName", "PerformedProcedureStepDescription", "SeriesDescription", "StudyDescription"]
+SILENT = dict.fromkeys((*NAMING, "BodyPartExamined", "ViewPosition"), "")
+NO_SPACING = {"PixelSpacing": None, "ExposedArea": None}
+
+
+def test_what_is_missing_is_said_of_a_spine_that_no_header_names(tmp_path: Path, part10: bytes) -> None:
+    """Headers that were made anonymous claim nothing and have lost their spacing: the picture claims it."""
+    found = analyzed(tmp_path, part10, **SILENT, **NO_SPACING)
+    assert found.status is AnalysisStatus.REFUSED
+    assert found.reason is not None
+    assert found.reason.code is Code.NO_PIXEL_SPACING
+
+
+@pytest.mark.parametrize("kind", ["hip", "lateral"])
+def test_nothing_is_missing_of_another_picture_that_no_header_names(tmp_path: Path, kind: str) -> None:
+    patient = acquisition.PatientTags()
+    (made,) = acquisition.study(kind, patient=patient, seed=1, study_date="20261101")
+    found = analyzed(tmp_path, made, **SILENT, **NO_SPACING)
+    assert found.status is AnalysisStatus.NOT_APPLICABLE
+    assert found.reason is not None
+    assert found.reason.code is Code.NOT_AP_SPINE

@@ -23,8 +23,11 @@ from tbsnode import node
 from tbsnode.errors import ResourceError
 from tbsnode.http import Watching, working_days
 from tbsnode.store import audit, observed, work
+from tbsnode.store import queue as work_queue
 from tbsnode.store import schema as tables
 from tbsnode.store.database import Database, Transaction
+
+HORIZON_S = 3600.0
 
 
 @pytest.fixture
@@ -301,12 +304,24 @@ def test_only_the_first_delivery_of_a_study_is_timed_from_end_to_end(
         assert row is not None
         later = {key: value for key, value in row._mapping.items() if key != "id"}
         again = tx.add(tables.delivery, **later)
-        assert observed.end_to_end(tx, first) is None  # not sent yet
+        assert observed.end_to_end(tx, first, horizon_s=HORIZON_S) is None  # not sent yet
         tx.connection.execute(sa.update(tables.delivery).values(state="sent", updated_at=tx.now))
-        took = observed.end_to_end(tx, first)
+        took = observed.end_to_end(tx, first, horizon_s=HORIZON_S)
         assert took is not None
         assert 100 <= took.seconds < 110
-        assert observed.end_to_end(tx, again) is None
+        assert observed.end_to_end(tx, again, horizon_s=HORIZON_S) is None
+
+
+def test_what_waited_for_a_person_is_not_timed_from_end_to_end(settings: configuration.Config) -> None:
+    """After weeks of shadow mode `queue retry --all` wrote weeks into the histogram, and alerted."""
+    with node.open_site(settings) as site, site.database.transaction() as tx:
+        held = fill(tx)
+        row = sa.update(tables.delivery).where(tables.delivery.c.id == held)
+        made = tx.now - 900
+        tx.connection.execute(row.values(state="held", created_at=made, deadline=made + HORIZON_S))
+        assert work_queue.revive(tx, "delivery", held, horizon_s=HORIZON_S) is not None
+        tx.connection.execute(row.values(state="sent", updated_at=tx.now))
+        assert observed.end_to_end(tx, held, horizon_s=HORIZON_S) is None
 
 
 @pytest.mark.parametrize(

@@ -420,5 +420,5 @@ def test_one_scan_of_two_patients_is_refused_with_its_lines(
 
 def test_an_unknown_calibration(run: Any, site_config: Path) -> None:
     done = run("calibration", "show", "CAL-none", "--config", site_config)
-    assert done.exit_code == 30
+    assert done.exit_code == 2
     assert "There is no calibration CAL-none." in done.stderr

@@ -11,7 +11,8 @@ import pytest
 from tbsnode import config as configuration
 from tbsnode import node, receivers, supervisor
 from tbsnode.cli import check_commitment, conformance
-from tbsnode.errors import PeerError
+from tbsnode.errors import PeerError, PeerUnreachable
+from tbsnode.net import commitment
 from tbsnode.net.scp import Caller
 from tbsnode.pipeline import receive
 from tests import commitment_peer, peers
@@ -169,3 +170,16 @@ def test_the_statement_claims_what_is_configured(tmp_path: Path) -> None:
         assert "Storage Commitment (PS3.4 annex J): N-ACTION is answered Success after" in statement
     asks = "Storage commitment of what it stored is asked for (N-ACTION)"
     assert (asks in on, asks in off) == (True, False)
+
+
+def test_our_own_files_of_tls_that_cannot_be_used_end_no_check(tmp_path: Path) -> None:
+    """They ended `check` without a word, and for good every report and delivery of that moment."""
+    row = f'{{ ae_title = "A", host = "{peers.LOOPBACK}", port = {peers.free_port()}, port_tls = true }}'
+    (tmp_path / "half.pem").write_text("being renewed")
+    own = '[receiver.tls]\ncertificate = "half.pem"\nkey = "half.pem"\nca = "half.pem"\n'
+    loaded = load(tmp_path, callers(row) + own)
+    (line,) = check_commitment.of_callers(loaded)
+    assert "half.pem" in line.text
+    (peer,) = node.reported_callers(loaded)
+    with pytest.raises(PeerUnreachable, match=r"half\.pem"):
+        commitment.offers(peer)

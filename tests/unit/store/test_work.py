@@ -327,10 +327,47 @@ def test_a_delivery_cancelled_while_it_is_tried_is_not_tried_again_and_what_was_
     with database.transaction() as tx:
         assert queue.cancel(tx, "delivery", delivery_id) == "1.2.1"
     with database.transaction() as tx:
-        assert not work.postpone(tx, ticket, delay_s=-1, error="unreachable")
         work.finish(tx, ticket, ended)
     assert delivery_state(database, delivery_id) == left.value
     assert take(database) == []
+
+
+def test_a_delivery_cancelled_while_it_is_sent_runs_to_its_end_and_a_newer_one_waits_for_it(
+    database: Database, analysis_id: int
+) -> None:
+    """The newer one started beside it, and the older result could arrive last."""
+    older = queue_delivery(database, 1, analysis_id)
+    (first,) = take(database)
+    with database.transaction() as tx:
+        work.start(tx, first)
+    with database.transaction() as tx:
+        assert queue.cancel(tx, "delivery", older) == "1.2.1"
+    assert delivery_state(database, older) == "running"
+    queue_delivery(database, 1, analysis_id)
+    (second,) = take(database)
+    with database.transaction() as tx:
+        assert deliveries.another_at_work(tx, second, 1, "pacs")
+        assert not work.postpone(tx, first, delay_s=-1, error="unreachable")
+        assert not deliveries.another_at_work(tx, second, 1, "pacs")
+    assert delivery_state(database, older) == "cancelled"
+
+
+def test_a_delivery_cancelled_while_it_is_sent_is_not_begun_again_when_its_worker_dies(
+    database: Database, analysis_id: int
+) -> None:
+    delivery_id = queue_delivery(database, 1, analysis_id)
+    (ticket,) = take(database)
+    with database.transaction() as tx:
+        work.start(tx, ticket)
+        queue.cancel(tx, "delivery", delivery_id)
+    with database.transaction() as tx:
+        assert not work.start(tx, ticket)
+    assert delivery_state(database, delivery_id) == "cancelled"
+    with database.transaction() as tx:
+        assert queue.revive(tx, "delivery", delivery_id, horizon_s=60) == "1.2.1"
+    (again,) = take(database)
+    with database.transaction() as tx:
+        assert work.start(tx, again), "who retries it wants it again"
 
 
 def test_cancelled_work_stays_cancelled_until_it_is_retried(database: Database, analysis_id: int) -> None:
@@ -340,3 +377,13 @@ def test_cancelled_work_stays_cancelled_until_it_is_retried(database: Database, 
     assert take(database) == []
     with database.read() as tx:
         assert queue.counts(tx)["deliver:pacs"] == {"cancelled": 1}
+
+
+def test_counts_are_listed_by_name_on_any_database(database: Database, analysis_id: int) -> None:
+    """The same work was listed in another order after a move to the other database."""
+    for state in (DeliveryState.SENT, DeliveryState.CANCELLED, DeliveryState.COMMITTED):
+        row = queue_delivery(database, 1, analysis_id)
+        with database.transaction() as tx:
+            tx.execute(schema.delivery.update().where(schema.delivery.c.id == row).values(state=state.value))
+    with database.read() as tx:
+        assert list(queue.counts(tx)["deliver:pacs"]) == ["cancelled", "committed", "sent"]

@@ -108,7 +108,7 @@ ASKED: dict[str, Callable[[Transaction], object]] = {
     "last received": observed.last_received,
     "scores that moved": observed.score_shifts,
     "not sealed": observed.unsealed_events,
-    "how long it took": lambda tx: observed.end_to_end(tx, 7),
+    "how long it took": lambda tx: observed.end_to_end(tx, 7, horizon_s=60.0),
     "refusals in a row": lambda tx: identity_changes.latest_reasons(tx, "x", besides=1, since=0.0, limit=19),
     "counted from": lambda tx: identity_changes.resumed_at(tx, "x"),
     "earlier examinations": lambda tx: priors.studies_under(tx, "P1", besides=0),
@@ -165,7 +165,7 @@ def test_a_preview_asks_for_the_studies_that_are_meant(database: Database, add_s
     study_id = add_study(1)
     add_study(2)
     with database.read() as tx, told(tx) as statements:
-        assert bulk.preview(tx, [study_id]).studies == 1
+        assert bulk.preview(tx, [study_id], workers=1).studies == 1
     (asked,) = (one for one, _ in statements if "review_state" in one)
     assert "WHERE tbs_study.id IN " in asked
 

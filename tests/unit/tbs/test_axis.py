@@ -23,7 +23,7 @@ def grid_of(image: np.ndarray) -> field.Grid:
 
 def test_straight_column_by_hand() -> None:
     grid = grid_of(column_picture(np.full(361, 150.0), width=301))
-    path = axis.trace(axis.column_contrast(grid))
+    path = axis.trace(axis.column_contrast(grid)[0])
     np.testing.assert_allclose(path, 150.0, atol=2.0)
 
 
@@ -32,9 +32,21 @@ def test_tilted_column(degrees: float) -> None:
     y = np.arange(361.0)
     center = 150.0 + np.tan(np.radians(degrees)) * (y - 180.0)
     grid = grid_of(column_picture(center, width=301))
-    path = axis.trace(axis.column_contrast(grid))
+    path = axis.trace(axis.column_contrast(grid)[0])
     curve = axis.smooth_curve(y, path, np.ones_like(y))
     np.testing.assert_allclose(np.polyval(curve, y)[40:-40], center[40:-40], atol=4.0)
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_the_tissue_between_a_narrow_column_and_ribs_is_no_dark_column(sign: float) -> None:
+    """Of a person's size: 30 mm wide, with ribs that run down at both sides 55 mm away."""
+    narrow = column_picture(np.full(361, 150.0), width=301, half=30)
+    across = np.abs(np.arange(301.0) - 150.0)
+    narrow[:, (across > 100.0) & (across < 120.0)] = 100.0
+    brighter, darker = axis.column_contrast(grid_of(sign * narrow))
+    seen = ~np.isnan(brighter)
+    most = np.max(brighter, where=seen, initial=-9.0), np.max(darker, where=seen, initial=-9.0)
+    assert (most[0] - most[1]) * sign > 0.1
 
 
 def test_smooth_curve_is_not_bent_by_a_few_wrong_points() -> None:

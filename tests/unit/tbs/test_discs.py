@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tbsnode.phantom.spine import MALE, SMALL_FEMALE, Spine
-from tbsnode.tbs import discs
+from tbsnode.tbs import anatomy, discs
 from tests import spines
 
 
@@ -105,3 +105,39 @@ def test_a_first_level_above_crushed_ones_keeps_its_disc(crushed: tuple[int, ...
     chain = discs.find_chain(bare_profiles(places.tolist()))
     assert chain is not None
     np.testing.assert_allclose(chain.s_mm, places / 2, atol=0.5)
+
+
+def chain_of(places_mm: dict[float, float], length_mm: float) -> tuple[float, ...]:
+    """Find the chain of discs at these places with this evidence; the last level looks like no level."""
+    place = np.arange(0.0, length_mm, anatomy.GRID_MM)
+    evidence = np.full(place.size, -0.5)
+    for disc_mm, height in places_mm.items():
+        evidence = np.maximum(evidence, height - 0.25 * np.abs(place - disc_mm))
+    above, last = sorted(places_mm)[-2:]
+    level = np.where((place > above) & (place < last), -1.0, 0.5)
+    bands = {"lateral": level, "paramedian": level, "center": np.zeros(place.size)}
+    profile = discs.Profiles(evidence, np.zeros(place.size), bands, np.ones(place.size, dtype=bool))
+    found = discs.find_chain(profile)
+    assert found is not None
+    return tuple(np.round(found.s_mm, 0).tolist())
+
+
+HEALTHY = {20.0: 2.2, 53.0: 2.2, 87.0: 2.2, 122.0: 2.2}
+
+
+def test_the_clear_disc_below_a_crushed_last_level_is_seen() -> None:
+    """A fracture at the end of the chain must not be drawn on to where a healthy disc would be."""
+    assert chain_of({**HEALTHY, 146.0: 1.1}, 180.0) == (20.0, 53.0, 87.0, 122.0, 146.0)
+
+
+@pytest.mark.parametrize(
+    ("below", "length_mm"),
+    [
+        ({139.0: 1.1}, 180.0),  # half a level down: the waist of a body
+        ({146.0: 0.7}, 180.0),  # faint
+        ({146.0: 1.1}, 152.0),  # the picture ends before a healthy disc would come
+    ],
+    ids=["half a level", "faint", "border"],
+)
+def test_what_is_no_disc_below_the_last_level(below: dict[float, float], length_mm: float) -> None:
+    assert chain_of({**HEALTHY, **below}, length_mm) == tuple(HEALTHY)

@@ -63,6 +63,17 @@ def test_spinous_processes_are_not_metal_but_screws_wires_and_blobs_are() -> Non
         assert not marked[40:120].any(), name
 
 
+@pytest.mark.parametrize(("width_mm", "height_mm", "foreign"), [(10.0, 10.0, True), (8.0, 22.0, False)])
+def test_a_cage_in_the_middle_is_wider_than_a_process(
+    width_mm: float, height_mm: float, foreign: bool
+) -> None:
+    """On a clipped copy both end sharply and lie on the axis: a cage holds a block that no process does."""
+    s, u = np.arange(300)[:, None] * 0.5, (np.arange(321) - 160)[None, :] * 0.5
+    block = np.where((np.abs(s - 100.0) < height_mm / 2) & (np.abs(u) < width_mm / 2), 1.7, 0.0)
+    column = column_of(np.full(300, 20.0), block)
+    assert metal.find_metal(column, edges.find_edges(column, 20.0), 1.7).any() == foreign
+
+
 def test_sclerotic_facets_fade_and_are_no_metal_but_cement_is_larger() -> None:
     """As bright, as wide and as clipped as a screw: only the end tells."""
     s, u = np.arange(300)[:, None], (np.arange(321) - 160)[None, :] * 0.5

@@ -320,13 +320,19 @@ def test_part_of_a_lateral_spine_is_refused(seed: int, start: float) -> None:
     assert refusal(taken) in (Code.WRONG_VIEW, Code.NO_SPINE_FOUND)
 
 
-def blocks(processes: float) -> spine.Picture:
-    """Draw bodies as they are seen from the side, with processes of this brightness behind them."""
+def blocks(processes: float, pedicles: tuple[float, float] = (0.0, 0.0)) -> spine.Picture:
+    """Draw bodies as they are seen from the side, with processes of this brightness behind them.
+
+    Pedicles of their brightness, left and right, make them bodies without arches seen from the front.
+    """
     rows, columns = np.indices((320, 300)) * 0.6
     depth, across = (rows + 9.0) % 33.0 - 16.5, columns - 90.0
     bodies = (np.abs(depth) < 12.5) & (np.abs(across) < 18.0)
     behind = (np.abs(depth - 7.0) < 5.0) & (across >= 18.0) & (across < 48.0)
-    clean = ndimage.gaussian_filter(100.0 * bodies + 100.0 * processes * behind, 1.5)
+    drawn = bodies + processes * behind
+    for side, brightness in zip((-1.0, 1.0), pedicles, strict=True):
+        drawn += brightness * (np.hypot((across - side * 10.5) / 3.0, (depth + 4.0) / 6.0) < 1.0)
+    clean = ndimage.gaussian_filter(100.0 * drawn, 1.5)
     noise = ndimage.gaussian_filter(np.random.default_rng(1).normal(0.0, 12.0, clean.shape), 0.7)
     return spine.Picture(pixels=20.0 + clean + noise, pixel_spacing_mm=(0.6, 0.6))
 
@@ -334,6 +340,17 @@ def blocks(processes: float) -> spine.Picture:
 @pytest.mark.parametrize("processes", [0.0, 0.3, 0.6])
 def test_bodies_without_arches_are_not_seen_from_the_front(processes: float) -> None:
     assert refusal(blocks(processes)) is Code.WRONG_VIEW
+
+
+@pytest.mark.parametrize("pedicles", [(0.5, 0.5), (0.4, 0.7)])
+def test_bodies_with_a_pair_of_pedicles_are_seen_from_the_front(pedicles: tuple[float, float]) -> None:
+    """As after a laminectomy of all levels: neither window nor process."""
+    assert spine.measure(blocks(0.0, pedicles)).vertebrae
+
+
+@pytest.mark.parametrize("pedicles", [(0.0, 1.2), (1.2, 0.0)])
+def test_what_is_bright_on_one_side_is_no_pair_of_pedicles(pedicles: tuple[float, float]) -> None:
+    assert refusal(blocks(0.0, pedicles)) is Code.WRONG_VIEW
 
 
 @pytest.mark.parametrize(
