@@ -35,7 +35,7 @@ __all__ = ["REVISION_TABLE", "Database", "Transaction"]
 
 REVISION_TABLE = "tbs_revision"
 _UPGRADE = "Run `tbsnode db upgrade`."
-_AWAY = "Start the database server, or correct its address."
+_AWAY = "Start the database server, or correct [database] url."
 _NOT_WRITABLE = "Use the account of the node (`sudo -u ACCOUNT tbsnode ...`), or mend the read-only disk."
 
 

@@ -109,7 +109,7 @@ def test_no_server_is_unavailable() -> None:
     with pytest.raises(DatabaseUnavailable) as caught:
         database.ping()
     assert "geheim" not in str(caught.value)
-    assert str(caught.value).endswith(". Start the database server, or correct its address.")
+    assert str(caught.value).endswith(". Start the database server, or correct [database] url.")
     database.dispose()
 
 
