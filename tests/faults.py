@@ -32,7 +32,7 @@ BORDERS = {
     "row written, before the commit": "tbsnode.pipeline.intake:_settle:after",
     "committed, before the answer": "tbsnode.pipeline.intake:take:after",
     "analyzed, before it is published": "tbsnode.pipeline.publish:publish:before",
-    "instance registered, before the commit": "tbsnode.pipeline.publish:register:after",
+    "instance registered, before the commit": "tbsnode.pipeline.registered:register:after",
     "published, before the job ends": "tbsnode.pipeline.study:process:after",
     "before sending": "tbsnode.pipeline.deliver:_send_all:before",
     "one of two sent": "tbsnode.net.scu:_store:after",
