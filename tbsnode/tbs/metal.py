@@ -21,10 +21,8 @@ BESIDE_MM = 11.0  # from the axis; a leaning or rotated spinous process stays ne
 BESIDE_MM2 = 15.0  # of a bright shape beyond that
 PROCESS_WIDTH_MM = 14.0  # a spinous process is 6-8 mm wide and leans 2-4 mm
 PROCESS_RUN_MM = 10.5  # of bright pixels in one row of it
-BLOCK_MM = (
-    6.0,
-    9.0,
-)  # height and width of what is solid throughout; a cage is, a process of a drop's shape not
+# Height and width of what is solid throughout; a cage is, a process of a drop's shape is not.
+BLOCK_MM = (6.0, 9.0)
 WIDE_MM2 = 12.0  # a wire of 1 mm across half a vertebra
 HALO_MM = 1.5
 # Where the picture is clipped little above bone, processes and pedicles saturate, and only the size of
