@@ -168,10 +168,8 @@ def _database(config: Config) -> Iterator[Line]:
         finally:
             database.dispose()
     except (ConfigError, ResourceError) as error:
-        remedy = "Start the database server, or correct [database] url."
-        if config.database.url.startswith("sqlite"):
-            remedy = "Look at the file and its disk; `tbsnode db restore` puts back a backup."
-        yield failed("database", error, remedy)
+        on_file = "Look at the file and its disk; `tbsnode db restore` puts back a backup."
+        yield failed("database", error, on_file if config.database.url.startswith("sqlite") else "")
         yield _clock(time.time())
 
 
