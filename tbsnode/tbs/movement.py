@@ -158,26 +158,31 @@ def _best_gains(above: Image, below: Image, halves: tuple[Mask, Mask]) -> tuple[
 
     No correlation exceeds 1, so a line of which either half already matches is not searched.
     """
-    still = [_correlation(above, below, half, 0) for half in halves]
+    still = [_correlation(above, below, half) for half in halves]
     gain, step = np.zeros(still[0].size), np.zeros(still[0].size)
     worth = np.flatnonzero(np.maximum(*still) < 1.0 - GAIN_MIN)
     above, below = above[worth], below[worth]
-    parts = [(half[worth], own[worth]) for half, own in zip(halves, still, strict=True)]
+    (left, still_left), (right, still_right) = (
+        (half[worth], own[worth]) for half, own in zip(halves, still, strict=True)
+    )
     reach = round(REACH_MM / anatomy.GRID_MM)
     for displaced in range(-reach, reach + 1):
-        gains = [_correlation(above, below, half, displaced) - own for half, own in parts]
-        least = np.minimum(*gains)
-        better = least > gain[worth]
-        gain[worth[better]] = least[better]
-        step[worth[better]] = displaced * anatomy.GRID_MM
+        a = np.roll(above, displaced // 2, axis=1)
+        b = np.roll(below, displaced // 2 - displaced, axis=1)
+        of_left = _correlation(a, b, left) - still_left
+        open_ = np.flatnonzero(of_left > gain[worth])  # the other half cannot make up for this one
+        least = np.minimum(
+            of_left[open_], _correlation(a[open_], b[open_], right[open_]) - still_right[open_]
+        )
+        better = least > gain[worth[open_]]
+        gain[worth[open_[better]]] = least[better]
+        step[worth[open_[better]]] = displaced * anatomy.GRID_MM
     return gain, step
 
 
-def _correlation(above: Image, below: Image, half: Mask, displaced: int) -> Image:
-    """Correlate what lies above with what lies `displaced` columns further right below; 1 where unseen."""
-    left = displaced // 2
-    a = np.where(half, np.roll(above, left, axis=1), 0.0)
-    b = np.where(half, np.roll(below, left - displaced, axis=1), 0.0)
+def _correlation(above: Image, below: Image, half: Mask) -> Image:
+    """Correlate what lies above with what lies below, in one half; 1 where that was not seen."""
+    a, b = np.where(half, above, 0.0), np.where(half, below, 0.0)
     energy = np.sum(a * a, axis=1) * np.sum(b * b, axis=1)
     found = np.sum(a * b, axis=1) / np.sqrt(energy + _FLAT)
     return np.where(half.any(axis=1), found, 1.0)

@@ -39,15 +39,16 @@ def is_upside_down(found: Segmentation) -> bool:
     """
     pitches, width = np.array(found.chain.pitches_mm), found.edges.half_width
     growth = float(np.polyfit(np.arange(pitches.size), pitches / pitches.mean(), 1)[0])
-    crests = int(_seen(found, reverse=True)) - int(_seen(found))
     signs = (
         (_center_step(found), 1.0, 1.6),
         (1.0 - float(width[-1] / width[0]), 0.12, 1.6),
         (-growth, 0.05, 1.0),
-        (float(crests), 1.0, 1.0),
     )
     weight = sum(float(np.clip(sign / unit, -limit, limit)) for sign, unit, limit in signs)
-    return weight > UPSIDE_DOWN_WEIGHT
+    if weight + 1.0 <= UPSIDE_DOWN_WEIGHT:
+        return False  # whatever crests say, and they are the dearest to ask
+    crests = int(_seen(found, reverse=True)) - int(_seen(found))
+    return weight + crests > UPSIDE_DOWN_WEIGHT
 
 
 def is_from_front(found: Segmentation) -> bool:
