@@ -300,6 +300,14 @@ def _stopped(state: Path, *, shared: bool = False) -> Iterator[None]:
 # ---- what a child process runs ------------------------------------------------------------------
 
 
+def load_engine(role: str) -> None:
+    """Load what an executor of a role needs, so that its first ticket does not wait for it."""
+    from tbsnode import engine  # noqa: F401
+    from tbsnode.pipeline import workers
+
+    workers.load([work.ANALYZE_QUEUE if role == "analyze" else work.REPORT_QUEUE])
+
+
 def make_engine(config: Config, site: Site, *, role: str, slot: int) -> Engine:
     """Build the executor of one worker slot: ``"analyze"`` or ``"deliver"``."""
     from tbsnode.engine import Engine, EngineSettings

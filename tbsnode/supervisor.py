@@ -4,27 +4,31 @@ The configured number of receivers and analysis workers, one sender. Every child
 its parent and ends when that closes: a supervisor killed alone leaves no orphan. A child that dies
 is started again, slower each time it dies young. A worker slot's lock makes a new child wait until
 the old one of the same slot is really gone.
+
+The parent loads what a role needs and forks its children off: libraries are loaded once, and their
+memory is shared. It may fork because it has one thread and no connection, socket or lock that a child
+goes on with, except those named in `_Shared`. A child has the settings that the parent has read.
 """
 
 from __future__ import annotations
 
-import faulthandler
 import fcntl
 import gc
 import logging
+import math
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
-import traceback
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from socket import gethostname
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from tbsnode import __version__, node
+from setproctitle import setproctitle
+
+from tbsnode import __version__, node, worker_slot
 from tbsnode.errors import TbsNodeError
 
 if TYPE_CHECKING:
@@ -39,34 +43,46 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-ROLES = ("receive", "analyze", "deliver", "http")
+# In the order of their start: whoever comes later has the libraries of those before, too.
+ROLES = ("receive", "http", "analyze", "deliver")
 _YOUNG_S = 5.0
 _LONGEST_PAUSE_S = 30.0
 _PATIENCE_S = 30.0
 _LAST_WORDS_S = 0.3
-_GLANCE_S = 0.5
-# One thread a process for the math libraries: workers share the cores, and numbers stay the same.
+_STEP_S = 0.02
+# One thread a process for the math libraries, which read this when they are loaded: workers share the
+# cores, numbers stay the same, and a process with one thread may fork.
 _ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     "NUMEXPR_NUM_THREADS": "1",
 }
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 ROLES_VARIABLE = "TBSNODE_ROLES"  # what this `serve` runs: a machine that only analyzes has no receiver
 _METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"  # read by the library when a child loads it
 
 
-def serve(config_path: Path, config: Config, only: frozenset[str], *, adopt_archive: bool = False) -> int:
+def serve(
+    config: Config,
+    only: frozenset[str],
+    title: str,
+    load_http: Callable[[], worker_slot.Make],
+    *,
+    adopt_archive: bool,
+) -> int:
     """Run receiver, workers and sender until a signal says stop.
 
     Parameters
     ----------
-    config_path : Path
-        The configuration file; every child reads it itself.
     config : Config
-        The same, read.
+        As read; the children go on with it.
     only : frozenset of str
         Roles to run, of ``"receive"``, ``"analyze"``, ``"deliver"``, ``"http"``; empty for all.
+    title : str
+        What a list of processes shows for this node, beside the name of each child.
+    load_http : callable
+        Loads what answers watchers, and returns what makes it: it stands above this module.
     adopt_archive : bool
         Start with an archive that is marked as another database's, or has lost its files.
 
@@ -77,6 +93,8 @@ def serve(config_path: Path, config: Config, only: frozenset[str], *, adopt_arch
 
     Raises
     ------
+    SystemExit
+        In every child, with its exit code: its process ends as any other does.
     SchemaOutdated
         Before anything is started; the message names the command that mends it.
     ConfigError, ResourceError
@@ -84,39 +102,64 @@ def serve(config_path: Path, config: Config, only: frozenset[str], *, adopt_arch
     """
     wanted = slots(config, only)
     begun = _start_of(config, " ".join(sorted({role for role, _ in wanted})))
+    os.environ.update(_ENVIRONMENT)
+    _open_standard_streams()
     # it refuses an outdated schema, an archive that cannot be written, a database that is away
     with node.open_site(config) as site:
         _begin(site, begun, adopt_archive=adopt_archive)
-    stop = threading.Event()
-    hangup = () if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (signal.SIGHUP,)  # `nohup`
-    for number in (signal.SIGTERM, signal.SIGINT, *hangup):
-        signal.signal(number, lambda *_: stop.set())
     os.environ[ROLES_VARIABLE] = begun.roles
-    shared = _receiver_sockets(config) if ("receive", 1) in wanted else ()
-    held = _metrics_folder(config.node.state)
-    children = [_Child(role, slot, config_path, shared if role == "receive" else ()) for role, slot in wanted]
-    for child in children:
-        child.start()
-    log.info(
-        "serving as %s: %s",
-        config.node.ae_title,
-        ", ".join(f"{child.role}-{child.slot}" for child in children),
-        extra={"action": "serve.started"},
+    stop = _stopped_by_signals()
+    shared = _Shared(
+        config=config,
+        title=title,
+        load_http=load_http,
+        listening=_receiver_sockets(config) if ("receive", 1) in wanted else (),
+        metrics=_metrics_folder(config.node.state),
+        lifeline=os.pipe(),
     )
+    children = [_Child(role, slot) for role, slot in wanted]
+    for child in children:
+        child.start(shared)
+    names = ", ".join(f"{child.role}-{child.slot}" for child in children)
+    log.info("serving as %s: %s", config.node.ae_title, names, extra={"action": "serve.started"})
     while not stop.wait(0.2):
         for child in children:
-            child.look_after()
+            child.look_after(shared)
+    _stop(children)
+    shared.close()
+    _tell_end(config, begun)
+    log.info("stopped", extra={"action": "serve.stopped"})
+    return 0
+
+
+def _stop(children: Sequence[_Child]) -> None:
     for child in children:
         child.ask_to_stop()
     deadline = time.monotonic() + _PATIENCE_S
     for child in children:
         child.wait(deadline)
-    held.close()
-    for each in shared:
-        each.close()
-    _tell_end(config, begun)
-    log.info("stopped", extra={"action": "serve.stopped"})
-    return 0
+
+
+def _stopped_by_signals() -> threading.Event:
+    """Return what a signal to stop sets; make sure that the end of a child is told."""
+    stop = threading.Event()
+    hangup = () if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (signal.SIGHUP,)  # `nohup`
+    for number in (signal.SIGTERM, signal.SIGINT, *hangup):
+        signal.signal(number, lambda *_: stop.set())
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # whoever started us may not have cared for children
+    return stop
+
+
+def _open_standard_streams() -> None:
+    """Put something at the places of standard streams that whoever started us had closed.
+
+    Else the next pipe or socket takes such a place, and a child writes its log into it.
+    """
+    for place in range(3):
+        try:
+            os.fstat(place)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest free place is this one
 
 
 def _start_of(config: Config, roles: str) -> Start:
@@ -193,37 +236,93 @@ def slots(config: Config, only: frozenset[str]) -> list[tuple[str, int]]:
     return [(role, slot) for role in wanted for slot in range(number[role])]
 
 
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """What the supervisor holds while its children live."""
+
+    config: Config
+    title: str
+    load_http: Callable[[], worker_slot.Make]
+    listening: tuple[socket.socket, ...]  # of several receivers
+    metrics: IO[bytes]
+    lifeline: tuple[int, int]  # a pipe on which nothing is said; it closes with the supervisor
+
+    def close(self) -> None:
+        self.metrics.close()
+        for each in self.listening:
+            each.close()
+        for end in self.lifeline:
+            os.close(end)
+
+    def inherit(self, role: str, slot: int) -> list[int]:
+        """Let go, in a child, of what is not its own; return the descriptors that it listens on."""
+        setproctitle(f"tbsnode serve {role}-{slot} {self.title}")
+        os.setsid()  # a Ctrl-C at the terminal reaches the supervisor only
+        for number in _SIGNALS:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, signal.SIG_DFL)
+        self.metrics.close()
+        os.dup2(self.lifeline[0], worker_slot.LIFELINE)
+        for end in self.lifeline:
+            os.close(end)
+        if role == "receive":
+            return [each.detach() for each in self.listening]
+        for each in self.listening:
+            each.close()
+        return []
+
+
 @dataclass(slots=True)
 class _Child:
     """One child process and its restarts."""
 
     role: str
     slot: int
-    config_path: Path
-    listening: Sequence[socket.socket] = ()  # of several receivers
-    process: subprocess.Popen[bytes] | None = None
+    pid: int | None = None
     started_at: float = 0.0
     pause_s: float = 0.0
-    due_at: float = field(default=0.0)
+    due_at: float = 0.0
 
-    def start(self) -> None:
-        command = [sys.executable, "-m", "tbsnode", "serve", "--config", str(self.config_path)]
-        descriptors = [each.fileno() for each in self.listening]
-        for descriptor in descriptors:
-            command += ["--listen", str(descriptor)]
-        self.process = subprocess.Popen(  # noqa: S603  our own interpreter and module
-            [*command, "--role", self.role, "--slot", str(self.slot)],
-            stdin=subprocess.PIPE,
-            pass_fds=descriptors,
-            env={**os.environ, **_ENVIRONMENT},
-            start_new_session=True,  # a Ctrl-C at the terminal reaches the supervisor only
-        )
+    def start(self, shared: _Shared) -> None:
+        """Load what the role needs and fork; in the child, live its life and raise SystemExit."""
+        make = shared.load_http() if self.role == "http" else worker_slot.load(self.role)
+        gc.freeze()  # the collector would write to pages that are shared
+        for stream in filter(None, (sys.stdout, sys.stderr)):
+            stream.flush()  # else both print what waits in it
+        # a signal to a child that is not one yet would be taken for the supervisor's
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         self.started_at = time.monotonic()
+        try:
+            self.pid = os.fork()
+        except OSError as error:
+            self.due_at = self.started_at + _YOUNG_S
+            log.error(
+                "%s-%d cannot be started (%s), tried again in %.0f s",
+                self.role,
+                self.slot,
+                error.strerror,
+                _YOUNG_S,
+                extra={"action": "child.refused"},
+            )
+        listening = shared.inherit(self.role, self.slot) if self.pid == 0 else ()
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        if self.pid == 0:
+            raise SystemExit(worker_slot.run_child(shared.config, self.role, self.slot, listening, make))
 
-    def look_after(self) -> None:
+    def ended(self) -> int | None:
+        """Return the exit code of a child that has ended since it was last asked."""
+        if self.pid is None:
+            return None
+        pid, status = os.waitpid(self.pid, os.WNOHANG)
+        if pid == 0:
+            return None
+        self.pid = None
+        return os.waitstatus_to_exitcode(status)
+
+    def look_after(self, shared: _Shared) -> None:
         """Start the child again if it died, after a pause that grows while it dies young."""
         now = time.monotonic()
-        if self.process is not None and (code := self.process.poll()) is not None:
+        if (code := self.ended()) is not None:
             young = now - self.started_at < _YOUNG_S
             self.pause_s = min(_LONGEST_PAUSE_S, max(0.5, 2 * self.pause_s)) if young else 0.0
             log.warning(
@@ -234,121 +333,31 @@ class _Child:
                 self.pause_s,
                 extra={"action": "child.died"},
             )
-            self._close_pipe()
-            self.process, self.due_at = None, now + self.pause_s
-        if self.process is None and now >= self.due_at:
-            self.start()
+            self.due_at = now + self.pause_s
+        if self.pid is None and now >= self.due_at:
+            self.start(shared)
 
     def ask_to_stop(self) -> None:
-        if self.process is not None and self.process.poll() is None:
-            self.process.terminate()
+        self.ended()
+        self._send(signal.SIGTERM)
 
     def wait(self, deadline: float) -> None:
         """Wait for the child until `deadline`, then kill it: what it did is repeatable."""
-        if self.process is None:
+        if self._ends(deadline):
             return
-        try:
-            self.process.wait(timeout=max(0.1, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            log.warning("%s-%d did not end in time", self.role, self.slot, extra={"action": "child.killed"})
-            self.process.send_signal(signal.SIGUSR1)  # says where its threads stand
-            time.sleep(_LAST_WORDS_S)
-            self.process.kill()
-            self.process.wait()
-        self._close_pipe()
+        log.warning("%s-%d did not end in time", self.role, self.slot, extra={"action": "child.killed"})
+        self._send(signal.SIGUSR1)  # says where its threads stand
+        time.sleep(_LAST_WORDS_S)
+        self._send(signal.SIGKILL)
+        self._ends(math.inf)
 
-    def _close_pipe(self) -> None:
-        if self.process is not None and self.process.stdin is not None:
-            self.process.stdin.close()
+    def _send(self, number: int) -> None:
+        if self.pid is not None:
+            os.kill(self.pid, number)
 
-
-# ---- in the child -------------------------------------------------------------------------------
-
-
-class Worker(Protocol):
-    """What a worker slot runs."""
-
-    def start(self) -> None:
-        """Begin, in threads of its own."""
-
-    def stop(self) -> None:
-        """End what runs."""
-
-
-def run_child(
-    config: Config,
-    role: str,
-    slot: int,
-    make: Callable[[Config, Site], Worker] | None = None,
-    *,
-    listen: Sequence[int] = (),
-) -> int:
-    """Be one worker slot until the parent says stop, or is gone.
-
-    Parameters
-    ----------
-    config : Config
-        Read by this process.
-    role : str
-        ``"receive"``, ``"analyze"``, ``"deliver"`` or ``"http"``.
-    slot : int
-        Which of that role's slots.
-    make : callable, optional
-        Builds the worker, where it stands above this module; else `node` does.
-    listen : sequence of int
-        Descriptors of the sockets that a receiver shares with others.
-
-    Returns
-    -------
-    int
-        Exit code.
-    """
-    stop = threading.Event()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.excepthook = _say_what_ended
-    faulthandler.register(signal.SIGUSR1)  # files and lines of every thread, no values
-    threading.Thread(target=_die_with_parent, args=(os.getppid(),), daemon=True).start()
-    try:
-        owner = f"{node.node_id(config.node.state)}-{role}-{slot}"
-        with node.hold_slot(config.node.state, role, slot):  # while it waits, SIGTERM just ends it
-            signal.signal(signal.SIGTERM, lambda *_: stop.set())
-            with node.open_site(config, owner=owner) as site:
-                site.archive.sweep_incoming(older_than_s=0)  # a previous life of this slot left them
-                worker = make(config, site) if make else _worker(config, site, role, slot, listen)
-                worker.start()
-                gc.freeze()  # what was loaded stays; looking through it again and again costs more
-                log.info("%s-%d ready", role, slot, extra={"action": f"{role}.ready"})
-                while not stop.wait(_GLANCE_S):
-                    pass  # a signal that comes just before a wait without end would be seen at its end
-                worker.stop()
-    except TbsNodeError as error:
-        log.error("%s-%d: %s", role, slot, error, extra={"action": f"{role}.failed"})
-        return error.exit_code
-    return 0
-
-
-def _worker(config: Config, site: Site, role: str, slot: int, listen: Sequence[int]) -> Worker:
-    if role == "receive":
-        from tbsnode import receivers  # loads the network's libraries
-
-        return receivers.make_receiver(config, site, slot=slot, inherited=listen)
-    return node.make_engine(config, site, role=role, slot=slot)
-
-
-def _say_what_ended(ended: threading.ExceptHookArgs) -> None:
-    """Log a thread that an error ended, without the error's message, which may quote a patient's data."""
-    where = "".join(traceback.format_tb(ended.exc_traceback))
-    name = ended.thread.name if ended.thread is not None else "a thread"
-    log.error("%s ended by %s\n%s", name, ended.exc_type.__name__, where, extra={"action": "thread.died"})
-
-
-def _die_with_parent(parent: int) -> None:
-    """End this process at once when the pipe from the supervisor closes.
-
-    At once, because a half-alive worker could still write over its successor's result; whatever it
-    was doing is repeatable.
-    """
-    while os.read(sys.stdin.fileno(), 4096):
-        pass
-    log.warning("the supervisor %d is gone", parent, extra={"action": "supervisor.gone"})
-    os._exit(70)
+    def _ends(self, deadline: float) -> bool:
+        while self.pid is not None and self.ended() is None:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_STEP_S)
+        return True

@@ -152,8 +152,8 @@ max_study_age_days = {self.max_study_age_days}
         return self.folder / "serve.log"
 
     def start(self, *, only: str = "") -> None:
-        """Start `serve` and wait until it receives, or is ready for what else it does."""
-        said = self.log.read_text() if self.log.exists() else ""
+        """Start `serve`; wait until all its processes are there, and it receives or is ready for the rest."""
+        said = len(self.log.read_text()) if self.log.exists() else 0
         with self.log.open("ab") as out:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "tbsnode", "serve", "--config", str(self.config)]
@@ -163,10 +163,13 @@ max_study_age_days = {self.max_study_age_days}
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        self._wait(lambda: "serving as" in self.log.read_text()[said:], "has not started its processes")
         if not only or "receive" in only:
             self.wait_receiving()
         else:
-            self._wait(lambda: " ready" in self.log.read_text()[len(said) :], "is not ready")
+            self._wait(lambda: " ready" in self.log.read_text()[said:], "is not ready")
+        if self.http_port and (not only or "http" in only):
+            self._wait(lambda: peers.answers(self.http_port), "does not answer watchers")
 
     def wait_receiving(self) -> None:
         """Wait until the receiver answers."""
@@ -214,14 +217,13 @@ def processes_of(config: Path) -> dict[int, str]:
         if not folder.name.isdigit() or int(folder.name) == os.getpid():
             continue
         try:
-            words = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
+            words = (folder / "cmdline").read_bytes().decode(errors="replace").replace("\0", " ").split()
             state = (folder / "stat").read_text().rpartition(")")[2].split()[0]
         except OSError:
             continue
         if "serve" in words and str(config) in words and state != "Z":
-            role = words[words.index("--role") + 1] if "--role" in words else ""
-            slot = words[words.index("--slot") + 1] if "--slot" in words else ""
-            found[int(folder.name)] = f"{role}-{slot}" if role else ""
+            following = words[words.index("serve") + 1]  # a child says its slot there
+            found[int(folder.name)] = "" if following.startswith("--") else following
     return found
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tbsnode.cli import options
+
+if TYPE_CHECKING:
+    from tbsnode.worker_slot import Make
 
 ROLES = ("receive", "analyze", "deliver", "http")
 
@@ -23,14 +26,10 @@ def serve(
         ),
     ] = False,
     config: options.ConfigFile = None,
-    role: Annotated[str, typer.Option(hidden=True, help="Be one child process.")] = "",
-    slot: Annotated[int, typer.Option(hidden=True)] = 0,
-    listen: Annotated[list[int] | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Receive, analyze and deliver until stopped (Ctrl-C or SIGTERM)."""
     roles = frozenset(name.strip() for name in only.split(",") if name.strip())
-    unknown = roles.union({role} if role else ()).difference(ROLES)
-    if unknown:
+    if unknown := roles.difference(ROLES):
         raise typer.BadParameter(f"{', '.join(sorted(unknown))} is no role. Roles: {', '.join(ROLES)}.")
     from tbsnode import config as configuration
     from tbsnode import supervisor
@@ -39,11 +38,11 @@ def serve(
     path = configuration.find(config)
     loaded = configuration.load(path)
     logs.configure(level=loaded.logging.level, as_json=loaded.logging.as_json)
-    if role == "http":
-        from tbsnode import http
+    code = supervisor.serve(loaded, roles, f"--config {path}", _load_http, adopt_archive=adopt_archive)
+    raise typer.Exit(code)
 
-        raise typer.Exit(supervisor.run_child(loaded, role, slot, http.make))
-    if role:
-        raise typer.Exit(supervisor.run_child(loaded, role, slot, listen=listen or ()))
-    assert path is not None, "load raises where nothing was found"
-    raise typer.Exit(supervisor.serve(path, loaded, roles, adopt_archive=adopt_archive))
+
+def _load_http() -> Make:
+    from tbsnode import http
+
+    return lambda config, site, slot, listening: http.make(config, site)

@@ -13,7 +13,6 @@ import hashlib
 import re
 import struct
 from dataclasses import dataclass, field
-from itertools import count
 from pathlib import Path
 from typing import IO
 from uuid import uuid4
@@ -38,7 +37,6 @@ _RESPONSE = 0x8000
 NO_DATA_SET = 0x0101
 
 _BEGINNING_BYTES = 1 << 14  # most headers lie in it
-_PROCESS, _files = uuid4().hex, count()  # names that no other process, and no earlier life of this one, gives
 
 # Enough for safe file names and rows; whether the UID is conformant is judged by the taker.
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
@@ -226,7 +224,7 @@ class Receipt:
         meta = file_meta(
             self._store.sop_class_uid, self._store.sop_instance_uid, self._store.transfer_syntax_uid
         )
-        path = folder / f"{_PROCESS}-{next(_files)}.part"
+        path = folder / f"{uuid4().hex}.part"  # a name that no other process gives, nor gave
         try:
             # Unbuffered: fragments are large, and a full disk shows where it is written.
             self._file = path.open("xb", buffering=0)

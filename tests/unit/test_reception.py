@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import socket
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
-from tbsnode import node as wiring
 from tbsnode.dicom import acquisition, part10
 from tbsnode.errors import ConfigError
 from tbsnode.model import Peer, ReceivedInstance
@@ -111,24 +106,3 @@ def test_an_association_is_noted_with_the_first_instance_that_is_new(site: Site,
     store(pictures[2], "b")
     assert noted() == ["a", "b"]
     assert list(site.archive.incoming.iterdir()) == []
-
-
-def test_a_child_that_waits_for_its_slot_can_be_stopped(tmp_path: Path) -> None:
-    node = nodes.Node(tmp_path / "node", peers.free_port())
-    node.write()
-    command = [sys.executable, "-m", "tbsnode", "serve", "--config", str(node.config)]
-    with wiring.hold_slot(node.folder / "state", "receive", 0):
-        child = subprocess.Popen(
-            [*command, "--role", "receive", "--slot", "0"],
-            stdin=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={**os.environ},
-        )
-        assert child.stderr is not None
-        assert b"receive-0 waits" in child.stderr.readline()
-        child.send_signal(signal.SIGTERM)
-        try:
-            child.wait(timeout=5.0)
-        finally:
-            child.kill()
-            child.communicate()
