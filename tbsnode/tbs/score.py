@@ -127,6 +127,22 @@ def texture_slope(variogram: Variogram, parameters: Parameters) -> Slope:
     return Slope(slope, r2, int(used.pairs[within].sum()))
 
 
+def coarsest_spacing_mm(parameters: Parameters) -> float:
+    """Return the distance of pixels [mm] from which on no lag reaches the shortest radius of the fit.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        Range and bandwidth.
+
+    Examples
+    --------
+    >>> round(coarsest_spacing_mm(Parameters()), 3)
+    1.184
+    """
+    return float(parameters.lag_min_mm * np.exp(_REACH_OUTSIDE * parameters.bandwidth)) + LAG_TOLERANCE_MM
+
+
 def slope_weights(variogram: Variogram, parameters: Parameters) -> Floats:
     """Return how the texture slope depends on each lag: it is the sum of these times ln V.
 

@@ -30,6 +30,7 @@ from tbsnode.tbs import (
 from tbsnode.tbs.corrections import REVIEWER, Corrections, corrected
 from tbsnode.tbs.parameters import Parameters
 from tbsnode.tbs.result import Alternative, ScannerRegions, SpineMeasurement, Vertebra
+from tbsnode.tbs.score import coarsest_spacing_mm
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
@@ -117,12 +118,12 @@ def measure(
     >>> abs(found.score - sum(level.score for level in found.vertebrae) / 4) < 1e-12
     True
     """
-    chosen = parameters or Parameters()
+    chosen, changed = parameters or Parameters(), corrections or Corrections()
     _check_frame(picture)
     picture = _without_ink(picture)
     found, clipped = _find(picture)
+    _check_coarseness(picture.pixel_spacing_mm, chosen)
     names = labeling.label(found)
-    changed = corrections or Corrections()
     own = scanner_regions.judge(found, names, picture.regions, picture.pixel_spacing_mm)
     judged = corrected(own, changed)
     source = levels.Source(picture.pixels, picture.pixel_spacing_mm, judged.found, chosen, picture.blocked)
@@ -213,6 +214,19 @@ def _find(picture: Picture) -> tuple[segmentation.Segmentation, float | None]:
     _check_view(found)
     _check_size(found, picture.pixel_spacing_mm, derived=picture.spacing_needs_check)
     return found, None if found.inverted else clipped
+
+
+def _check_coarseness(pixel_spacing_mm: tuple[float, float], parameters: Parameters) -> None:
+    """Refuse a spine whose pixels lie too far apart for the shortest distance of the fit."""
+    row_mm, column_mm = pixel_spacing_mm
+    most_mm = coarsest_spacing_mm(parameters)
+    if min(row_mm, column_mm) > most_mm:
+        values = (
+            ("row_mm", round(row_mm, 4)),
+            ("column_mm", round(column_mm, 4)),
+            ("most_mm", round(most_mm, 2)),
+        )
+        raise SegmentationError(Finding(Code.IMPLAUSIBLE_PIXEL_SPACING, values=values))
 
 
 def _require_two(included: list[Vertebra], vertebrae: tuple[Vertebra, ...]) -> None:

@@ -21,12 +21,13 @@ ENTRIES: dict[Code, Entry] = {
         "for this scanner model in the configuration.",
     ),
     Code.IMPLAUSIBLE_PIXEL_SPACING: Entry(
-        "The stated pixel size does not fit the size of a human spine.",
+        "The stated pixel size does not fit the size of a human spine, or is too coarse for its texture.",
         "Scanner operator: check the export settings. The administrator checks the configured pixel spacing.",
         (
             "Stated: {row_mm} x {column_mm} mm.",
             "Distance between discs: {pitch_mm} mm.",
             "Width of a vertebra: {width_mm} mm.",
+            "Texture needs pixels of at most {most_mm} mm.",
         ),
     ),
     Code.LOW_BIT_DEPTH: Entry(

@@ -194,6 +194,21 @@ def test_a_stated_spacing_of_half_the_size_is_refused(scanner: str) -> None:
     assert spine.measure(tiny).score > 0.0
 
 
+@pytest.mark.parametrize(("spacing_mm", "measured"), [(1.18, True), (1.19, False), (1.29, False)])
+def test_pixels_too_coarse_for_the_fit_are_said_to_be_that(spacing_mm: float, measured: bool) -> None:
+    """A spine is seen, but no pair of pixels is as near as the fit begins (1.05 mm and a bandwidth)."""
+    fine = spines.picture(Spine(), "coarse")
+    pixels = ndimage.zoom(fine.pixels, fine.pixel_spacing_mm[0] / spacing_mm, order=1)
+    coarse = replace(fine, pixels=pixels, pixel_spacing_mm=(spacing_mm, spacing_mm))
+    if measured:
+        assert spine.measure(coarse).score > 0.0
+        return
+    with pytest.raises(SegmentationError) as caught:
+        spine.measure(coarse)
+    assert caught.value.code is Code.IMPLAUSIBLE_PIXEL_SPACING
+    assert dict(caught.value.finding.values)["most_mm"] == 1.18
+
+
 @pytest.mark.parametrize("spacing", [(0.19, 0.19), (1.31, 1.31), (0.0, 0.6), (-0.6, 0.6), (0.6, 1.5)])
 def test_spacing_outside_the_studied_range_is_refused(spacing: tuple[float, float]) -> None:
     taken = spines.picture(Spine(), "coarse")
