@@ -156,6 +156,7 @@ def _clock(folder: Path) -> Iterator[Callable[[float], None]]:
         new = file.with_suffix(".new")
         new.write_text(str(offset_s))
         new.replace(file)
+        time.sleep(0.3)  # a real clock is set for all processes at once; these read the file every 0.2 s
 
     with environment(TBSNODE_CLOCK=str(file)):
         yield set_clock

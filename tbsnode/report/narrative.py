@@ -1,9 +1,9 @@
 """The paragraph that interprets a result: what is known, what it rests on, what it may not decide.
 
 First whether the measurement is valid, then the value and its class, then what stands around it (see
-`narrative_context`), last what it may not be used for. A refused result says why and stops. Without a
-calibration there is no value, no class, no Z-score and no adjusted probability, and one sentence says
-what is missing and how to get it.
+`narrative_context`), last what it may not be used for. A refused result says why, names a possible
+fracture and stops. Without a calibration there is no value, no class, no Z-score and no adjusted
+probability, and one sentence says what is missing and how to get it.
 """
 
 from __future__ import annotations

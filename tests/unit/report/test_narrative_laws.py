@@ -204,13 +204,14 @@ def test_a_fracture_is_said_whatever_the_texture(analysis: Analysis, tbs: float)
     st.sampled_from([code for code, row in TABLE.items() if row.severity is Severity.FAIL]),
     st.floats(2000.0, 9000.0),
 )
-def test_a_refusal_has_no_number_of_its_finding_and_nothing_else(
+def test_a_refusal_has_no_number_of_its_finding_and_nothing_else_but_a_fracture(
     around: dict[str, Any], code: Code, value: float
 ) -> None:
     names = ("age_years", "gray_levels", "minimum", "count", "slope", "row_mm", "frames", "patient_ids")
     reason = Finding(code, values=tuple((name, value) for name in names))
     told = paragraph(report_parts.refused(reason, **around))
-    assert told == paragraph(report_parts.refused(Finding(code)))
+    fractures = tuple(f for f in around["findings"] if f.code is Code.REDUCED_HEIGHT)
+    assert told == paragraph(report_parts.refused(Finding(code), findings=fractures))
     assert told.startswith("TBS not reported: ")
     assert "FRAX" not in told
     assert "BMD" not in told

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -396,6 +396,6 @@ def test_a_backup_ends_though_others_write_all_the_time(
         patched.setattr(snapshot.sqlite_file, "connect", lambda _: source)
         made = snapshot.copy(sqlite, tmp_path)
     assert source.steps > 5
-    with sqlite3.connect(made) as copied:
+    with closing(sqlite3.connect(made)) as copied:
         found = {row[0] for row in copied.execute("SELECT queue FROM tbs_queue_pause")}
     assert found == {"before"}, "what was there when it began, and nothing of what came meanwhile"
