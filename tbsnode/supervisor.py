@@ -60,7 +60,7 @@ _ENVIRONMENT = {
 }
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 ROLES_VARIABLE = "TBSNODE_ROLES"  # what this `serve` runs: a machine that only analyzes has no receiver
-_METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"  # read by the library when a child loads it
+_METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"  # read by the library when it is loaded
 
 
 def serve(
