@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 _VERSION_MADE_AT = 1_767_225_600.0  # 2026-01-01 UTC
 _CLOCK_TOLERANCE_S = 60.0
 _WITHDRAWAL = "withdrawals"
+_NOBODYS_STUDY = "2.25.0"
+_ALLOW_QUERY = "Ask its administrator to allow C-FIND (Study Root) to us."
 
 
 GoLive = Annotated[
@@ -259,6 +261,7 @@ def _destination(peer: Peer) -> Iterator[Line]:
     yield Line(what, f"{where} answers C-ECHO in {answer.milliseconds:.0f} ms")
     try:
         yield from _classes(peer, what)
+        yield _query(peer, what)
         yield from check_commitment.of_destination(peer)
     except PeerError as error:
         yield failed(what, error)
@@ -293,6 +296,20 @@ def _classes(peer: Peer, what: str) -> Iterator[Line]:
             else f"Ask its administrator to accept it, or take it out of send of {peer.name}.",
             PeerError.exit_code,
         )
+
+
+def _query(peer: Peer, what: str) -> Line:
+    """Ask a question: some accept the association of whoever they do not know, and break it off then."""
+    from tbsnode.net import scu
+
+    try:
+        scu.find_study(peer, _NOBODYS_STUDY)
+    except scu.NoQuery:
+        return Line(what, "offers no query: it is not asked whose a study is before a late sending")
+    except PeerError as error:
+        late = " What is sent more than an hour after its study waits for it." if error.retryable else ""
+        return Line(what, error.message + late, error.remedy or _ALLOW_QUERY, error.exit_code)
+    return Line(what, "answers queries (C-FIND)")
 
 
 def _priors(config: Config) -> Iterator[Line]:

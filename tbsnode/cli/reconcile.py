@@ -77,11 +77,17 @@ def _say(found: Reconciliation) -> None:
     if found.missing:
         columns = ("study_instance_uid", "study_date", "modalities", "description", "done")
         output.table(columns, ([getattr(each, name) for name in columns] for each in found.missing))
+    for why in dict.fromkeys(each.why for each in found.missing if each.why):
+        typer.echo(f"Not fetched: {why}")
     if not all(each.done for each in found.missing):
         typer.echo(
-            "-> Send them again from the scanner, or --fetch while the node is receiving "
-            f"({found.destination} must know it as a target of C-MOVE)."
+            "-> Send them again from the scanner, or --fetch while the node is receiving: "
+            f"{found.destination} must be among receiver.callers, and know the node as a target of C-MOVE."
         )
+    if found.strangers:
+        told = ", ".join(f"{station} ({number})" for station, number in found.strangers.items())
+        typer.echo(f"\nNot compared: studies of stations that never sent anything here: {told}.")
+        typer.echo("-> Where one is a new scanner, let it send here; from its first study on it is compared.")
     typer.echo(f"\nResults that {found.destination} lacks: {len(found.lacking)}")
     if found.lacking:
         columns = ("study_instance_uid", "study_date", "delivery", "why", "done")

@@ -14,7 +14,7 @@ from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind  # t
 
 from tbsnode.errors import PeerError
 from tbsnode.net import status
-from tbsnode.net.requestor import AssociationBroken, association, named
+from tbsnode.net.requestor import association, broken_query, named
 from tbsnode.net.upper_layer import IMPLICIT_VR_LITTLE_ENDIAN
 
 if TYPE_CHECKING:
@@ -53,11 +53,11 @@ def _shows(peer: Peer, assoc: Association, wanted: Reference) -> bool:
     identifier.SeriesInstanceUID = wanted.series_instance_uid
     identifier.SOPInstanceUID = wanted.sop_instance_uid
     if not assoc.is_established:
-        raise AssociationBroken(f"{named(peer)} broke off the query.", peer=peer.name)
+        raise broken_query(peer)
     shown = False
     for answer, match in assoc.send_c_find(identifier, StudyRootQueryRetrieveInformationModelFind):
         if "Status" not in answer:
-            raise AssociationBroken(f"{named(peer)} broke off the query.", peer=peer.name)
+            raise broken_query(peer)
         code = int(answer.Status)
         if code in _PENDING and match is not None:
             shown = shown or str(match.get("SOPInstanceUID", "") or "") == wanted.sop_instance_uid

@@ -213,7 +213,8 @@ class Archive:
         return self._deadline - time.monotonic()
 
     def _broken(self) -> AssociationBroken:
-        return AssociationBroken(f"{named(self._peer)} broke off.", peer=self._peer.name)
+        remedy = f"See its log: it may not allow {self._peer.calling_ae_title} to query and retrieve."
+        return AssociationBroken(f"{named(self._peer)} broke off.", peer=self._peer.name, remedy=remedy)
 
     def _late(self) -> OutOfTime:
         return OutOfTime(f"{named(self._peer)} did not finish in time.", peer=self._peer.name)

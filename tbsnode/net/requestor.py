@@ -220,6 +220,12 @@ def named(peer: Peer) -> str:
     return f"{peer.name} ({peer.ae_title}@{peer.host}:{peer.port})"
 
 
+def broken_query(peer: Peer) -> AssociationBroken:
+    """Return the error of a peer that ends the association over a query, as some do to a stranger."""
+    remedy = f"See its log: it may not allow {peer.calling_ae_title} to query (C-FIND)."
+    return AssociationBroken(f"{named(peer)} broke off the query.", peer=peer.name, remedy=remedy)
+
+
 def unreachable(peer: Peer, why: str) -> PeerUnreachable:
     """Return the error of a peer that cannot be reached."""
     return PeerUnreachable(f"{named(peer)} cannot be reached: {why}.", peer=peer.name)

@@ -21,18 +21,29 @@ from tbsnode.errors import PeerError, PeerUnreachable
 from tbsnode.model import Outgoing, Peer, SendOutcome
 from tbsnode.net import status
 from tbsnode.net.identifier import encodings, question, value
-from tbsnode.net.requestor import AssociationBroken, Context, accepted_contexts, association, named
+from tbsnode.net.requestor import (
+    AssociationBroken,
+    Context,
+    accepted_contexts,
+    association,
+    broken_query,
+    named,
+)
 from tbsnode.net.upper_layer import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN
 
 __all__ = [
     "IMPLICIT_ONLY", "AssociationBroken", "EchoResult", "FoundStudy",
-    "accepts", "echo", "find_study", "send",
+    "NoQuery", "accepts", "echo", "find_study", "send",
 ]  # fmt: skip
 
 IMPLICIT_ONLY: Final = "implicit_only"
 
 _MAX_CONTEXTS = 128  # PS3.8 table 9-18: odd context IDs in one byte
 _PENDING = (0xFF00, 0xFF01)
+
+
+class NoQuery(PeerError):
+    """The peer offers no Study Root queries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,8 +219,10 @@ def find_study(peer: Peer, study_instance_uid: str) -> FoundStudy | None:
 
     Raises
     ------
+    NoQuery
+        If the peer does not offer the service.
     PeerError
-        If the peer does not offer the service, or its answer is a failure.
+        If its answer is a failure.
     PeerUnreachable, AssociationRejected
         As `send`, and where the peer is out of resources: asking again later may help.
     """
@@ -219,11 +232,11 @@ def find_study(peer: Peer, study_instance_uid: str) -> FoundStudy | None:
     model = StudyRootQueryRetrieveInformationModelFind
     with association(peer, [(model, IMPLICIT_VR_LITTLE_ENDIAN)]) as assoc:
         if not assoc.accepted_contexts:
-            raise PeerError(f"{named(peer)} does not offer Study Root queries.", peer=peer.name)
+            raise NoQuery(f"{named(peer)} does not offer Study Root queries.", peer=peer.name)
         found = None
         for answer, match in assoc.send_c_find(identifier, model):
             if "Status" not in answer:
-                raise AssociationBroken(f"{named(peer)} broke off the query.", peer=peer.name)
+                raise broken_query(peer)
             code = int(answer.Status)
             if (
                 code in _PENDING

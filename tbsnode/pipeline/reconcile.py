@@ -7,6 +7,7 @@ queued again, missing studies moved here.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
@@ -51,13 +52,24 @@ class Span:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Missing:
-    """A study that the PACS has and that never came here; `done` says what became of it."""
+    """A study that the PACS has and that never came here.
+
+    Attributes
+    ----------
+    study_instance_uid, study_date, modalities, description
+        As the PACS states them.
+    done : str
+        What became of it.
+    why : str
+        Why it could not be fetched; empty where nobody tried.
+    """
 
     study_instance_uid: str
     study_date: str
     modalities: tuple[str, ...]
     description: str
     done: str = ""
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +113,9 @@ class Reconciliation:
         Studies that never came here.
     lacking : tuple of Lacking
         Results that are not there.
+    strangers : dict of str to int
+        Stations that never sent anything here, and how many studies of the time each has there: those
+        of a new scanner that nobody pointed here, or of another device.
     """
 
     destination: str
@@ -110,6 +125,7 @@ class Reconciliation:
     compared: int
     missing: tuple[Missing, ...]
     lacking: tuple[Lacking, ...]
+    strangers: dict[str, int]
 
     @property
     def is_closed(self) -> bool:
@@ -143,9 +159,10 @@ def compare(site: Site, span: Span) -> Reconciliation:
         raise ConfigError("No scanner has sent anything yet.", remedy="Say what to look for: --modality OT.")
     known = 0
     missing: list[Missing] = []
+    strangers: Counter[str] = Counter()
     for start in range(0, len(days), _PORTION_DAYS):
         portion = days[start : start + _PORTION_DAYS]
-        here, never_came = _portion(site, peer, portion, wanted, sources)
+        here, never_came = _portion(site, peer, portion, _Meant(wanted, sources, strangers))
         known, missing = known + here, missing + never_came
     with site.database.read() as tx:
         owed = store.published(tx, days[0], days[-1], peer.name)
@@ -157,19 +174,27 @@ def compare(site: Site, span: Span) -> Reconciliation:
         compared=known + len(missing),
         missing=tuple(missing),
         lacking=tuple(_lacking(site, peer, owed)),
+        strangers=dict(sorted(strangers.items())),
     )
 
 
-def _portion(
-    site: Site, peer: Peer, days: Sequence[str], wanted: Sequence[str], sources: store.Sources
-) -> tuple[int, list[Missing]]:
+@dataclass(frozen=True, slots=True)
+class _Meant:
+    """What is looked for, and a tally of the stations that are not known."""
+
+    modalities: Sequence[str]
+    sources: store.Sources
+    strangers: Counter[str]
+
+
+def _portion(site: Site, peer: Peer, days: Sequence[str], meant: _Meant) -> tuple[int, list[Missing]]:
     """Return how many studies of some days are here too, and which never came."""
     with query.asking(peer, timeout_s=_ASK_S * len(days), retrieving=False) as archive:
-        there = [each for day in days for each in archive.studies_of(day) if _is_meant(each, wanted)]
+        there = [each for day in days for each in archive.studies_of(day) if _may_be_meant(each, meant)]
         with site.database.read() as tx:
             known = store.here(tx, [each.study_instance_uid for each in there])
         absent = [each for each in there if each.study_instance_uid not in known]
-        return len(known), [_missing(each) for each in absent if _is_ours(archive, each, wanted, sources)]
+        return len(known), [_missing(each) for each in absent if _is_ours(archive, each, meant)]
 
 
 def _days(span: Span) -> list[str]:
@@ -181,20 +206,20 @@ def _days(span: Span) -> list[str]:
     return [f"{span.first + timedelta(days=n):%Y%m%d}" for n in range(number)]
 
 
-def _is_meant(found: query.ArchivedStudy, wanted: Sequence[str]) -> bool:
+def _may_be_meant(found: query.ArchivedStudy, meant: _Meant) -> bool:
     """Tell whether a study may be densitometry; not every archive says which modalities it has."""
-    return not found.modalities or not set(found.modalities).isdisjoint(wanted)
+    return not found.modalities or not set(found.modalities).isdisjoint(meant.modalities)
 
 
-def _is_ours(
-    archive: query.Archive, found: query.ArchivedStudy, wanted: Sequence[str], sources: store.Sources
-) -> bool:
+def _is_ours(archive: query.Archive, found: query.ArchivedStudy, meant: _Meant) -> bool:
     """Tell whether a study has a series of one of our scanners, or of one that is not named there."""
-    return any(
-        not each.station_name or not sources.stations or each.station_name in sources.stations
-        for each in archive.series(found.study_instance_uid)
-        if each.modality in wanted
-    )
+    known = meant.sources.stations
+    of_series = archive.series(found.study_instance_uid)
+    stations = {each.station_name for each in of_series if each.modality in meant.modalities}
+    if stations and (not known or "" in stations or stations & known):
+        return True
+    meant.strangers.update(stations)
+    return False
 
 
 def _missing(found: query.ArchivedStudy) -> Missing:
@@ -259,16 +284,23 @@ def _fetched(site: Site, peer: Peer, found: Reconciliation, one: Missing) -> Mis
             for series in archive.series(one.study_instance_uid):
                 if series.modality in (*found.modalities, "SR"):
                     archive.move(one.study_instance_uid, series.series_instance_uid)
-    except PeerError:
-        return one
+    except PeerError as error:
+        return replace(one, why=f"{error.message} {error.remedy}".strip())
     by = acting.administrator()
     with site.database.transaction() as tx:
         study = catalogue.study_by_uid(tx, one.study_instance_uid)
         if study is None:
-            return one  # the retrieval succeeded, and nothing arrived
+            return replace(one, why=_nothing_arrived(peer))
         for row in catalogue.instances_of_study(tx, study.id, ["current"]):
             priors.adopt(tx, row.id)
         readiness.arm(tx, study.id, ready_at=tx.now)
         told = f"{by.login} on {by.host} fetched the study from {peer.name}: it had never come here"
         audit.add_event(tx, "study.reconciled", told, study_instance_uid=one.study_instance_uid)
     return replace(one, done="fetched")
+
+
+def _nothing_arrived(peer: Peer) -> str:
+    return (
+        f"{peer.name} says that it sent the study, and nothing arrived: it may have another address or port "
+        f"of {peer.calling_ae_title}."
+    )

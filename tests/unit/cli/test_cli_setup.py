@@ -16,6 +16,9 @@ import pytest
 from tbsnode import config
 from tbsnode.cli import init
 from tbsnode.dicom import sop_classes
+from tbsnode.errors import PeerError, PeerUnreachable
+from tbsnode.model import Peer
+from tbsnode.net import scu
 
 # ---- init ------------------------------------------------------------------------------------------
 
@@ -261,6 +264,39 @@ def test_check_asks_a_destination_what_it_takes(
     assert "does not accept withdrawals (Key Object Selection Document Storage)" in texts[3]
     assert "Ask its administrator" in failures(shown)["destination pacs"]["remedy"]
     assert run("check", "--config", site_config).exit_code == 50
+
+
+@pytest.mark.parametrize(
+    ("error", "ok", "said", "remedy"),
+    [
+        (None, True, "answers queries", ""),
+        (scu.NoQuery("no query"), True, "offers no query", ""),
+        (PeerUnreachable("broke off", remedy="See its log."), False, "waits for it", "See its log."),
+        (PeerError("failed the query"), False, "failed the query", "Ask its administrator"),
+    ],
+)
+def test_check_asks_a_question_before_a_late_sending_does(
+    run_json: Any,
+    site_config: Path,
+    pacs: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    error: PeerError | None,
+    ok: bool,
+    said: str,
+    remedy: str,
+) -> None:
+    """A PACS took the association of a node that it does not know, and broke off every query."""
+
+    def answer(peer: Peer, uid: str) -> None:
+        if error is not None:
+            raise error
+
+    edited(site_config, "port = 9\n", f"port = {pacs(sop_classes.PDF)}\n")
+    monkeypatch.setattr(scu, "find_study", answer)
+    shown = run_json("check", "--config", site_config)
+    last = [one for one in shown["checks"] if one["what"] == "destination pacs"][-1]
+    assert (last["ok"], said in last["text"]) == (ok, True)
+    assert (last["remedy"] or "").startswith(remedy)
 
 
 def test_check_of_a_pacs_for_earlier_examinations(run: Any, run_json: Any, site_config: Path) -> None:
