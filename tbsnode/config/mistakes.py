@@ -65,6 +65,7 @@ def across(raw: Mapping[str, Any]) -> Iterator[tuple[Location, Mistake]]:
     yield from _repeated(
         raw, ("receiver", "callers"), ("ae_title", "host"), "another caller has this title and host."
     )
+    yield from _sent_twice(raw)
     yield from _ambiguous_times(raw)
     yield from _ourselves(raw)
     yield from _priors_from_nobody(raw)
@@ -176,6 +177,24 @@ def _repeated(
                 Mistake(key_path(location), f'"{row[keys[0]]}"', problem, "Rename or remove one of them."),
             )
         seen.add(identity)
+
+
+def _sent_twice(raw: Mapping[str, Any]) -> Iterator[tuple[Location, Mistake]]:
+    """Find a second entry of one system under another name: it would get the same results again."""
+    seen: dict[tuple[str, ...], tuple[str, set[str]]] = {}
+    for index, row in _tables(raw, ("destinations",)):
+        send = row.get("send", ["sr", "pdf"])
+        kinds = {str(each) for each in send} if isinstance(send, list) else set()
+        title, host, port = (str(row.get(key, "")) for key in ("ae_title", "host", "port"))
+        name, before = seen.setdefault(
+            (title, host.lower(), port or "104"), (str(row.get("name", "")), set())
+        )
+        twice = sorted(kinds & before)
+        before |= kinds
+        if twice and name != str(row.get("name", "")):
+            location: Location = ("destinations", index, "ae_title")
+            problem = f"destination {name} is this system too: it would get {', '.join(twice)} twice."
+            yield location, Mistake(key_path(location), f'"{title}"', problem, "Remove one of them.")
 
 
 def _ambiguous_times(raw: Mapping[str, Any]) -> Iterator[tuple[Location, Mistake]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 
 from tbsnode.errors import ConfigError
 
@@ -16,7 +17,7 @@ def cannot_listen(bind: str, port: int, error: OSError) -> ConfigError:
         errno.EADDRNOTAVAIL: "This machine has no such address: correct receiver.bind.",
     }
     remedy = remedies.get(error.errno or 0, "Correct receiver.bind or receiver.port.")
-    return ConfigError(
-        f"cannot listen on {bind} port {port}: {os.strerror(error.errno) if error.errno else error}.",
-        remedy=remedy,
-    )
+    why = os.strerror(error.errno) if error.errno else str(error)
+    if isinstance(error, socket.gaierror):  # its numbers are those of the resolver
+        why, remedy = str(error.strerror), "Correct receiver.bind: an address of this machine."
+    return ConfigError(f"cannot listen on {bind} port {port}: {why}.", remedy=remedy)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from tbsnode import text
 from tbsnode.model import Analysis, AnalysisStatus, Report
+from tbsnode.reasons import Finding
 from tbsnode.report import facts
 from tbsnode.report.decision_known import diagnosis
 from tbsnode.report.narrative_words import signed
@@ -98,6 +99,13 @@ def _movement(analysis: Analysis) -> _Movement | None:
     return _Movement(since=since, exceeds=abs(prior.difference) > (follow_up.lsc or 0.0) if known else None)
 
 
+def _apart(findings: tuple[Finding, ...]) -> str:
+    """Say in words what differs, where that is one thing; several stand on page 2, each at its row."""
+    details = {dict(each.values).get("detail", "") for each in findings if each.code in facts.LEFT_OUT}
+    alone = len(details) == 1 and all(each.code in facts.LEFT_OUT for each in findings)
+    return str(details.pop()) if alone else ""
+
+
 def course(analysis: Analysis, *, language: str = "en") -> str:
     """Say how the score moved, in one sentence: change against LSC, never a response to anything."""
     follow_up = analysis.follow_up
@@ -107,7 +115,7 @@ def course(analysis: Analysis, *, language: str = "en") -> str:
     moved = _movement(analysis)
     if moved is None:
         key = "moved_not_comparable" if codes else "moved_none"
-        return text.phrase(key, language=language, codes=codes)
+        return text.phrase(key, language=language, why=_apart(follow_up.findings) or codes)
     verdict = _verdict(moved, language)
     if moved.difference is None or moved.then is None:
         said = text.phrase("moved_slope", language=language, date=moved.since, verdict=verdict)

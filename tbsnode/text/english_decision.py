@@ -115,7 +115,7 @@ DECISION: dict[str, str] = {
     "head_moved": "Trend",
     "moved_not_looked_for": "Earlier examinations were not looked for.",
     "moved_none": "No earlier examination is known.",
-    "moved_not_comparable": "No earlier examination can be compared ({codes}).",
+    "moved_not_comparable": "No earlier examination can be compared ({why}).",
     "moved_tbs": "TBS {difference} since {date} ({tbs} then): {verdict}.",
     "moved_slope": "Texture score since {date}: {verdict}.",
     "moved_exceeds": "change exceeds LSC",

@@ -143,6 +143,12 @@ def caller(host: str) -> str:
         ),
         (DESTINATION + DESTINATION, "destinations[1].name", "another destination", "Rename"),
         (
+            DESTINATION + DESTINATION.replace('"pacs"', '"archive"'),
+            "destinations[1].ae_title",
+            "it would get pdf, sr twice",
+            "Remove one",
+        ),
+        (
             '[[destinations]]\nname = "a"\nae_title = "TBSNODE"\nhost = "localhost"\nport = 11112',
             "destinations[0].port",
             "this node itself",
@@ -240,6 +246,14 @@ def test_value_is_shown_and_a_password_is_not(tmp_path: Path) -> None:
 def test_a_file_of_a_windows_editor_is_read(tmp_path: Path) -> None:
     path = write(tmp_path, '\ufeff[node]\r\nae_title = "OURS"\r\n')
     assert config.load(path).node.ae_title == "OURS"
+
+
+def test_one_system_may_get_different_kinds_under_two_names(tmp_path: Path) -> None:
+    parts = [
+        f'{DESTINATION.replace(chr(34) + "pacs" + chr(34), chr(34) + kind + chr(34))}send = ["{kind}"]\n'
+        for kind in ("sr", "pdf")
+    ]
+    assert len(config.load(write(tmp_path, "".join(parts))).destinations) == 2
 
 
 def test_with_only_tls_the_other_port_is_free_for_others(tmp_path: Path) -> None:

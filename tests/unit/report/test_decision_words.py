@@ -144,6 +144,10 @@ def test_no_course_has_its_reason():
     assert course(calibrated(follow_up=FollowUp(priors=(apart,), findings=why))) == (
         "No earlier examination can be compared (SCAN_MODE_CHANGED, PRIOR_IDENTITY)."
     )
+    replaced = Finding(Code.PRIOR_NOT_COMPARABLE, values=(("detail", "another scanner or input class"),))
+    assert course(calibrated(follow_up=FollowUp(priors=(apart,), findings=(replaced,)))) == (
+        "No earlier examination can be compared (another scanner or input class)."
+    ), "after a scanner was replaced page 1 had a code for a reason"
 
 
 @pytest.mark.parametrize("follow_up", [None, FollowUp(), FOUR_PRIORS, replace(FOUR_PRIORS, tbs_lsc=None)])
