@@ -15,6 +15,7 @@ def add(
     generation: int = 1,
     content: str = "c" * 64,
     shadow: bool = False,
+    findings: tuple[str, ...] = (),
 ) -> int:
     """Write a result, reported and published unless it is for comparison only; return its row."""
     analysis = analyses.scored(score=score, standard_error=0.01)
@@ -27,6 +28,6 @@ def add(
         content_digest=content,
         result_digest="",
         content_at=tx.now,
-        result={},
+        result={"findings": [{"code": code} for code in findings]},
     )
     return results.add_analysis(tx, study_id, analysis, context)

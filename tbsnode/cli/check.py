@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tbsnode.cli import (
+    check_calibrations,
     check_commitment,
     check_ports,
     check_queues,
@@ -165,6 +166,7 @@ def _database(config: Config) -> Iterator[Line]:
                 yield _clock(tx.now)
                 yield from _dates(config, tx)
                 yield from check_refusals.lines(tx)
+                yield from check_calibrations.lines(tx)
                 yield from check_queues.lines(tx, [each.name for each in config.destinations])
                 yield from _mounted(config, tx)
         finally:

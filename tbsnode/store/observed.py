@@ -148,6 +148,28 @@ def last_received(tx: Transaction) -> dict[str, float]:
     return {scanner: at for scanner, at in map(list, tx.all(query)) if at is not None}
 
 
+def newest_findings(tx: Transaction) -> dict[str, frozenset[str]]:
+    """Return the codes of the findings of each scanner's newest scored study of the last 30 days."""
+    query = (
+        sa.select(study.c.scanner, sa.func.max(study.c.id).label("study_id"))
+        .join(analysis, analysis.c.study_ref == study.c.id)
+        .where(
+            study.c.created_at > tx.now - RECENT_DAYS * DAY_S,
+            study.c.scanner != "",
+            study.c.reason != Code.STUDY_TOO_OLD.value,
+            analysis.c.reported,
+            analysis.c.score.is_not(None),
+        )
+        .group_by(study.c.scanner)
+    )
+    found = {}
+    for row in tx.all(query.order_by(study.c.scanner)):
+        newest = sa.select(analysis.c.result).where(analysis.c.study_ref == row.study_id, analysis.c.reported)
+        result = tx.scalar(newest.order_by(analysis.c.id.desc()).limit(1)) or {}
+        found[row.scanner] = frozenset(each["code"] for each in result.get("findings", ()))
+    return found
+
+
 def unsealed_events(tx: Transaction) -> int:
     """Count the newest events that the audit chain does not hold yet."""
     newest = tx.scalar(sa.select(sa.func.max(audit_seal.c.event_ref))) or 0
