@@ -5,14 +5,18 @@ Only they load the network's libraries, so `node` does without them.
 
 from __future__ import annotations
 
+import logging
 import socket
+from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from tbsnode import node
 from tbsnode.dicom import sop_classes
+from tbsnode.errors import ConfigError
 from tbsnode.model import TlsFiles
-from tbsnode.net import upper_layer
+from tbsnode.net import tls, upper_layer
 from tbsnode.net.acceptor_server import AcceptorServer
 from tbsnode.net.listening import cannot_listen
 from tbsnode.net.scp import Caller, ScpSettings
@@ -23,6 +27,8 @@ if TYPE_CHECKING:
 
     from tbsnode.config import Config
     from tbsnode.pipeline.site import Site
+
+log = logging.getLogger(__name__)
 
 
 def make_receiver(config: Config, site: Site, *, slot: int = 0, inherited: Sequence[int] = ()) -> Reception:
@@ -50,11 +56,28 @@ def make_receiver(config: Config, site: Site, *, slot: int = 0, inherited: Seque
         storage_classes=tuple(sop_classes.STORAGE.values()),
         transfer_syntaxes=tuple(sop_classes.TRANSFER_SYNTAXES),
     )
+    warn_of_an_expired_certificate(config)
     listening = [replace(clear, port=port, tls=files) for port, files in _ports(config)]
     if inherited:
         listening = [replace(each, inherited=fd) for each, fd in zip(listening, inherited, strict=True)]
     name = "receive" if slot == 0 else f"receive-{slot}"
     return Reception(site, listening, name=f"{node.node_id(config.node.state)}/{name}")
+
+
+def warn_of_an_expired_certificate(config: Config) -> None:
+    """Say at the start that the certificate is over: callers that look at it only hang up."""
+    own = config.receiver.tls
+    if own is None:
+        return
+    with suppress(ConfigError):  # what cannot be read is said by who listens with it
+        end = tls.own_facts(own.certificate).expires_at
+        if end < datetime.now(UTC):
+            log.warning(
+                "TLS: %s expired on %s: renew it; callers that check it hang up",
+                own.certificate,
+                f"{end:%Y-%m-%d}",
+                extra={"action": "tls.expired"},
+            )
 
 
 def receiver_sockets(config: Config) -> tuple[socket.socket, ...]:

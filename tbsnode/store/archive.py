@@ -34,6 +34,7 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _UNUSABLE = frozenset(
     {errno.EROFS, errno.EIO, errno.ESTALE, errno.EACCES, errno.EPERM, errno.ENOTCONN, errno.ETIMEDOUT}
     | {errno.EHOSTDOWN, errno.EMFILE, errno.ENFILE, errno.ENOENT, errno.ENODEV, errno.ENXIO, errno.EXDEV}
+    | {errno.ENOTDIR}
 )
 _NO_HARD_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 _REMEMBERED_FOLDERS = 4096

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tbsnode import config, receivers
 from tests import certificates
 
 TLS = """
@@ -53,6 +54,20 @@ def test_one_that_ends_is_a_failure_in_time(checked: Any, name: str, remedy: str
     found = checked(name)
     assert not found["ok"]
     assert found["remedy"] == remedy
+
+
+@pytest.mark.parametrize(("name", "said"), [("node", 0), ("late", 1), ("absent", 0)])
+def test_a_receiver_says_at_its_start_that_the_certificate_is_over(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, said: int
+) -> None:
+    """`check` said so; `serve` went on without a word."""
+    authority = certificates.authority(tmp_path / "tls")
+    authority.issue("node", days=200)
+    authority.issue("late", days=-3)
+    path = tmp_path / "tbsnode.toml"
+    path.write_text(TLS.format(name=name), encoding="utf-8")
+    receivers.warn_of_an_expired_certificate(config.load(path))
+    assert [each.levelname for each in caplog.records] == ["WARNING"] * said
 
 
 def test_a_missing_file_is_named(checked: Any) -> None:

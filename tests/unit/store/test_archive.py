@@ -294,6 +294,12 @@ def test_an_archive_that_is_not_mounted_is_not_made(tmp_path: Path) -> None:
     assert source.exists()
 
 
+def test_an_archive_that_is_a_file_is_said_with_its_key(tmp_path: Path) -> None:
+    (tmp_path / "archive").write_bytes(b"")
+    with pytest.raises(ResourceError, match=r"archive\.path"):
+        Archive(tmp_path / "archive").prepare()
+
+
 def test_names_do_not_meet() -> None:
     names = {
         Archive.relative_path("1.2", "1.2.3", 1),
