@@ -111,7 +111,7 @@ def copy(database: Database, folder: Path) -> Path:
     database : Database
         In use or not.
     folder : Path
-        Exists; an older copy in it is replaced once the new one is whole.
+        Exists; an older copy in it is replaced once the new one is whole, also one of the other kind.
 
     Returns
     -------
@@ -140,6 +140,8 @@ def copy(database: Database, folder: Path) -> Path:
     with draft.open("rb+") as file:
         os.fsync(file.fileno())
     draft.replace(target)
+    for name in {SQLITE, POSTGRESQL} - {target.name}:  # of before a move; it holds all patients, too
+        (folder / name).unlink(missing_ok=True)
     return target
 
 

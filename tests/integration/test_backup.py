@@ -234,6 +234,11 @@ def test_a_node_moves_to_postgresql_and_back(
     assert "tbs_study: 3" in said.stderr
     assert uids(moved) == before
     assert faults(moved) == {}
+    # its backup goes on in the same folder, and leaves no second copy of all patients behind
+    kept = tmp_path / "kept"
+    for each, name in ((node, "database.sqlite"), (moved, "database.dump")):
+        assert command(each, "db", "backup", str(kept)).exit_code == 0
+        assert [path.name for path in sorted(kept.glob("database.*"))] == [name]
     # new rows get numbers after the old ones
     bring(moved, nodes.write(tmp_path / "more", instances(4)))
     assert len(uids(moved)) == 4
