@@ -127,8 +127,14 @@ def test_images_without_a_serial_number_may_come_from_two_scanners() -> None:
 
 
 def test_without_any_the_scanner_is_uncalibrated() -> None:
-    other = replace(KEY, device_serial_number="78")
-    for found in (choose(), choose(LINE, key=other), choose(LINE, key=replace(KEY, input_class="IMAGE"))):
+    # two manufacturers, and two models of one, may use the same serial number
+    others = [
+        replace(KEY, device_serial_number="78"),
+        replace(KEY, input_class="IMAGE"),
+        replace(KEY, manufacturer="Another"),
+        replace(KEY, model_name="Densitometer 2"),
+    ]
+    for found in (choose(), *(choose(LINE, key=other) for other in others)):
         assert found.calibration is None
         assert codes(found.findings) == [Code.SCANNER_UNCALIBRATED]
 
@@ -187,6 +193,7 @@ def test_the_end_is_announced_60_days_before(on: date, expected: list[Code]) -> 
     found = choose(LINE, on=on)
     assert codes(found.findings) == expected
     assert (found.calibration is None) == (expected == [Code.CALIBRATION_EXPIRED])
+    assert all(dict(each.values)["valid_until"] == "2028-01-31" for each in found.findings)
 
 
 def test_a_reference_stands_beside_the_absence_of_a_line() -> None:
@@ -197,8 +204,16 @@ def test_a_reference_stands_beside_the_absence_of_a_line() -> None:
     assert codes(found.findings) == [Code.SCANNER_UNCALIBRATED]
 
 
-def test_two_years_from_a_leap_day() -> None:
-    assert calibration.valid_until(date(2028, 2, 29)) == date(2030, 2, 28)
+@pytest.mark.parametrize(
+    ("approved_on", "ends_on"),
+    [
+        (date(2028, 2, 29), date(2030, 2, 28)),
+        (date(2028, 2, 10), date(2030, 2, 10)),
+        (date(2028, 3, 29), date(2030, 3, 29)),
+    ],
+)
+def test_two_years_from_a_leap_day_and_from_others(approved_on: date, ends_on: date) -> None:
+    assert calibration.valid_until(approved_on) == ends_on
 
 
 def test_json_and_back_is_the_same() -> None:

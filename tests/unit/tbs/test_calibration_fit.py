@@ -38,6 +38,19 @@ def test_equal_errors_treat_both_axes_alike() -> None:
     assert deming.deming(y, x, 1.0)[1] == pytest.approx(1 / 1.6180339887, abs=1e-9)
 
 
+def test_line_and_covariates_of_exact_data_come_back() -> None:
+    x = np.array([1.0, 1.1, 1.2, 1.3, 1.4, 1.5])
+    z = np.array([[-1.0, 2.0], [3.0, -1.0], [-2.0, -2.0], [1.0, 1.0], [-2.0, 1.0], [1.0, -1.0]])
+    line = deming.fit(x, 0.3 + 0.8 * x + 0.02 * z[:, 0] - 0.05 * z[:, 1], z, 0.64)
+    assert (line.intercept, line.slope) == pytest.approx((0.3, 0.8), abs=1e-9)
+    assert line.extra == pytest.approx((0.02, -0.05), abs=1e-9)
+
+
+def test_scores_that_are_all_alike_have_no_line() -> None:
+    y, z = np.array([1.1, 1.2, 1.3, 1.4]), np.array([[1.0], [-1.0], [2.0], [-2.0]])
+    assert np.isnan(deming.fit(np.full(4, 1.2), y, z, 1.0).slope)
+
+
 @given(st.floats(0.2, 5.0), st.floats(-3.0, 3.0), st.integers(0, 1000))
 @settings(max_examples=30, deadline=None)
 def test_a_change_of_units_changes_the_line_with_it(scale: float, offset: float, seed: int) -> None:

@@ -58,16 +58,18 @@ def test_a_transfer_needs_30_patients_within_60_days(source: calibration.Calibra
         Refused.TOO_FEW
     ]
     late = [*twins(40)[1:], transferring.Twin(pair=twins(40)[0].pair, days=-61)]
-    assert codes(transferring.fit_transfer(late, source, paired.KEY, paired.APPROVAL)) == [
-        Refused.TOO_FAR_APART
-    ]
+    (refusal,) = transferring.fit_transfer(late, source, paired.KEY, paired.APPROVAL).refusals
+    assert refusal.code is Refused.TOO_FAR_APART
+    assert dict(refusal.values) == {"patients": 1, "limit_days": 60}
 
 
 def test_a_transfer_of_too_large_an_error_is_refused(source: calibration.Calibration) -> None:
     loose = replace(source, see=0.059)
-    assert codes(transferring.fit_transfer(twins(40), loose, paired.KEY, paired.APPROVAL)) == [
-        Refused.HIGH_SEE
-    ]
+    fit = transferring.fit_transfer(twins(40), loose, paired.KEY, paired.APPROVAL)
+    (refusal,) = fit.refusals
+    assert refusal.code is Refused.HIGH_SEE
+    assert fit.statistics is not None
+    assert dict(refusal.values) == {"see": np.hypot(0.059, fit.statistics.see), "limit": 0.06}
 
 
 @pytest.mark.parametrize(
@@ -181,6 +183,18 @@ def test_what_does_not_hold_is_not_carried_over(
     assert [(refusal.code, dict(refusal.values)) for refusal in fit.refusals] == [
         (Refused.SOURCE_UNFIT, {"detail": detail})
     ]
+
+
+def test_a_calibration_carries_over_on_its_last_day(source: calibration.Calibration) -> None:
+    last = replace(source, valid_until=paired.APPROVAL.approved_on)
+    made = transferring.fit_transfer(twins(40), last, paired.KEY, paired.APPROVAL).calibration
+    assert made is not None
+    assert made.valid_until == paired.APPROVAL.approved_on
+
+
+def test_a_reference_of_scores_that_are_no_numbers_is_refused() -> None:
+    fit = transferring.fit_reference(adults([1.2] * 99 + [float("nan")]), paired.KEY, paired.APPROVAL)
+    assert codes(fit) == [Refused.NOT_FINITE]
 
 
 def test_a_transfer_allows_no_more_than_its_source(source: calibration.Calibration) -> None:

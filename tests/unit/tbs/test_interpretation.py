@@ -132,7 +132,11 @@ def test_a_calibration_that_allows_no_class_gives_none_and_a_z_score() -> None:
     assert made.z_score is not None
 
 
-@pytest.mark.parametrize(("alternative", "category"), [(1.19, "degraded"), (1.26, None), (None, None)])
+@pytest.mark.parametrize(
+    ("alternative", "category"),
+    # 1.22 -+ 0.02 begins in the class of 1.18 -+ 0.02 and ends above the cut-off at 1.230
+    [(1.19, "degraded"), (1.22, None), (1.26, None), (None, None)],
+)
 def test_uncertain_labels_give_a_class_only_where_it_does_not_depend_on_them(
     alternative: float | None, category: str | None
 ) -> None:
@@ -185,9 +189,20 @@ def test_beyond_the_ages_of_the_curve_the_age_of_comparison_is_said() -> None:
     assert made.z_score == pytest.approx(CURVE.z_score(1.2, 75.0, "F"))
 
 
-def test_nobody_below_20_has_a_z_score() -> None:
-    young = Patient(sex="F", age_years=19.9, bmi=22.0)
-    assert interpret(Value(tbs=1.4, see=0.02), young, B, CURVE).z_score is None
+@pytest.mark.parametrize(("sex", "age"), [("F", 19.9), ("F", None), ("", 68.0)])
+def test_who_has_no_z_score_is_compared_with_nobody(sex: str, age: float | None) -> None:
+    made = interpret(Value(tbs=1.4, see=0.02), Patient(sex=sex, age_years=age, bmi=22.0), B, CURVE)
+    assert (made.z_score, made.reference) == (None, "")
+
+
+@pytest.mark.parametrize(
+    ("sex", "age", "group"),
+    [("M", 68.0, "men"), ("M", 20.0, "men"), ("F", 20.0, "women")],
+)
+def test_men_and_women_from_20_on_have_a_z_score(sex: str, age: float, group: str) -> None:
+    made = interpret(Value(tbs=1.2, see=0.02), Patient(sex=sex, age_years=age, bmi=22.0), B, CURVE)
+    assert made.z_score == CURVE.z_score(1.2, age, sex)
+    assert made.reference == f"US NHANES 2007-2008, {group}"
 
 
 OWN = """
