@@ -109,7 +109,12 @@ def label(found: Segmentation) -> Labeling:
     crests, ribs = landmarks.crests(found), landmarks.rib_roots(found)
     left, right = (None if crest is None else crest.top_mm for crest in crests)
     whole = all(crest is not None and crest.whole for crest in crests)
-    signs = Signs(_highest((left, right)), whole and _agree((left, right)), _lowest(ribs), _agree(ribs))
+    signs = Signs(
+        _highest((left, right)),
+        whole and landmarks.agree((left, right)),
+        _lowest(ribs),
+        landmarks.agree(ribs),
+    )
     discs = np.array(found.chain.s_mm)
     candidates = np.arange(-1, discs.size - LEVELS + 1)
     ratings = _table([_ratings(found, signs, int(first)) for first in candidates])
@@ -250,10 +255,6 @@ def _highest(sides: tuple[float | None, float | None]) -> float | None:
     """Take the higher crest: of the other the field shows less."""
     seen = [place for place in sides if place is not None]
     return min(seen) if seen else None
-
-
-def _agree(sides: tuple[float | None, float | None]) -> bool:
-    return None not in sides and abs(sides[0] - sides[1]) <= landmarks.SAME_MM  # type: ignore[operator]
 
 
 def _lowest(sides: tuple[float | None, float | None]) -> float | None:

@@ -83,6 +83,20 @@ def crests(found: Segmentation, *, reverse: bool = False) -> tuple[Crest | None,
     return sides[0], sides[1]
 
 
+def is_pair_of_crests(found: Segmentation) -> bool:
+    """Tell if both crests are seen as a whole and at the same height, as only from the front."""
+    left, right = crests(found)
+    if left is None or right is None or not (left.whole and right.whole):
+        return False
+    return agree((left.top_mm, right.top_mm))
+
+
+def agree(sides: tuple[float | None, float | None]) -> bool:
+    """Tell if a sign is seen on both sides at the same place [mm]."""
+    left, right = sides
+    return left is not None and right is not None and abs(left - right) <= SAME_MM
+
+
 def _crest(image: Image, valid: Mask, step: float, beyond: Mask) -> Crest | None:
     """Find bone that fills a lower corner: it touches the border, lies far out, and its outline is sharp.
 

@@ -58,13 +58,18 @@ def is_from_front(found: Segmentation) -> bool:
     process further down. A spine whose arches are weak or were taken away still has a pair of pedicles
     beside the window, and two halves that are alike. From the side all of them stand behind the column:
     the middle is body, then disc, and so is that of any other row of blocks; a column that was traced
-    along the arches has them on one side. Asked only of a picture that is the right way up.
+    along the arches has them on one side. Where the picture shows neither, because arches are faint or
+    all bone is clipped, a pair of crests beside two halves that are alike tells as much: from the side the
+    pelvis lies over the column or behind it. Asked only of a picture that is the right way up.
     """
     if _center_step(found, SPINOUS_PART) < CLEAR_ARCHES:
         return True
+    if match_of_halves(found) <= HALVES_ALIKE:
+        return False
     sides = _pedicles(found)
-    a_pair = min(sides) > PEDICLE and sum(sides) / 2 > PEDICLES
-    return a_pair and match_of_halves(found) > HALVES_ALIKE
+    if min(sides) > PEDICLE and sum(sides) / 2 > PEDICLES:
+        return True
+    return landmarks.is_pair_of_crests(found)
 
 
 def _pedicles(found: Segmentation) -> tuple[float, float]:

@@ -335,10 +335,12 @@ def test_part_of_a_lateral_spine_is_refused(seed: int, start: float) -> None:
     assert refusal(taken) in (Code.WRONG_VIEW, Code.NO_SPINE_FOUND)
 
 
-def blocks(processes: float, pedicles: tuple[float, float] = (0.0, 0.0)) -> spine.Picture:
+def blocks(
+    processes: float, pedicles: tuple[float, float] = (0.0, 0.0), crests: tuple[float, float] = (0.0, 0.0)
+) -> spine.Picture:
     """Draw bodies as they are seen from the side, with processes of this brightness behind them.
 
-    Pedicles of their brightness, left and right, make them bodies without arches seen from the front.
+    Pedicles or crests of their brightness, left and right: bodies without arches seen from the front.
     """
     rows, columns = np.indices((320, 300)) * 0.6
     depth, across = (rows + 9.0) % 33.0 - 16.5, columns - 90.0
@@ -347,6 +349,8 @@ def blocks(processes: float, pedicles: tuple[float, float] = (0.0, 0.0)) -> spin
     drawn = bodies + processes * behind
     for side, brightness in zip((-1.0, 1.0), pedicles, strict=True):
         drawn += brightness * (np.hypot((across - side * 10.5) / 3.0, (depth + 4.0) / 6.0) < 1.0)
+    for side, brightness in zip((-1.0, 1.0), crests, strict=True):
+        drawn += brightness * (np.hypot((across - side * 75.0) / 40.0, (rows - 205.0) / 47.0) < 1.0)
     clean = ndimage.gaussian_filter(100.0 * drawn, 1.5)
     noise = ndimage.gaussian_filter(np.random.default_rng(1).normal(0.0, 12.0, clean.shape), 0.7)
     return spine.Picture(pixels=20.0 + clean + noise, pixel_spacing_mm=(0.6, 0.6))
@@ -361,6 +365,24 @@ def test_bodies_without_arches_are_not_seen_from_the_front(processes: float) -> 
 def test_bodies_with_a_pair_of_pedicles_are_seen_from_the_front(pedicles: tuple[float, float]) -> None:
     """As after a laminectomy of all levels: neither window nor process."""
     assert spine.measure(blocks(0.0, pedicles)).vertebrae
+
+
+def test_bodies_between_a_pair_of_crests_are_seen_from_the_front() -> None:
+    """Whatever hides the arches; the levels are counted up from the crests."""
+    measured = spine.measure(blocks(0.0, crests=(0.44, 0.44)))
+    assert [round((a[0] + b[0]) / 2 * 0.6) for a, b in measured.disc_lines] == pytest.approx(
+        [24, 57, 90, 123, 156], abs=2
+    )
+
+
+@pytest.mark.parametrize("crests", [(0.44, 0.0), (0.0, 0.44)])
+def test_bone_in_one_lower_corner_is_no_pair_of_crests(crests: tuple[float, float]) -> None:
+    assert refusal(blocks(0.0, crests=crests)) is Code.WRONG_VIEW
+
+
+def test_bodies_between_a_pair_of_crests_upside_down_are_refused() -> None:
+    taken = blocks(0.0, crests=(0.44, 0.44))
+    assert refusal(replace(taken, pixels=taken.pixels[::-1])) is Code.UPSIDE_DOWN
 
 
 @pytest.mark.parametrize("pedicles", [(0.0, 1.2), (1.2, 0.0)])
