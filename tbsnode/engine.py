@@ -27,6 +27,7 @@ from dbos._serialization import DefaultSerializer as DbosPickles
 
 from tbsnode.errors import ResourceError, TbsNodeError, describe
 from tbsnode.model import DeliveryState, StudyState
+from tbsnode.pace import PERIOD_S, Pace
 from tbsnode.pipeline import housekeeping, metrics, workers
 from tbsnode.pipeline.turns import Turns, die
 from tbsnode.store import audit, audit_chain, clock, work
@@ -79,7 +80,8 @@ class EngineSettings:
     executor_id : str
         Fixed for its worker slot, so that a restart recovers its own work at once.
     queues : mapping of str to float
-        What it works on (``"analyze"``, ``"deliver:<name>"``), each with the time between two looks [s].
+        What it works on (``"analyze"``, ``"deliver:<name>"``), each with the time between two looks [s]
+        while work is at hand.
     concurrency : int
         Workflows of one queue at once in this process.
     scan_lock : Path
@@ -232,6 +234,7 @@ class Engine:
         )
         scanner = _Scanner(self.site, self.settings, self._client)
         self._spawn("scanner", scanner.scan, self.settings.scan_s)
+        self._spawn("pace", Pace(self.site.database, self.settings.queues).follow, PERIOD_S)
         self._spawn("leases", _Leases(self.site, self.settings).renew, self.settings.lease_s / 3)
         housekeeping.start(self.site, self._stop, holds=lambda: scanner.lock is not None)
 

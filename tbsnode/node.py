@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Between two looks at a queue.
+# Between two looks at a queue while work is at hand; see `pace`.
 _ANALYZE_POLL_S = 0.05  # a worker that has ended a study waits for this
 _DELIVER_POLL_S, _LONGEST_POLL_S = 0.1, 1.0
 _REPORT_POLL_S = 0.5
@@ -330,8 +330,7 @@ def make_engine(config: Config, site: Site, *, role: str, slot: int) -> Engine:
 def deliver_queues(destinations: Sequence[str]) -> dict[str, float]:
     """Return the queues of a sender, each with the time between two looks [s].
 
-    A look costs 3 ms of processor time. With many destinations each is looked after less often, so that
-    a node with nothing to do stays quiet.
+    A look costs 3 ms of processor time. With many destinations each is looked after less often.
 
     Examples
     --------

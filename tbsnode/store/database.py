@@ -132,7 +132,7 @@ class Database:
         writers = here.writers
         if self.path is not None and not references_checked:
             writers = Connections(self._make_engine(pool.NullPool, foreign_keys=False), stay=False)
-        with _Translated(), self._writer(here), writers.connected() as connection:
+        with Translated(), self._writer(here), writers.connected() as connection:
             if self.path is None:
                 connection.begin()
             else:  # SQLAlchemy joins in with the first statement that it runs: see `connections.begin`
@@ -160,7 +160,7 @@ class Database:
         DatabaseUnavailable, SchemaOutdated
             As for `transaction`.
         """
-        with _Translated(), self._here().readers.connected() as connection:
+        with Translated(), self._here().readers.connected() as connection:
             if self.path is None:
                 connection.execution_options(postgresql_readonly=True)
             with connection.begin():
@@ -179,7 +179,7 @@ class Database:
             with self.read() as tx:
                 yield tx
             return
-        with _Translated(), self._here().readers.connected() as connection:
+        with Translated(), self._here().readers.connected() as connection:
             yield Transaction(connection, writes=False)
 
     def ping(self) -> None:
@@ -245,7 +245,7 @@ class Database:
 
         if self.path is not None:
             sqlite_file.refuse_unfit(self.path)
-        with _Translated():
+        with Translated():
             if self.path is not None:
                 _create_file(self.path)
             revision.require_known(self.current_revision())
@@ -337,7 +337,7 @@ def _create_file(path: Path) -> None:
         raise DatabaseUnavailable(f"The database file {path} cannot be used: {error}.") from error
 
 
-class _Translated:
+class Translated:
     """Turns what the driver raises into our errors; what is a bug passes."""
 
     def __enter__(self) -> None:

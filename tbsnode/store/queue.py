@@ -10,8 +10,9 @@ import sqlalchemy as sa
 from tbsnode.model import DeliveryState, StudyState
 from tbsnode.model.commitment import CommitmentState
 from tbsnode.store import commitments
+from tbsnode.store.readiness import AT_WORK
 from tbsnode.store.schema import commitment, commitment_request, delivery, study
-from tbsnode.store.work import ANALYZE_QUEUE, GIVEN_UP, REPORT_QUEUE, deliver_queue
+from tbsnode.store.work import ANALYZE_QUEUE, GIVEN_UP, REPORT_QUEUE, deliver_queue, is_due
 
 if TYPE_CHECKING:
     from tbsnode.store.database import Transaction
@@ -297,6 +298,17 @@ def counts(tx: Transaction) -> dict[str, dict[str, int]]:
     for row in tx.all(by_state.order_by(commitment_request.c.state)):
         found.setdefault(REPORT_QUEUE, {})[row.state] = row.n
     return found
+
+
+def is_work_at_hand(tx: Transaction, *, within_s: float) -> bool:
+    """Tell whether anything is being worked on, or is due within a while."""
+    if is_due(tx, within_s=within_s):
+        return True
+    for table in _TABLES.values():
+        out = sa.select(table.c.id).where(table.c.state.in_(AT_WORK), table.c.next_try_at.is_(None))
+        if tx.connection.execute(out.limit(1)).first() is not None:
+            return True
+    return False
 
 
 def is_there(tx: Transaction, kind: str, row_id: int) -> bool:

@@ -84,10 +84,10 @@ def deliver_queue(destination: str) -> str:
 # ---- taking ------------------------------------------------------------------------------------
 
 
-def is_due(tx: Transaction) -> bool:
-    """Tell whether anything is due, without taking the write lock."""
+def is_due(tx: Transaction, *, within_s: float = 0.0) -> bool:
+    """Tell whether anything is due, or will be soon, without taking the write lock."""
     for table, column in ((study, "ready_at"), *((table, "next_try_at") for table in _TABLES.values())):
-        due = select(table.c.id).where(table.c[column] <= tx.now).limit(1)
+        due = select(table.c.id).where(table.c[column] <= tx.now + within_s).limit(1)
         if tx.connection.execute(due).first() is not None:
             return True
     return False

@@ -96,6 +96,7 @@ _TICKET = work.Ticket("delivery", 7, 1, "deliver:pacs")
 # What a node asks again and again: each moment, each study, each delivery; and what is listed every day.
 ASKED: dict[str, Callable[[Transaction], object]] = {
     "is anything due": work.is_due,
+    "is anything at hand": lambda tx: queue.is_work_at_hand(tx, within_s=5.0),
     "take it": lambda tx: work.take_due(tx, limit=50),
     "what is out": lambda tx: work.at_work(tx, untouched_for_s=5.0),
     "what is not sealed": lambda tx: tx.one(audit_chain._unsealed(tx).limit(1)),
