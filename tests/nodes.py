@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests import peers, schemas
+from tests import forked_cli, peers, schemas
 
 AE_TITLE = "TBSNODE"
 CALLER = "DXA"
@@ -121,14 +121,8 @@ max_study_age_days = {self.max_study_age_days}
 
     def cli(self, *args: str | Path, ok: bool = True) -> subprocess.CompletedProcess[str]:
         """Run one command of the node and return what it said."""
-        done = subprocess.run(
-            [sys.executable, "-m", "tbsnode", *map(str, args), "--config", str(self.config)],
-            capture_output=True,
-            text=True,
-            timeout=120.0,
-            check=False,
-            cwd=self.folder,
-        )
+        arguments = [*map(str, args), "--config", str(self.config)]
+        done = forked_cli.run(arguments, cwd=self.folder, timeout=120.0)
         if ok and done.returncode != 0:
             pytest.fail(f"tbsnode {args} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
         assert "Traceback" not in done.stdout + done.stderr

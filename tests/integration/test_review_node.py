@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from pydicom import Dataset, dcmread
 
 from tbsnode.dicom import acquisition
 from tbsnode.pipeline import acting
-from tests import nodes, peers
+from tests import forked_cli, nodes, peers
 from tests.ledger import Ledger
 
 pytestmark = [pytest.mark.peer, pytest.mark.slow]
@@ -209,13 +208,13 @@ def test_a_stranger_changes_nothing(house: House) -> None:
         ["correct", "--exclude", "L3", "--comment", "x"],
         ["reject", "--reason", "safety"],
     ):
-        argv = [sys.executable, "-m", "tbsnode", "study", act[0], uid, *act[1:], "--config", str(stranger)]
-        environment = {**os.environ, "USER": "somebody-else", "LOGNAME": "somebody-else"}
+        argv = ["study", act[0], uid, *act[1:], "--config", str(stranger)]
         if act[0] == "reject":
             argv += ["--comment", "x"]
-        done = subprocess.run(
-            argv, env=environment, cwd=house.node.folder, capture_output=True, text=True, check=False
-        )
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("USER", "somebody-else")
+            patch.setenv("LOGNAME", "somebody-else")
+            done = forked_cli.run(argv, cwd=house.node.folder, timeout=120.0)
         assert done.returncode == 10, done.stderr
         assert f"The login {ME} may not sign" in done.stderr
     assert house.ledger.study(uid) == before

@@ -58,7 +58,8 @@ def get(watching: Watching, path: str) -> tuple[int, str]:
         with urllib.request.urlopen(f"http://127.0.0.1:{watching.port}{path}", timeout=5) as answer:
             return answer.status, answer.read().decode()
     except HTTPError as error:
-        return error.code, error.read().decode()
+        with error:
+            return error.code, error.read().decode()
 
 
 def value(text: str, sample: str) -> float:

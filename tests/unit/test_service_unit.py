@@ -67,9 +67,8 @@ def test_what_serve_needs_to_stop_is_less_than_systemd_waits() -> None:
 def test_systemd_reads_it(tmp_path: Path) -> None:
     unit = tmp_path / "tbsnode.service"
     unit.write_text(UNIT.read_text().replace("/opt/tbsnode/bin/tbsnode", sys.executable))
-    done = subprocess.run(
-        ["systemd-analyze", "verify", unit], capture_output=True, text=True, timeout=60, check=False
-    )
+    verify = ["systemd-analyze", "verify", "--man=no", unit]  # a small installation has no `man`
+    done = subprocess.run(verify, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
