@@ -195,6 +195,15 @@ def test_discard_gives_up_what_waits(database: Database, add_study: AddStudy) ->
         assert deliveries.delivery_of(tx, delivery_id)["state"] == DeliveryState.SUPERSEDED.value
 
 
+@pytest.mark.parametrize("state", list(StudyState))
+def test_what_a_worker_has_is_at_work(database: Database, add_study: AddStudy, state: StudyState) -> None:
+    """Nobody deletes its files: not even who gives it up."""
+    study_id = add_study(1)
+    with database.transaction() as tx:
+        catalogue.update_study(tx, study_id, state=state.value)
+        assert retention.at_work(tx, study_id) == (state in (StudyState.QUEUED, StudyState.RUNNING))
+
+
 def test_a_cause_is_one_row_as_long_as_it_lasts(database: Database) -> None:
     cause = notices.Cause(kind="disk_low", subject="archive")
     with database.transaction() as tx:
