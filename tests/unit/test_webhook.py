@@ -36,6 +36,9 @@ def test_the_status_of_success_is_returned() -> None:
         assert webhook.post(hook.url, {"a": 1}) == 204
         assert hook.bodies == [{"a": 1}]
         assert webhook.reach(hook.url) == 405, "it listens, that is enough"
+    assert not [each for each in threading.enumerate() if isinstance(each, threading.Timer)], (
+        "a time still runs"
+    )
 
 
 @pytest.mark.parametrize(
