@@ -212,6 +212,7 @@ def test_what_was_signed_is_not_signed_twice(clinic: Clinic, uid: str) -> None:
     assert clinic.ledger.made(uid) == made, "the same result makes nothing"
     assert clinic.review_state(uid) == "signed"
     assert clinic.ledger.study(uid)["reason"] == ""
+    assert not {"review.needed", "review.restored"} & set(clinic.ledger.actions(uid)), "nothing changed"
 
 
 def test_a_correction_is_measured_and_amended(clinic: Clinic, uid: str) -> None:
@@ -284,6 +285,7 @@ def test_a_late_image_after_a_signature_waits_for_a_reviewer(clinic: Clinic, uid
     assert "review.needed" in clinic.ledger.actions(uid)
     trace = operate.trace(clinic.site, uid)
     assert any("needs re review" in line for line in trace)
+    assert any("the result waits for a reviewer" in line for line in trace)
     done = sign.accept(clinic.site, uid)
     assert done.version == 2
     assert "image" in [each.what for each in done.changes]

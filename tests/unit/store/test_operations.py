@@ -233,6 +233,34 @@ def test_nothing_sent_is_about_what_waits(database: Database, add_study: AddStud
         assert notices.unwell_deliveries(tx) == notices.unwell_studies(tx) == ()
 
 
+@pytest.mark.parametrize(
+    ("destination", "ago_s", "told"),
+    [
+        ("pacs", 60.0, []),
+        ("pacs", 7200.0, ["pacs"]),
+        ("pacs", -365 * 86400.0, ["pacs"]),
+        ("other", 60.0, ["pacs"]),
+    ],
+    ids=["a minute ago", "too long ago", "next year: the clock was wrong", "another destination"],
+)
+def test_a_destination_that_gets_something_is_not_said_to_get_nothing(
+    database: Database, add_study: AddStudy, destination: str, ago_s: float, told: list[str]
+) -> None:
+    """A result waits for two hours, an hour is allowed; what was sent last, and when, decides."""
+    ids = [add_study(number) for number in (1, 2)]
+    with database.transaction() as tx:
+        for study_id, to, values in (
+            (ids[0], "pacs", {"created_at": tx.now - 7200.0}),
+            (ids[1], destination, {"state": DeliveryState.SENT.value, "updated_at": tx.now - ago_s}),
+        ):
+            result = desk_results.add(tx, study_id)
+            row = deliveries.add_delivery(
+                tx, deliveries.NewDelivery(study_id=study_id, analysis_id=result, destination=to)
+            )
+            tx.execute(sa.update(schema.delivery).where(schema.delivery.c.id == row).values(**values))
+        assert [cause.subject for cause in notices.unsent(tx, after_s=3600.0)] == told
+
+
 def test_cancellable_by_state(database: Database, add_study: AddStudy) -> None:
     study_id = add_study(1)
     with database.transaction() as tx:

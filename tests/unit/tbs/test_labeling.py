@@ -120,6 +120,24 @@ def test_a_faint_wing_is_told_from_tissue_and_processes_by_its_edge_and_place() 
     assert landmarks.crests(process) == (None, None)
 
 
+def test_bone_in_a_corner_touches_the_border_and_lies_where_no_process_does() -> None:
+    """Blocks of 20 by 20 mm in a strip of 60 by 60 mm, drawn by hand: by where they lie."""
+    rows = cols = round(60.0 / anatomy.GRID_MM)
+    block = round(20.0 / anatomy.GRID_MM)
+    beyond = np.arange(cols) >= cols - block
+
+    def of(row: int, col: int) -> NDArray[np.bool_]:
+        picture = np.zeros((rows, cols), dtype=bool)
+        picture[row : row + block, col : col + block] = True
+        return picture
+
+    corner, low_beside, high_out = of(rows - block, cols - block), of(rows - block, 0), of(0, cols - block)
+    kept = landmarks._corner(corner | low_beside | high_out, beyond, rows - 1)
+    assert kept is not None
+    assert (kept == corner).all()
+    assert landmarks._corner(low_beside | high_out, beyond, rows - 1) is None
+
+
 def test_the_ala_of_the_sacrum_is_no_crest() -> None:
     """Its outline falls outward, that of the iliac wing rises; it lies a level lower."""
     found = spines.segmented(Spine(crests=False), "linear")
