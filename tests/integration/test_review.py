@@ -10,11 +10,13 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydicom import Dataset, dcmread
+from pypdf import PdfReader
 
 from tbsnode.dicom import acquisition
 from tbsnode.errors import (
@@ -31,7 +33,7 @@ from tbsnode.pipeline.acts import Outcome
 from tbsnode.pipeline.site import Site
 from tbsnode.reasons import Code, Finding
 from tbsnode.store import catalogue, deliveries, listing, reviews
-from tests import desk, nodes, peers
+from tests import desk, nodes, peers, reading
 from tests.ledger import Ledger
 
 pytestmark = [pytest.mark.peer]
@@ -244,6 +246,20 @@ def test_a_correction_is_measured_and_amended(clinic: Clinic, uid: str) -> None:
     assert (predecessors(second), predecessors(third)) == ([first.SOPInstanceUID], [second.SOPInstanceUID])
     assert [ds.VerificationFlag for ds in (first, second, third)] == ["UNVERIFIED", "VERIFIED", "VERIFIED"]
     assert len(clinic.held("ris", uid)) == 2
+
+
+def test_a_corrected_number_is_the_same_wherever_it_is_read(clinic: Clinic, uid: str) -> None:
+    done = sign.correct(clinic.site, uid, WITHOUT_L3, comment="cement in L3")
+    clinic.desk.work()
+    number = done.result["score"]
+    sr, pdf = (of_class(clinic.held("pacs", uid), sop_class)[-1] for sop_class in (SR, PDF))
+    slope, _ = reading.values(reading.groups(sr)["L1-L4"])["TEXSLOPE"]
+    pages = PdfReader(BytesIO(pdf.EncapsulatedDocument)).pages
+    listed = {one.study_instance_uid: one for one in operate.study_list(clinic.site, listing.StudyFilter())}
+    everywhere = [slope, listed[uid].score, clinic.ledger.analyses(uid)[-1]["score"]]
+    assert everywhere == pytest.approx([number] * 3, abs=1e-6)
+    assert f"{number:.3f}" in "".join(page.extract_text() for page in pages)
+    assert f"{number:.3f}" != f"{done.before['score']:.3f}", "else this proves nothing"  # type: ignore[index]
 
 
 def test_a_correction_that_corrects_nothing_is_refused(clinic: Clinic, uid: str) -> None:

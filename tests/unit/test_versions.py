@@ -12,7 +12,7 @@ from tbsnode.errors import StorageFull, TooManyVersions
 from tbsnode.net import status
 from tbsnode.pipeline import intake, operate
 from tbsnode.pipeline.site import Site
-from tbsnode.store import audit, catalogue
+from tbsnode.store import audit, catalogue, schema
 
 
 def version(image: Path, number: int) -> Path:
@@ -74,6 +74,8 @@ def test_where_the_disk_is_nearly_full_nothing_is_taken(site: Site, image: Path)
         operate.import_file(full, image)
     assert kept(site) == 0
     assert operate.import_file(site, image) == "stored"
+    with site.database.read() as tx:
+        assert tx.all(schema.association.select()) == [], "a file comes in no association"
 
 
 def test_what_is_kept_already_is_taken_again_at_the_limit(
