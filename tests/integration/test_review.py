@@ -357,6 +357,8 @@ def test_a_rejection_reaches_whoever_has_the_result(clinic: Clinic, uid: str) ->
     assert clinic.held("ris", uid) == [], "it never had anything"
     assert clinic.states(uid) == {"pacs": ("sent", ""), "ris": ("superseded", "AWAITING_SIGNATURE")}
     assert "review.rejected" in clinic.ledger.actions(uid)
+    story = operate.trace(clinic.site, uid)
+    assert any(f"rejected by {ME}" in line and line.endswith(": quality") for line in story), "why is told"
 
 
 def test_a_rejected_result_never_leaves_again(clinic: Clinic, uid: str, key: str) -> None:
