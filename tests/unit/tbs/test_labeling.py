@@ -67,6 +67,78 @@ def test_the_right_way_up_is_not_doubted(scanner: str) -> None:
         assert not view.is_upside_down(spines.segmented(phantom, scanner))
 
 
+@pytest.mark.parametrize(
+    ("window", "narrows_to", "pitches_mm", "upside_down"),
+    [
+        (0.0, 1.0, (32.0, 32.0, 32.0, 32.0), False),
+        (0.0, 1.0, (36.0, 34.0, 32.0, 30.0), True),
+        (0.0, 1.0, (30.0, 32.0, 34.0, 36.0), False),
+        (0.0, 0.8, (32.0, 32.0, 32.0, 32.0), True),
+        (0.0, 1.2, (32.0, 32.0, 32.0, 32.0), False),
+        (1.5, 1.0, (32.0, 32.0, 32.0, 32.0), True),
+        (-1.5, 1.0, (32.0, 32.0, 32.0, 32.0), False),
+        (1.5, 1.2, (32.0, 32.0, 32.0, 32.0), False),
+        (1.5, 1.2, (36.0, 34.0, 32.0, 30.0), True),
+    ],
+)
+def test_each_sign_of_the_head_has_its_say(
+    monkeypatch: pytest.MonkeyPatch,
+    window: float,
+    narrows_to: float,
+    pitches_mm: tuple[float, ...],
+    upside_down: bool,
+) -> None:
+    """By hand: a window in the lower half, a column that narrows, levels that shrink; no crests are seen."""
+    found = spines.segmented(Spine(ribs=False, crests=False), "coarse")
+    monkeypatch.setattr(view, "_center_step", lambda _: window)
+    width = np.linspace(20.0, 20.0 * narrows_to, found.edges.half_width.size)
+    discs = tuple(float(each) for each in np.cumsum([30.0, *pitches_mm]))
+    made = replace(
+        found,
+        edges=replace(found.edges, half_width=width),
+        chain=replace(found.chain, s_mm=discs, slope=(0.0,) * len(discs)),
+    )
+    monkeypatch.setattr(landmarks, "crests", lambda _, reverse=False: (None, None))
+    assert view.is_upside_down(made) is upside_down
+
+
+@pytest.mark.parametrize(
+    ("arches", "halves", "pedicles", "crests", "front"),
+    [
+        (-0.5, 0.0, (0.0, 0.0), False, True),  # clear arches are enough
+        (0.0, 0.4, (0.3, 0.3), True, False),  # without them the halves must be alike
+        (0.0, 0.6, (0.3, 0.3), False, True),
+        (0.0, 0.6, (0.5, 0.01), False, False),  # a column traced along the arches has them on one side
+        (0.0, 0.6, (0.15, 0.15), False, False),
+        (0.0, 0.6, (0.0, 0.0), True, True),
+    ],
+)
+def test_what_tells_the_front_from_the_side(
+    monkeypatch: pytest.MonkeyPatch,
+    arches: float,
+    halves: float,
+    pedicles: tuple[float, float],
+    crests: bool,
+    front: bool,
+) -> None:
+    monkeypatch.setattr(view, "_center_step", lambda *_: arches)
+    monkeypatch.setattr(view, "match_of_halves", lambda _: halves)
+    monkeypatch.setattr(view, "_pedicles", lambda _: pedicles)
+    monkeypatch.setattr(landmarks, "is_pair_of_crests", lambda _: crests)
+    assert view.is_from_front(spines.segmented(Spine(), "coarse")) is front
+
+
+def test_how_bright_a_picture_is_says_nothing_of_its_pedicles() -> None:
+    found = spines.segmented(Spine(), "coarse")
+    brighter = replace(
+        found,
+        column=replace(found.column, image=7.0 * found.column.image),
+        edges=replace(found.edges, bone=7.0 * found.edges.bone, soft=7.0 * found.edges.soft),
+    )
+    assert view._pedicles(brighter) == pytest.approx(view._pedicles(found), rel=1e-9)
+    assert min(view._pedicles(found)) > view.PEDICLE
+
+
 def test_the_package_is_light_until_a_function_is_asked_for() -> None:
     code = (
         "import sys\n"
