@@ -172,13 +172,12 @@ def test_purged_studies_are_told_whole_a_portion_at_a_time(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A backup leaves out what was deleted on purpose: each one missed is restored."""
-    monkeypatch.setattr(audit, "_PORTION", 2)
-    tell(database, 1)
+    monkeypatch.setattr(audit, "_PORTION", 3)
     with database.transaction() as tx:
-        for number in range(5):
+        for number in range(7):
             audit.add_event(tx, audit.PURGED, "deleted", study_instance_uid=f"1.{number}")
             audit.add_event(tx, "review.accepted", "signed", study_instance_uid="1.9")
-    assert list(audit.purged_studies(database)) == [f"1.{number}" for number in range(5)]
+    assert list(audit.purged_studies(database)) == [f"1.{number}" for number in range(7)]
 
 
 @pytest.mark.peer
