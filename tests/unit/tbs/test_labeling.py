@@ -172,6 +172,49 @@ def test_the_tips_of_the_wings_are_crests(scanner: str) -> None:
     assert names.confidence > anatomy.LABELS_CERTAIN
 
 
+def levels_of(found: Segmentation, per_level: tuple[float, ...]) -> Floats:
+    """Return a profile along the axis: one value for each level of 30 mm, from 30 mm on, 1 elsewhere."""
+    place = np.arange(found.edges.bone.size) * anatomy.GRID_MM
+    along = np.ones(place.size)
+    for number, value in enumerate(per_level):
+        along[(place >= 30.0 * (number + 1)) & (place < 30.0 * (number + 2))] = value
+    return along
+
+
+def spaced(found: Segmentation, number: int) -> Segmentation:
+    """Put so many discs at 30, 60, 90 ... mm."""
+    discs = tuple(30.0 * (each + 1) for each in range(number))
+    return replace(found, chain=replace(found.chain, s_mm=discs, slope=(0.0,) * number))
+
+
+def test_widths_and_densities_are_those_of_the_four_levels() -> None:
+    """By hand: levels just as they are in people rate 1; what is above, below or of L4 does not matter."""
+    found = spaced(spines.segmented(Spine(), "linear"), 5)
+    width = 15.0 * levels_of(found, anatomy.WIDTH_GROWTH)
+    soft = np.full(width.size, 50.0)
+    bone = soft + 100.0 * levels_of(found, (anatomy.DENSITY_L1, 0.9, 1.1, 3.0))
+    edges = replace(found.edges, left=width, right=width, bone=bone, soft=soft)
+    rated = labeling._ratings(replace(found, edges=edges), labeling.Signs(None, False, None), 0)
+    assert (rated["shape"], rated["density"]) == pytest.approx((1.0, 1.0), abs=1e-3)
+    darker = replace(edges, bone=soft + 100.0 * levels_of(found, (0.6, 0.9, 1.1, 3.0)))
+    rated = labeling._ratings(replace(found, edges=darker), labeling.Signs(None, False, None), 0)
+    assert rated["density"] == pytest.approx(anatomy.WEAK_CUE, abs=0.01)
+    short = labeling._ratings(replace(spaced(found, 4), edges=edges), labeling.Signs(None, False, None), 0)
+    assert (short["shape"], short["density"]) == (None, None), "the last level was not found"
+
+
+@pytest.mark.parametrize(("levels_away", "agrees"), [(0.6, 1.0), (-0.6, 1.0), (0.7, 0.5), (-0.7, 0.5)])
+def test_a_sign_that_is_two_thirds_of_a_level_away_halves_the_confidence(
+    levels_away: float, agrees: float
+) -> None:
+    found = spaced(spines.segmented(Spine(), "linear"), 5)  # 30 mm a level, L4/L5 at 150 mm
+    crest = 150.0 + anatomy.CREST_MM + 30.0 * levels_away
+    rib = 30.0 + 30.0 * (labeling.RIB_ROOT + levels_away)
+    assert labeling._agreement(found, labeling.Signs(crest, True, None), 0) == agrees
+    assert labeling._agreement(found, labeling.Signs(None, False, rib), 0) == agrees
+    assert labeling._agreement(found, labeling.Signs(crest, True, rib), 0) == agrees**2
+
+
 def beside(found: Segmentation, shape: Callable[[Floats, Floats], Floats]) -> Segmentation:
     """Add something at both sides, given from millimeters above the lower border and beyond the edge."""
     step = float(np.median(found.edges.bone - found.edges.soft))
