@@ -26,6 +26,7 @@ _EXPECTED = {
     "int": ("a whole number is needed.", "Write digits only, without quotes."),
     "float": ("a number is needed.", "Write digits, without quotes."),
     "string": ("a text is needed.", "Put it in quotes."),
+    "path": ("a text is needed.", "Put it in quotes."),
     "tuple": ("a list is needed.", "Put it in brackets: [ ... ]."),
 }
 _PATTERNS = {  # by the key: what its pattern asks for
@@ -231,8 +232,10 @@ def _shared_ports(raw: Mapping[str, Any]) -> Iterator[tuple[Location, Mistake]]:
         problem = "the receiver has this port for TLS."
         wanted.append((("receiver", "tls", "port"), tls.get("port", 2762), problem))
     wanted.append((("http", "port"), _table(raw, "http").get("port", 8043), ""))
-    taken: dict[object, str] = {}
+    taken: dict[int, str] = {}
     for location, port, problem in wanted:
+        if not isinstance(port, int):
+            continue  # no port at all, which is told of that key
         if port in taken:
             yield location, Mistake(key_path(location), str(port), taken[port], "Choose another one.")
         taken.setdefault(port, problem)
@@ -263,8 +266,9 @@ def _tls(raw: Mapping[str, Any]) -> Mapping[str, Any] | None:
 def _ourselves(raw: Mapping[str, Any]) -> Iterator[tuple[Location, Mistake]]:
     """Find destinations that are this node: it would send to itself for ever."""
     receiver, tls = _table(raw, "receiver"), _tls(raw)
-    ports = {receiver.get("port", 11112)} | ({tls.get("port", 2762)} if tls is not None else set())
-    local = _LOCAL | {str(receiver.get("bind", "")), socket.gethostname()}
+    # compared in lists: what is written may be anything, also what no set can hold
+    ports = [receiver.get("port", 11112), *([tls.get("port", 2762)] if tls is not None else [])]
+    local = [*_LOCAL, str(receiver.get("bind", "")), socket.gethostname()]
     for index, row in _tables(raw, ("destinations",)):
         port = row.get("port", 104)
         if row.get("host") in local and port in ports:

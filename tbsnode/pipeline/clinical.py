@@ -309,7 +309,7 @@ def _subject(archive: _Archive, declared: Declaration, *, ahead: bool) -> clinic
 
 
 def _unknown(name: str, stated: clinical.Subject, known: Mapping[str, object]) -> tuple[str, str]:
-    if name == "patient_id" and known and stated.issuer:
+    if name == "patient_id" and known:
         return "is known here, but not of this issuer.", "Correct the issuer, or leave it empty."
     noun = "examination" if name == "accession_number" else "patient"
     problem = f"is that of no {noun} in the archive."

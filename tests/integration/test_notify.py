@@ -168,6 +168,22 @@ def test_disk_and_certificates(tmp_path: Path, hook: Hook) -> None:
     assert told["receiver"]["days_left"] in (9, 10)
 
 
+@pytest.mark.parametrize(
+    ("study_date", "retention_days", "kinds"),
+    [("20200101", 365, ["clock_doubtful"]), ("20200101", 0, []), ("", 365, [])],
+    ids=["years ahead of the scanners", "nothing is ever deleted", "no study says what day it is"],
+)
+def test_a_clock_that_no_scanner_bears_out_is_told_where_it_stops_retention(
+    tmp_path: Path, hook: Hook, study_date: str, retention_days: int, kinds: list[str]
+) -> None:
+    with opened(tmp_path, hook) as (site, study_id):
+        with site.database.transaction() as tx:
+            catalogue.update_study(tx, study_id, study_date=study_date)
+        notify.turn(replace(site, policy=replace(site.policy, retention_days=retention_days)))
+    assert hook.kinds() == kinds
+    assert all(body["causes"][0]["subject"] == "clock" for body in hook.bodies)
+
+
 def test_the_token_is_sent_and_a_redirect_is_not_followed(tmp_path: Path, hook: Hook) -> None:
     token = tmp_path / "token"
     token.write_text("s3cret\n")

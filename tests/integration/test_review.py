@@ -10,11 +10,13 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydicom import Dataset, dcmread
+from pypdf import PdfReader
 
 from tbsnode.dicom import acquisition
 from tbsnode.errors import (
@@ -31,7 +33,7 @@ from tbsnode.pipeline.acts import Outcome
 from tbsnode.pipeline.site import Site
 from tbsnode.reasons import Code, Finding
 from tbsnode.store import catalogue, deliveries, listing, reviews
-from tests import desk, nodes, peers
+from tests import desk, nodes, peers, reading
 from tests.ledger import Ledger
 
 pytestmark = [pytest.mark.peer]
@@ -212,6 +214,7 @@ def test_what_was_signed_is_not_signed_twice(clinic: Clinic, uid: str) -> None:
     assert clinic.ledger.made(uid) == made, "the same result makes nothing"
     assert clinic.review_state(uid) == "signed"
     assert clinic.ledger.study(uid)["reason"] == ""
+    assert not {"review.needed", "review.restored"} & set(clinic.ledger.actions(uid)), "nothing changed"
 
 
 def test_a_correction_is_measured_and_amended(clinic: Clinic, uid: str) -> None:
@@ -243,6 +246,20 @@ def test_a_correction_is_measured_and_amended(clinic: Clinic, uid: str) -> None:
     assert (predecessors(second), predecessors(third)) == ([first.SOPInstanceUID], [second.SOPInstanceUID])
     assert [ds.VerificationFlag for ds in (first, second, third)] == ["UNVERIFIED", "VERIFIED", "VERIFIED"]
     assert len(clinic.held("ris", uid)) == 2
+
+
+def test_a_corrected_number_is_the_same_wherever_it_is_read(clinic: Clinic, uid: str) -> None:
+    done = sign.correct(clinic.site, uid, WITHOUT_L3, comment="cement in L3")
+    clinic.desk.work()
+    number = done.result["score"]
+    sr, pdf = (of_class(clinic.held("pacs", uid), sop_class)[-1] for sop_class in (SR, PDF))
+    slope, _ = reading.values(reading.groups(sr)["L1-L4"])["TEXSLOPE"]
+    pages = PdfReader(BytesIO(pdf.EncapsulatedDocument)).pages
+    listed = {one.study_instance_uid: one for one in operate.study_list(clinic.site, listing.StudyFilter())}
+    everywhere = [slope, listed[uid].score, clinic.ledger.analyses(uid)[-1]["score"]]
+    assert everywhere == pytest.approx([number] * 3, abs=1e-6)
+    assert f"{number:.3f}" in "".join(page.extract_text() for page in pages)
+    assert f"{number:.3f}" != f"{done.before['score']:.3f}", "else this proves nothing"  # type: ignore[index]
 
 
 def test_a_correction_that_corrects_nothing_is_refused(clinic: Clinic, uid: str) -> None:
@@ -284,6 +301,7 @@ def test_a_late_image_after_a_signature_waits_for_a_reviewer(clinic: Clinic, uid
     assert "review.needed" in clinic.ledger.actions(uid)
     trace = operate.trace(clinic.site, uid)
     assert any("needs re review" in line for line in trace)
+    assert any("the result waits for a reviewer" in line for line in trace)
     done = sign.accept(clinic.site, uid)
     assert done.version == 2
     assert "image" in [each.what for each in done.changes]
@@ -304,6 +322,18 @@ def test_what_was_signed_may_come_back(clinic: Clinic, uid: str, key: str) -> No
         catalogue.set_instance_state(tx, late.id, "superseded")
     clinic.again(uid)
     assert (clinic.review_state(uid), clinic.ledger.study(uid)["reason"]) == ("signed", "")
+
+
+def test_what_was_rejected_comes_back_rejected(clinic: Clinic, uid: str, key: str) -> None:
+    """Nobody signed it: the image that changed the result is decided against, and the rejection stands."""
+    reject.reject(clinic.site, uid, RejectionReason.QUALITY, comment="moved")
+    clinic.late(uid, key)
+    assert clinic.review_state(uid) == "needs_re_review"
+    with clinic.site.database.transaction() as tx:
+        late = catalogue.instances_of_study(tx, clinic.ledger.study(uid)["id"])[-1]
+        catalogue.set_instance_state(tx, late.id, "superseded")
+    clinic.again(uid)
+    assert clinic.review_state(uid) == "rejected"
 
 
 def test_the_reviewers_image_wins_over_the_latest(clinic: Clinic, uid: str, key: str) -> None:
@@ -339,6 +369,8 @@ def test_a_rejection_reaches_whoever_has_the_result(clinic: Clinic, uid: str) ->
     assert clinic.held("ris", uid) == [], "it never had anything"
     assert clinic.states(uid) == {"pacs": ("sent", ""), "ris": ("superseded", "AWAITING_SIGNATURE")}
     assert "review.rejected" in clinic.ledger.actions(uid)
+    story = operate.trace(clinic.site, uid)
+    assert any(f"rejected by {ME}" in line and line.endswith(": quality") for line in story), "why is told"
 
 
 def test_a_rejected_result_never_leaves_again(clinic: Clinic, uid: str, key: str) -> None:

@@ -205,6 +205,15 @@ def test_a_caller_must_be_whom_its_certificate_names(
     assert "there was no TLS" in clear.events[-1].text
 
 
+def test_only_ciphers_with_forward_secrecy_and_authenticated_encryption(ours: Authority, node: Pem) -> None:
+    """RFC 9325 section 4.2, of TLS 1.2; TLS 1.3 ("any") has nothing else."""
+    for context in (tls.server_context(ours.files(node)), tls.client_context(ours.files(node))):
+        offered = context.get_ciphers()
+        assert offered
+        assert all(each["aead"] for each in offered)
+        assert {each["kea"] for each in offered} <= {"kx-any", "kx-ecdhe", "kx-dhe"}
+
+
 def test_we_refuse_a_peer_that_is_not_the_host_or_of_no_authority(
     secured: ReceivingNode, ours: Authority, theirs: Authority, scanner: Pem
 ) -> None:

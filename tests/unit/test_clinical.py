@@ -222,6 +222,8 @@ def test_ahead_without_issuer_holds_for_one_person_only(site: Site, take: Import
     second = arrive(site, 10, "P9", "OTHER")
     assert clinical.context_of(site, first) is None
     assert clinical.context_of(site, second) is None
+    told = take(HEAD, "P9,OTHER,,letter,no,,")
+    assert (told.added, told.superseded) == (1, 0), "whose the first was, is not known"
 
 
 def test_another_issuers_patient_gets_nothing(site: Site, take: Import) -> None:
@@ -263,6 +265,15 @@ def test_one_mistake_and_nothing_is_stored(
     assert [(mistake.line, mistake.field) for mistake in raised.value.mistakes] == wrong
     assert all(mistake.problem and mistake.remedy for mistake in raised.value.mistakes)
     assert everything(site) == before
+
+
+@pytest.mark.parametrize(
+    ("line", "said"), [("P1,Z,,x,yes,,", "not of this issuer"), ("P3,Z,,x,yes,,", "of no patient")]
+)
+def test_a_patient_of_another_issuer_is_told_from_nobody(take: Import, line: str, said: str) -> None:
+    with pytest.raises(InvalidClinicalFile) as raised:
+        take(HEAD, line)
+    assert said in raised.value.mistakes[0].problem
 
 
 @pytest.mark.parametrize("line", ["P1,,A3,x,yes,,", "P2,,,x,yes,,", "M1,,,x,,,post"])

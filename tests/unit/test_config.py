@@ -203,6 +203,27 @@ def caller(host: str) -> str:
             "greater",
             "",
         ),
+        ("[receiver]\nport = [104]", "receiver.port", "a whole number", "digits"),
+        ("[http]\nport = { port = 1 }", "http.port", "a whole number", "digits"),
+        ("[archive]\npath = 3", "archive.path", "a text is needed", "quotes"),
+        (
+            f'{POSTGRESQL.replace("node@", "")}password_file = "x"',
+            "database",
+            "a user and no password",
+            "user@",
+        ),
+        (
+            f'{POSTGRESQL.replace("@", ":p@")}password_file = "x"',
+            "database",
+            "a user and no password",
+            "user@",
+        ),
+        (
+            '[database]\nurl = "sqlite:///node@here.db"\npassword_file = "x"',
+            "database",
+            "a user and no password",
+            "user@",
+        ),
         ("node = 3", "node", "a table is needed", "[node]"),
         ("[node", "", "not TOML", "line"),
     ],
@@ -214,6 +235,21 @@ def test_each_mistake_names_key_problem_and_remedy(
     assert mistake.key == key
     assert problem in mistake.problem
     assert remedy in mistake.remedy
+
+
+def test_a_value_of_a_wrong_kind_is_a_mistake_of_its_key(tmp_path: Path) -> None:
+    """A list of a list, and a table, where neither belongs: two ports were answered with a traceback."""
+    sections = {name: section_of(field.annotation) for name, field in Config.model_fields.items()}
+    for name, section in sections.items():
+        assert section is not None
+        for own, field in section.model_fields.items():
+            key = field.alias or own
+            head = f"[[{name}]]" if get_args(Config.model_fields[name].annotation) else f"[{name}]"
+            for value in ("[[1]]", "{ a = 1 }", "nan"):
+                found = mistakes_of(tmp_path, f"{head}\n{key} = {value}")
+                here = [each for each in found if re.search(rf"(^|[.\]]){key}\b", each.key)]
+                assert here, f"{name}.{key} = {value}: {found}"
+                assert not any("class" in each.problem for each in here), here
 
 
 def test_all_mistakes_come_together(tmp_path: Path) -> None:
@@ -254,6 +290,29 @@ def test_one_system_may_get_different_kinds_under_two_names(tmp_path: Path) -> N
         for kind in ("sr", "pdf")
     ]
     assert len(config.load(write(tmp_path, "".join(parts))).destinations) == 2
+
+
+def test_two_systems_may_have_one_ae_title(tmp_path: Path) -> None:
+    """Each site of a hospital has its own "PACS"."""
+    other = DESTINATION.replace('"pacs"', '"second"')
+    elsewhere = (other.replace("192.0.2.20", "192.0.2.21"), f"{other}port = 11113\n")
+    for second in elsewhere:
+        assert len(config.load(write(tmp_path, DESTINATION + second)).destinations) == 2
+
+
+@pytest.mark.parametrize("key", ["manufacturer", "model", "serial"])
+def test_one_word_of_its_header_names_a_scanner(tmp_path: Path, key: str) -> None:
+    loaded = config.load(write(tmp_path, f'[[scanners]]\n{key} = "X"\nlinear = true'))
+    assert [(getattr(each, key), each.linear) for each in loaded.scanners] == [("X", True)]
+
+
+def test_a_file_that_is_not_utf_8_says_so(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"caf\xe9")
+    (password,) = mistakes_of(tmp_path, f'{POSTGRESQL}password_file = "secret"')
+    assert "secret cannot be read (it is not UTF-8 text)" in password.problem
+    (tmp_path / "latin.toml").write_bytes(b'[site]\nname = "caf\xe9"')
+    with pytest.raises(InvalidConfiguration, match=r"not UTF-8 text(.|\n)*Save it as UTF-8"):
+        config.load(tmp_path / "latin.toml")
 
 
 def test_with_only_tls_the_other_port_is_free_for_others(tmp_path: Path) -> None:
@@ -366,9 +425,24 @@ def test_mistake_in_the_environment_names_the_variable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TBSNODE__RECEIVER__PROT", "1")
-    (mistake,) = mistakes_of(tmp_path, "")
-    assert mistake.key == "receiver.prot"
-    assert "$TBSNODE__RECEIVER__PROT" in mistake.problem
+    ours, written = mistakes_of(tmp_path, "[receiver]\nport = 0")
+    if ours.key != "receiver.prot":
+        ours, written = written, ours
+    assert ours.key == "receiver.prot"
+    assert "$TBSNODE__RECEIVER__PROT" in ours.problem
+    assert "$" not in written.problem, "that one is in the file"
+
+
+@pytest.mark.parametrize(
+    ("variable", "key"),
+    [("TBSNODE__RECIEVER__PORT", "reciever"), ("TBSNODE__DESTINATIONS__PACS__PORT", "destinations")],
+)
+def test_a_variable_of_no_key_is_a_mistake(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, key: str
+) -> None:
+    monkeypatch.setenv(variable, "104")
+    (mistake,) = mistakes_of(tmp_path, DESTINATION)
+    assert mistake.key == key
 
 
 def test_everything_is_frozen(tmp_path: Path) -> None:

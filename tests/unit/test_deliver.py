@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import pytest
 
-from tbsnode.errors import PeerUnreachable
+from tbsnode.errors import AssociationRejected, PeerUnreachable
 from tbsnode.model import DeliveryState, Outgoing, Peer, SendOutcome
 from tbsnode.net import status
 from tbsnode.pipeline import deliver
@@ -113,6 +113,26 @@ def test_a_result_that_nothing_replaces_is_tried_again(
     assert re.match(r"delivery to pacs \(\S+:\d+\): connection refused; again in \d+ s$", line.getMessage())
 
 
+@pytest.mark.parametrize(
+    ("transient", "state"), [(True, DeliveryState.QUEUED), (False, DeliveryState.REFUSED)]
+)
+def test_a_rejection_of_the_association_is_tried_again_where_the_peer_says_it_may_pass(
+    site: Site, study_id: int, monkeypatch: pytest.MonkeyPatch, transient: bool, state: DeliveryState
+) -> None:
+    """A PACS that is busy for a moment is no PACS that does not know us."""
+    row_id = offer(site, study_id, 1)
+
+    def reject(*_: object) -> None:
+        raise AssociationRejected("rejected", peer="pacs", transient=transient)
+
+    monkeypatch.setattr(deliver, "_send_all", reject)
+    deliver.deliver(site, *take(site))
+    with site.database.read() as tx:
+        row = deliveries.delivery_of(tx, row_id)
+    assert (row["state"], row["last_error"]) == (state.value, "rejected")
+    assert (row["next_try_at"] is None) == (state is DeliveryState.REFUSED)
+
+
 def test_a_look_whether_an_older_one_is_through_is_no_try(site: Site, study_id: int) -> None:
     """A PACS that hangs for two minutes would else be said to have been tried a hundred times."""
     offer(site, study_id, 1)
@@ -175,9 +195,10 @@ class Archive:
             DeliveryState.SENT,
         ),
         ({"3d": 0xC000}, ["3d", "pdf"], DeliveryState.PARTIAL),
+        ({"pdf": 0xA700}, ["3d", "pdf"], DeliveryState.QUEUED),
         (dict.fromkeys(("3d", "comprehensive", "enhanced"), 0x0122), None, DeliveryState.PARTIAL),
     ],
-    ids=["class", "data set", "content", "no class"],
+    ids=["class", "data set", "content", "out of resources", "no class"],
 )
 def test_an_sr_class_that_is_refused_when_it_comes_is_followed_by_the_next(
     site: Site,
@@ -200,6 +221,8 @@ def test_an_sr_class_that_is_refused_when_it_comes_is_followed_by_the_next(
     assert row["state"] == state.value
     assert archive.offered == (offered or ["3d", "pdf", "comprehensive", "enhanced"])
     assert ("SR" in row["last_error"]) == (state is DeliveryState.PARTIAL)
+    assert ("pacs is out of resources (0xA700)" in row["last_error"]) == (state is DeliveryState.QUEUED)
+    assert (row["next_try_at"] is not None) == (state is DeliveryState.QUEUED)
 
 
 def item(kind: str, name: str) -> Item:

@@ -40,7 +40,9 @@ def test_a_machine_that_was_stopped_is_not_compared_with(
     assert caplog.text == ""
 
 
-def test_addresses_and_paths_may_differ_and_what_decides_may_not(tmp_path: Path) -> None:
+def test_addresses_and_paths_may_differ_and_what_decides_may_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def of(name: str, text: str) -> dict[str, str]:
         folder = tmp_path / name
         folder.mkdir()
@@ -54,3 +56,17 @@ def test_addresses_and_paths_may_differ_and_what_decides_may_not(tmp_path: Path)
     more = of("more", '[node]\nmode = "shadow"\n' + sending + 'send = ["sr"]\n')
     assert [name for name in one if one[name] != more[name]] == ["node", "destinations"]
     assert set(one) == set(Config.model_fields) - {"database", "archive", "logging", "http"}
+
+    def secured(folder: str) -> dict[str, str]:
+        names = ", ".join(f'{key} = "/{folder}/{key}"' for key in ("certificate", "key", "ca"))
+        return of(folder, f"{sending}tls = {{ {names} }}\n")
+
+    assert secured("etc") == secured("srv"), "each machine has its files where it likes"
+    over_tls = secured("opt")
+    assert [name for name in one if one[name] != over_tls[name]] == ["destinations"]
+    stated = of("stated", '[site]\nserial_number = "7"\n')
+    blank = of("blank", "")
+    monkeypatch.setattr("socket.gethostname", lambda: "another-host")
+    assert of("stated-there", '[site]\nserial_number = "7"\n') == stated
+    there = of("blank-there", "")
+    assert [name for name in blank if blank[name] != there[name]] == ["site"], "results tell the host's name"

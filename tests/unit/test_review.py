@@ -19,8 +19,9 @@ from tbsnode.model import (
     ReviewAction,
     Reviewer,
     ReviewState,
+    StudyState,
 )
-from tbsnode.pipeline import acting
+from tbsnode.pipeline import acting, acts
 from tbsnode.pipeline.acts import LONGEST_COMMENT, worded
 from tbsnode.pipeline.changes import changes
 from tbsnode.pipeline.review import TRANSITIONS, ReviewEvent, acting_reviewer, next_state
@@ -73,6 +74,42 @@ def test_a_refused_act_names_a_person_who_can_go_on(state: str, event: str) -> N
     with pytest.raises(ReviewRefused) as refused:
         next_state(ReviewState(state), ReviewEvent(event))
     assert refused.value.remedy.startswith(("Reading physician:", "Administrator:"))
+
+
+#                sign        reject      sign, due again  reject, due again
+AT_REST = """
+receiving        at_work     at_work     at_work          at_work
+queued           at_work     at_work     at_work          at_work
+running          at_work     at_work     at_work          at_work
+done             may         may         at_work          at_work
+not_applicable   nothing     may         at_work          at_work
+held             nothing     may         at_work          at_work
+failed           nothing     may         at_work          at_work
+"""
+
+
+@pytest.mark.parametrize("line", AT_REST.strip().splitlines(), ids=lambda line: line.split()[0])
+def test_what_is_at_work_or_held_is_not_signed_and_what_is_held_may_be_rejected(line: str) -> None:
+    """The result of a study under analysis may change in a moment; a held one waits for another decision."""
+    state, *expected = line.split()
+    got = []
+    for ready_at in (None, 1e9):
+        for event in (ReviewEvent.ACCEPT, ReviewEvent.REJECT):
+            study = SimpleNamespace(
+                state=StudyState(state), ready_at=ready_at, reason="SHADOW_MODE", last_error=""
+            )
+            try:
+                acts._require_rest(cast("StudyRow", study), event)
+                got.append("may")
+            except ReviewRefused as refused:
+                got.append("nothing" if "nothing can be signed" in str(refused) else "at_work")
+    assert got == expected
+
+
+def test_a_failed_study_that_cannot_be_signed_says_what_failed() -> None:
+    study = SimpleNamespace(state=StudyState.FAILED, ready_at=None, reason="", last_error="out of memory")
+    with pytest.raises(ReviewRefused, match=r"failed; nothing can be signed\. out of memory"):
+        acts._require_rest(cast("StudyRow", study), ReviewEvent.CORRECT)
 
 
 def test_whoever_comes_second_reads_who_was_first() -> None:

@@ -13,10 +13,12 @@ from tbsnode.model import DeliveryState
 from tbsnode.model.commitment import CommitmentReport, SopReference
 from tbsnode.net.messages import Receiver
 from tbsnode.pipeline import commitments, deliver
-from tbsnode.store import deliveries, schema
+from tbsnode.store import catalogue, deliveries, schema
+from tbsnode.store import commitments as commitment_rows
 from tbsnode.store.commitments import AskedInstance
 from tests import commitment_peer, peers
 from tests.unit.commitment.conftest import BOTH, IMAGE, ONE, PDF, SR, TWO, Bench, report
+from tests.unit.store.conftest import IDENTITY, ORIGIN, kept
 
 # ---- what a report says --------------------------------------------------------------------------
 
@@ -68,6 +70,29 @@ def test_what_was_stored_is_asked_for(bench: Bench, state: DeliveryState, number
             (PDF, "1.2.3.12"),
         ]
         assert [e.series_instance_uid for e in row.instances] == ["1.2.3.1", "1.2.3.0"]
+
+
+def test_an_original_is_asked_for_with_its_own_series(bench: Bench) -> None:
+    """A destination may get the scanner's images too; other studies have series of their own."""
+    bench.deliver()
+    another = replace(
+        IDENTITY, sop_instance_uid="1.9.4", study_instance_uid="1.9", series_instance_uid="1.9.1"
+    )
+    with bench.database.transaction() as tx:
+        catalogue.add_instance(tx, another, kept(another), ORIGIN)
+        (image,) = catalogue.find_instances(tx, IMAGE.sop_instance_uid)
+        deliveries.record_item(
+            tx,
+            bench.delivery_id,
+            kind="source",
+            instance_ref=image.id,
+            sop_class_uid=IMAGE.sop_class_uid,
+            sop_instance_uid=IMAGE.sop_instance_uid,
+            outcome="success",
+        )
+        commitment_rows.add_commitment(tx, bench.delivery_id, horizon_s=60.0)
+    asked = [(each.sop_instance_uid, each.series_instance_uid) for each in bench.all()[-1].instances]
+    assert asked[2:] == [(IMAGE.sop_instance_uid, IDENTITY.series_instance_uid)]
 
 
 def test_nobody_is_asked_that_is_not_configured_so(bench: Bench) -> None:

@@ -64,6 +64,12 @@ def test_head(source: Path) -> None:
     assert "ReferencedRequestSequence" not in ds
 
 
+def test_every_report_says_what_must_not_be_compared(source: Path) -> None:
+    for analysis in (reported.scored(source), reported.maximal(source)):
+        said = comments(document(reported.report(analysis), source))
+        assert "Scores of different scanners, export modes or pixel sizes must not be compared." in said
+
+
 def test_one_group_a_vertebra_with_its_outline(source: Path) -> None:
     ds = document(reported.report(reported.scored(source)), source)
     first, *_, summary = groups(ds)

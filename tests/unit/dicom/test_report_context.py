@@ -224,6 +224,7 @@ def test_an_adjustment_that_was_not_made_says_so(source: Path) -> None:
     assert (risk["FRAX-MOF-TBS"], risk["FRAX-HIP-TBS"]) == (("114007", ""), ("114007", ""))
     assert risk["90265-0"] == (22.0, "%")
     assert "FRAX_NOT_ADJ" in coded(groups(ds)["L1-L4"], "QUALITY-FINDING")
+    assert coded(groups(ds)["Fracture risk"], "QUALITY-FINDING") == [], "told once"
 
 
 def test_an_adjustment_at_another_age_says_so_beside_the_numbers(source: Path) -> None:

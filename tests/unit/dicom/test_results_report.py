@@ -178,3 +178,20 @@ def test_a_meaning_of_64_kb_costs_no_time(words: str) -> None:
     assert not results_words.names_reference(words)
     assert results_words.field_of(words) == ""
     assert time.process_time() - begun < 0.5
+
+
+@pytest.mark.parametrize(
+    ("words", "site"),
+    [
+        ("first lumbar vertebra", "L1"),
+        ("third lumbar vertebra", "L3"),
+        ("fourth lumbar vertebra", "L4"),
+        ("fifth lumbar vertebra", ""),
+        ("left femoral neck", "femoral_neck"),
+        ("upper femoral neck", ""),  # half of it: no reference is about that
+        ("inferior neck", ""),
+        ("neck c spine", ""),  # that of the head
+    ],
+)
+def test_a_site_is_named_whole(words: str, site: str) -> None:
+    assert results_words.site_of(words) == site

@@ -13,7 +13,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from tbsnode.dicom import encapsulated_pdf, measurement_report, part10, self_check, sop_classes, variant
-from tbsnode.model import Corrections, DerivedInstance, Report, Reviewer
+from tbsnode.model import Change, Corrections, DerivedInstance, Report, Reviewer
 from tests import documents, reported, sources
 from tests.reading import child, children, coded, document, evaluations, groups, texts, values, walk
 
@@ -37,6 +37,20 @@ def test_final_and_verified_by_a_named_person(source: Path) -> None:
     assert observer.VerifyingOrganization == "Bone Clinic"
     assert observer.VerificationDateTime == "20240305103630+0000"
     assert list(observer.VerifyingObserverIdentificationCodeSequence) == []
+
+
+@pytest.mark.parametrize("place", ["login", "comment", "change"])
+def test_what_a_reviewer_writes_is_read_back_in_his_own_letters(source: Path, place: str) -> None:
+    """The words that a person chose decide the character set: of the source's letters they may have none."""
+    words = "τσιμέντο"
+    review = reported.review(
+        reviewer=replace(reported.DOE, login=words if place == "login" else "jane"),
+        comment=words if place == "comment" else "agreed",
+        changes=(Change(what="levels", before="L1", after=words),) if place == "change" else (),
+    )
+    ds = document(signed(source, review), source)
+    told = [str(item.TextValue) for item in walk(ds) if item.get("ValueType") == "TEXT"]
+    assert any(words in text for text in told), told
 
 
 def test_nobody_verifies_what_nobody_signed(source: Path) -> None:

@@ -86,6 +86,19 @@ def test_a_changed_event_is_found_and_told_once(database: Database, change: dict
     assert (problem.number, problem.event_id, problem.what) == (3, third, "changed")
 
 
+def test_what_is_changed_in_any_batch_is_found(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit_chain, "BATCH", 2)
+    tell(database, 5)
+    audit_chain.catch_up(database)
+    assert (verdict(database).sealed, verdict(database).waiting) == (5, 0)
+    noted = verdict(database).head
+    with database.transaction() as tx:
+        last = tx.scalar(sa.select(sa.func.max(event.c.id)))
+        tx.execute(sa.update(event).where(event.c.id == last).values(text="other"))
+    assert [problem.event_id for problem in verdict(database, noted).problems] == [last]
+    assert verdict(database, noted).expected_found
+
+
 def test_a_deleted_event_is_found(database: Database) -> None:
     tell(database, 5)
     seal(database)
@@ -140,15 +153,31 @@ def test_events_are_filtered(database: Database) -> None:
     with database.transaction() as tx:
         audit.add_event(tx, "review.accepted", "signed", study_instance_uid="1.9")
         later = tx.now + 1
+        tx.execute(sa.update(event).where(event.c.action == "review.accepted").values(at=later + 1))
     with database.read() as tx:
         wanted = [
             audit.EventFilter(action="review."),
             audit.EventFilter(study_instance_uid="1.9"),
             audit.EventFilter(since=later),
             audit.EventFilter(until=later),
+            audit.EventFilter(since=later + 1),  # that moment is within, as an end it is not
+            audit.EventFilter(until=later + 1),
+            audit.EventFilter(action="review_"),  # a letter like any other
         ]
         counts = [len(audit.recent_events(tx, 10, each)) for each in wanted]
-    assert counts == [1, 1, 0, 3]
+    assert counts == [1, 1, 1, 2, 1, 2, 0]
+
+
+def test_purged_studies_are_told_whole_a_portion_at_a_time(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A backup leaves out what was deleted on purpose: each one missed is restored."""
+    monkeypatch.setattr(audit, "_PORTION", 3)
+    with database.transaction() as tx:
+        for number in range(7):
+            audit.add_event(tx, audit.PURGED, "deleted", study_instance_uid=f"1.{number}")
+            audit.add_event(tx, "review.accepted", "signed", study_instance_uid="1.9")
+    assert list(audit.purged_studies(database)) == [f"1.{number}" for number in range(7)]
 
 
 @pytest.mark.peer

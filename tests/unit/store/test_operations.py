@@ -195,6 +195,16 @@ def test_discard_gives_up_what_waits(database: Database, add_study: AddStudy) ->
         assert deliveries.delivery_of(tx, delivery_id)["state"] == DeliveryState.SUPERSEDED.value
 
 
+def test_what_a_worker_has_is_at_work(database: Database, add_study: AddStudy) -> None:
+    """Nobody deletes its files: not even who gives it up."""
+    study_id = add_study(1)
+    with database.transaction() as tx:
+        for state in StudyState:
+            catalogue.update_study(tx, study_id, state=state.value)
+            at_work = state in (StudyState.QUEUED, StudyState.RUNNING)
+            assert retention.at_work(tx, study_id) == at_work, state
+
+
 def test_a_cause_is_one_row_as_long_as_it_lasts(database: Database) -> None:
     cause = notices.Cause(kind="disk_low", subject="archive")
     with database.transaction() as tx:
@@ -222,6 +232,33 @@ def test_nothing_sent_is_about_what_waits(database: Database, add_study: AddStud
         assert cause.subject == "pacs"
         assert notices.unsent(tx, after_s=60.0) == ()
         assert notices.unwell_deliveries(tx) == notices.unwell_studies(tx) == ()
+
+
+def test_a_destination_that_gets_something_is_not_said_to_get_nothing(
+    database: Database, add_study: AddStudy
+) -> None:
+    """A result waits for two hours, an hour is allowed; what was sent last, to whom and when, decides."""
+    rows = []
+    with database.transaction() as tx:
+        waiting_since = tx.now - 7200.0
+    for study_id in (add_study(1), add_study(2)):
+        with database.transaction() as tx:
+            result = desk_results.add(tx, study_id)
+            new = deliveries.NewDelivery(study_id=study_id, analysis_id=result, destination="pacs")
+            rows.append(deliveries.add_delivery(tx, new))
+    with database.transaction() as tx:
+        waits, sent = (sa.update(schema.delivery).where(schema.delivery.c.id == row) for row in rows)
+        tx.execute(waits.values(created_at=waiting_since))
+        for destination, ago_s, told in (
+            ("pacs", 60.0, []),
+            ("pacs", 7000.0, ["pacs"]),
+            ("pacs", -365 * 86400.0, ["pacs"]),  # next year: the clock was wrong
+            ("other", 60.0, ["pacs"]),
+        ):
+            values = {"state": DeliveryState.SENT.value, "updated_at": tx.now - ago_s}
+            tx.execute(sent.values(destination=destination, **values))
+            found = [cause.subject for cause in notices.unsent(tx, after_s=3600.0)]
+            assert found == told, (destination, ago_s)
 
 
 def test_cancellable_by_state(database: Database, add_study: AddStudy) -> None:

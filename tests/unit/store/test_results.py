@@ -20,7 +20,7 @@ from tbsnode.model import (
     Vertebra,
 )
 from tbsnode.reasons import Code, Finding
-from tbsnode.store import audit, catalogue, listing, schema
+from tbsnode.store import audit, catalogue, deliveries, listing, schema
 from tbsnode.store.catalogue import AnalysisContext
 from tbsnode.store.database import Database
 from tbsnode.store.listing import StudyFilter
@@ -164,6 +164,54 @@ def test_a_derived_instance_is_registered_once(
     assert found == rows[0]
     assert (rows[0].kind, rows[0].size_bytes) == ("sr", 5)
     assert rows[0].sha256 == hashlib.sha256(b"bytes").hexdigest()
+
+
+def test_a_rejection_is_owed_to_whoever_has_the_result_and_not_the_rejection(
+    database: Database, add_study: AddStudy, analysis: Analysis
+) -> None:
+    """Each destination by hand: what it took of a first result, its rejection, and a second result."""
+    study_id = add_study(1)
+    taken = {
+        "nothing": (),
+        "first": ("sr 1",),
+        "first and its rejection": ("sr 1", "rejection"),
+        "second": ("sr 2",),
+        "both": ("sr 1", "sr 2"),
+    }
+    with database.transaction() as tx:
+        first, second = (
+            catalogue.add_analysis(tx, study_id, analysis, _context(number)) for number in (1, 2)
+        )
+        made = {
+            name: catalogue.add_derived(
+                tx,
+                analysis_id=of,
+                study_id=study_id,
+                derived=_derived(f"2.25.{of}{kind.value}", kind),
+                path=name,
+            )
+            for name, of, kind in (
+                ("sr 1", first, DerivedKind.SR),
+                ("rejection", first, DerivedKind.REJECTION),
+                ("sr 2", second, DerivedKind.SR),
+            )
+        }
+        for destination, names in taken.items():
+            new = deliveries.NewDelivery(study_id=study_id, analysis_id=second, destination=destination)
+            row = deliveries.add_delivery(tx, new)
+            offered = {name: "success" for name in names} or {"sr 1": "refused"}
+            for name, outcome in offered.items():
+                deliveries.record_item(
+                    tx,
+                    row,
+                    kind="sr",
+                    derived_ref=made[name],
+                    sop_class_uid="1.2",
+                    sop_instance_uid=name,
+                    outcome=outcome,
+                )
+        owed = {name: [row.path for row in deliveries.owed_rejections(tx, study_id, name)] for name in taken}
+    assert owed == {name: ["rejection"] if name in ("first", "both") else [] for name in taken}
 
 
 def test_events_are_told_in_order(database: Database) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -177,6 +178,17 @@ def test_a_lease_lives_as_long_as_it_says(database: Database) -> None:
         work.end_lease(tx, ["alive"])
     with database.read() as tx:
         assert work.live_executors(tx) == frozenset()
+
+
+def test_a_worker_of_last_year_is_forgotten(database: Database) -> None:
+    lease = schema.executor_lease
+    with database.transaction() as tx:
+        for name in ("of today", "of last year"):
+            work.renew_lease(tx, name, ttl_s=60)
+        old = lease.update().where(lease.c.executor_id == "of last year")
+        tx.execute(old.values(expires_at=tx.now - 365 * 86400))
+        work.renew_lease(tx, "another", ttl_s=60)
+        assert {row.executor_id for row in tx.all(lease.select())} == {"of today", "another"}
 
 
 # ---- associations ------------------------------------------------------------------------------
@@ -368,6 +380,38 @@ def test_a_delivery_cancelled_while_it_is_sent_is_not_begun_again_when_its_worke
     (again,) = take(database)
     with database.transaction() as tx:
         assert work.start(tx, again), "who retries it wants it again"
+
+
+def test_only_a_delivery_is_given_up_by_its_own_ticket(database: Database, analysis_id: int) -> None:
+    """A study of the same number is another row."""
+    delivery_id = queue_delivery(database, 1, analysis_id)
+    (ticket,) = take(database)
+    with database.transaction() as tx:
+        work.start(tx, ticket)
+        queue.cancel(tx, "delivery", delivery_id)
+        assert not work.start(tx, replace(ticket, kind="study"))
+    assert delivery_state(database, delivery_id) == "running"
+
+
+def test_a_retry_is_about_the_newest_delivery_of_a_study_to_a_destination(
+    database: Database, analysis_id: int, add_study: AddStudy
+) -> None:
+    """Retried, an older one would bring an older result after the newer one."""
+    add_study(2)
+    rows = {}
+    for name, study_id, destination in (
+        ("older", 1, "pacs"),
+        ("elsewhere", 1, "other"),
+        ("of another study", 2, "pacs"),
+        ("newer", 1, "pacs"),
+    ):
+        rows[name] = queue_delivery(database, study_id, analysis_id, destination)
+    with database.transaction() as tx:
+        tx.execute(schema.delivery.update().values(state=DeliveryState.FAILED.value))
+    with database.read() as tx:
+        retriable = {row.id for row in queue.rows(tx, retriable=True) if row.id.startswith("delivery")}
+        assert len(queue.rows(tx, state="failed")) == 4, "each is still listed"
+    assert retriable == {f"delivery/{rows[name]}" for name in rows if name != "older"}
 
 
 def test_cancelled_work_stays_cancelled_until_it_is_retried(database: Database, analysis_id: int) -> None:

@@ -62,6 +62,13 @@ def test_a_change_of_units_changes_the_line_with_it(scale: float, offset: float,
     assert moved == pytest.approx((scale * intercept + offset, scale * slope), rel=1e-8, abs=1e-8)
 
 
+def test_the_interval_of_a_mean_is_that_of_student() -> None:
+    """Of 1 to 5 by a table of t: 3 and 2.776 times 1.5811, by the root of 5; the parameter is the mean."""
+    values = np.arange(1.0, 6.0)
+    without = np.array([np.delete(values, each).mean() for each in range(5)])
+    assert deming.jackknife_interval(3.0, without) == pytest.approx((3 - 1.9632, 3 + 1.9632), abs=1e-3)
+
+
 def test_a_known_line_lies_in_its_confidence_interval() -> None:
     """Of 200 simulated studies, about 95 % hold the true slope, and the true intercept, in its interval."""
     held = np.zeros(2)

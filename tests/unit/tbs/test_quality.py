@@ -94,6 +94,10 @@ def test_level_findings() -> None:
     assert quality.level_findings(apart) == (Finding(Code.TECHNICAL_SPREAD, "L4", (("difference", 0.21),)),)
 
 
+def test_a_level_alone_is_not_apart_from_others() -> None:
+    assert quality.level_findings([vertebra("L1", 1.20)]) == ()
+
+
 def test_a_level_left_out_is_named_and_not_judged_further() -> None:
     cut = Finding(Code.LEVEL_CUT, "L1")
     levels = [vertebra("L1", 0.3, r2=0.1, excluded=cut), vertebra("L2", 1.25), vertebra("L3", 1.3)]
@@ -130,7 +134,9 @@ def test_doubts_about_texture() -> None:
     assert codes(quality.texture_findings(PIXELS % 255, 1.89, None, 64)) == ["FEW_GRAY_LEVELS"]
     assert quality.texture_findings(PIXELS % 256, 1.3, None, 64) == ()
     clipped = np.minimum(PIXELS, 910.0)
-    assert codes(quality.texture_findings(clipped, 1.3, 910.0, 64)) == ["SATURATED"]
+    (saturated,) = quality.texture_findings(clipped, 1.3, 910.0, 64)
+    assert saturated == Finding(Code.SATURATED, values=(("percent", 9.0),))  # 910 to 999
+    assert quality.texture_findings(PIXELS, 1.3, 920.0, 64) == ()  # exactly 8 %
     assert quality.texture_findings(clipped, 1.3, None, 64) == ()
 
 
