@@ -30,6 +30,7 @@ from tbsnode import __version__
 from tbsnode.errors import ConfigError, TbsNodeError
 from tbsnode.pipeline import queues
 from tbsnode.pipeline.metrics import DIRECTORY_VARIABLE
+from tbsnode.pipeline.study_dates import local_day
 from tbsnode.store import observed, work
 from tbsnode.supervisor import ROLES_VARIABLE
 
@@ -299,12 +300,12 @@ class TableCollector(Collector):
             paused |= dict.fromkeys(work.paused_queues(tx), 1.0)
             yield _by_one("tbsnode_queue_paused", "1 where a queue is paused.", "queue", paused)
             last = observed.last_received(tx)
-            now = datetime.fromtimestamp(tx.now, UTC).date()
+            now = local_day(tx.now)
             waiting = observed.unsealed_events(tx)
         yield GaugeMetricFamily("tbsnode_audit_unsealed", "Events not in the audit chain yet.", waiting)
         told = "When a scanner last sent something."
         yield _by_one("tbsnode_scanner_last_received_timestamp_seconds", told, "scanner", last)
-        quiet = {name: float(working_days(_day(at), now)) for name, at in last.items()}
+        quiet = {name: float(working_days(local_day(at), now)) for name, at in last.items()}
         told = "Whole working days (Monday to Friday) without anything from a scanner."
         yield _by_one("tbsnode_scanner_quiet_working_days", told, "scanner", quiet)
         told = "Median texture slope of the last 30 days less that of the half year before."
@@ -323,10 +324,6 @@ class TableCollector(Collector):
 
 def _minute(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%MZ")
-
-
-def _day(at: float) -> date:
-    return datetime.fromtimestamp(at, UTC).date()
 
 
 def working_days(after: date, until: date) -> int:

@@ -177,13 +177,14 @@ def _start_of(config: Config, roles: str) -> Start:
 
 
 def _begin(site: Site, start: Start, *, adopt_archive: bool) -> None:
-    """Refuse an archive of another database; write the start down and mark the archive as ours."""
-    from tbsnode.pipeline import machines, mounted
+    """Refuse an archive of another database; write the start down, mark the archive as ours, warn."""
+    from tbsnode.pipeline import first_look, machines, mounted
 
     may_mark = mounted.require(site, adopt=adopt_archive)
     machines.started(site, start)
     if may_mark:
         mounted.mark(site)
+    first_look.warn(site)
 
 
 def _tell_end(config: Config, start: Start) -> None:

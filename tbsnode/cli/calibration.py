@@ -140,7 +140,7 @@ def transfer(
 
     lines = calibrate.read_table(table, ("uid", "calibrated"))
     with options.site(config) as site:
-        source = calibrate.in_force(site, calibration_id, datetime.now(UTC).date())
+        source = calibrate.in_force(site, calibration_id, datetime.now(UTC).astimezone().date())
         settings, approval = today(site, approved_by, source.reference_software)
         new = scored(site, lines, settings)
         old = scored(site, lines, settings, column="calibrated")
@@ -180,7 +180,7 @@ def extend(
 
     lines = calibrate.read_table(table, ("before", "after"))
     with options.site(config) as site:
-        source = calibrate.in_force(site, calibration_id, datetime.now(UTC).date())
+        source = calibrate.in_force(site, calibration_id, datetime.now(UTC).astimezone().date())
         settings, approval = today(site, approved_by, source.reference_software)
         before = scored(site, lines, settings, column="before")
         after = scored(site, lines, settings, column="after")
@@ -260,7 +260,7 @@ def today(site: Site, approved_by: str, software: str) -> tuple[AnalysisSettings
     from tbsnode.tbs.calibration import estimator_of
     from tbsnode.tbs.calibration_fit import Approval
 
-    today: date = datetime.now(UTC).date()
+    today: date = datetime.now(UTC).astimezone().date()
     approval = Approval(
         approved_by=approved_by,
         approved_on=today,

@@ -52,5 +52,5 @@ def lines(tx: Transaction, destinations: Collection[str]) -> Iterator[Line]:
 
 def paused(pause: work.Pause) -> str:
     """Say since when a queue is paused, and by whom."""
-    since = datetime.fromtimestamp(pause.paused_at).astimezone().strftime("%Y-%m-%d %H:%M")
+    since = datetime.fromtimestamp(pause.paused_at).astimezone().isoformat(sep=" ", timespec="minutes")
     return f"paused since {since} by {pause.paused_by}: nothing is taken from it."

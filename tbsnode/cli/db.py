@@ -102,7 +102,10 @@ def restore(folder: Folder, *, config: options.ConfigFile = None) -> None:
         database.dispose()
     node.upgrade(loaded, idle=True, told=_say)  # it was empty: leases in it are those of the copied node
     typer.echo(f"Restored the database and {output.counted(made.files, 'file', 'files')}.")
-    typer.echo("What was sent after the backup is sent again, under the same UIDs.")
+    typer.echo("What was made before the backup and sent after it is sent again, under the same UIDs.")
+    typer.echo(
+        "What came after it is not here; measured again, its results have other UIDs than at the PACS."
+    )
     typer.echo("`tbsnode db verify` checks every file.")
 
 

@@ -123,11 +123,11 @@ def table(columns: Sequence[str], lines: Iterable[Sequence[object]]) -> None:
 
 
 def cell(value: object, *, time: bool = False) -> str:
-    """Return a value as people read it; seconds since the epoch as local time."""
+    """Return a value as people read it; seconds since the epoch as local time with its offset."""
     if value is None:
         return ""
     if time and isinstance(value, int | float):
-        return datetime.fromtimestamp(value).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        return datetime.fromtimestamp(value, UTC).astimezone().isoformat(sep=" ", timespec="seconds")
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):

@@ -34,8 +34,10 @@ def run(
     """Delete the files of old studies that every destination has; `serve` does it by itself too."""
     from tbsnode.pipeline import retention
 
-    with options.site(config) as site:
+    with options.site(config) as site, output.progress() as shown:
         days = site.policy.retention_days
+        # how many are old is not known before; an interrupted run is gone on with by the next one
+        shown.add_task("Looking for old studies", total=None)
         done = retention.run(site, dry_run=dry_run, trust_clock=trust_clock)
     if as_json:
         told = {"dry_run": dry_run, "days": days, "deleted": list(done.deleted), "kept": done.kept}

@@ -53,7 +53,7 @@ def install(site: Site, image: Path) -> Calibration:
     from tbsnode.pipeline.analyze import analyze_file
     from tbsnode.pipeline.assemble import settings_of
 
-    today = datetime.now(UTC).date()
+    today = datetime.now(UTC).astimezone().date()
     found = analyze_file(image, settings_of(site, today))[0].analysis
     if found.score is None:
         raise CalibrationError("The simulated scanner's image gives no score.", remedy="Report this fault.")

@@ -59,8 +59,19 @@ def require_modest(data_set: EncodedDataSet) -> None:
         most = min(most, _RLE_LONGEST)
     if data_set.after(pixels) - pixels.start > most * frames:
         raise UndecodablePixels("the compressed pixel data are longer than the pixels")
-    if not runs:  # they announce no size
+    if runs:  # they announce no size
+        _require_single(data_set, pixels, most=most, frames=frames)
+    else:
         _require_announced(set(_announced(data_set, pixels)), (rows, columns, samples))
+
+
+def _require_single(data_set: EncodedDataSet, pixels: Element, *, most: int, frames: int) -> None:
+    """See that no frame has the room of several: each is one fragment (PS3.5 A.4.2)."""
+    if frames == 1:
+        return  # some writers cut it; the limit of the whole holds
+    _, *each = [item.length or 0 for item in data_set.items(pixels)]  # the first is the offset table
+    if len(each) != frames or max(each) > most:
+        raise UndecodablePixels("a compressed frame is longer than its pixels, or not one fragment")
 
 
 def _require_announced(announced: set[Size], stated: Size) -> None:

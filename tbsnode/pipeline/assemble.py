@@ -7,7 +7,7 @@ reported, the others are stored and named.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import TYPE_CHECKING
 
 from tbsnode.errors import CorrectionError
@@ -20,7 +20,7 @@ from tbsnode.pipeline import clinical, context
 from tbsnode.pipeline.analyze import AnalysisSettings
 from tbsnode.pipeline.interpret import Interpreting
 from tbsnode.pipeline.spines import Spine, analyze_pictures, choose
-from tbsnode.pipeline.study_dates import study_age_days
+from tbsnode.pipeline.study_dates import local_day, study_age_days
 from tbsnode.reasons import Code, Finding
 from tbsnode.store import calibrations, reviews
 
@@ -169,7 +169,7 @@ def _settings(
     site: Site, study: StudyRow, current: Sequence[InstanceRow], standing: reviews.Standing
 ) -> AnalysisSettings:
     """Return what the analysis depends on: the site's rules, what was declared and corrected."""
-    settings = settings_of(site, datetime.fromtimestamp(study.content_at or 0.0, UTC).date())
+    settings = settings_of(site, local_day(study.content_at or 0.0))
     declared = clinical.context_of(site, current[0].identity) if current else None
     return replace(
         settings,

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from tbsnode.errors import ConfigError, ResourceError
 from tbsnode.pipeline import trusted_time, webhook
-from tbsnode.store import notices
+from tbsnode.reasons import Code
+from tbsnode.store import calibrations, notices, observed
 from tbsnode.store.notices import Cause, Notice
+from tbsnode.tbs.calibration import Kind
 
 if TYPE_CHECKING:
     from tbsnode.pipeline.site import Notify, Site
@@ -26,14 +28,19 @@ log = logging.getLogger(__name__)
 
 KINDS = (
     *("study_failed", "study_held", "delivery_refused"),
+    "calibration_ended",
     *("nothing_sent", "disk_low", "certificate_expiring", "clock_doubtful"),
 )
 WARNED_DAYS = 30  # a hospital needs so long for a certificate
+_NO_TBS = tuple(
+    code.value for code in (Code.CALIBRATION_SUSPENDED, Code.CALIBRATION_EXPIRED, Code.SCANNER_UNCALIBRATED)
+)
 _MOST_SHOWN = 50
 _TEXTS = {
     "study_failed": "Studies could not be analyzed. `tbsnode queue list --state failed` lists them.",
     "study_held": "Studies wait for a person. `tbsnode queue list --state held` lists them.",
     "delivery_refused": "Results were not delivered. `tbsnode queue list` says what was answered.",
+    "calibration_ended": "A scanner sends without a calibration that holds: no TBS. See `tbsnode check`.",
     "nothing_sent": "A destination gets nothing while results wait. `tbsnode peer echo` tries it.",
     "disk_low": "The archive's disk is below its watermark: senders are answered 0xA700.",
     "clock_doubtful": "The clock is far ahead of the newest studies: retention waits. See `tbsnode check`.",
@@ -57,6 +64,7 @@ def turn(site: Site) -> int:
             *notices.unwell_studies(tx),
             *notices.unwell_deliveries(tx),
             *notices.unsent(tx, after_s=settings.unsent_after_s),
+            *calibration_ended(tx),
             *_clock(tx, site),
         ]
     causes += [*_disk(site), *_certificates(settings)]
@@ -134,6 +142,18 @@ def send_test(site: Site, settings: Notify) -> int:
         "causes": [],
     }
     return webhook.post(settings.webhook, body, token_file=settings.token_file)
+
+
+def calibration_ended(tx: Transaction) -> tuple[Cause, ...]:
+    """Return the scanners whose newest study had no calibration that holds, where the site has any."""
+    if all(each.kind is Kind.REFERENCE for each in calibrations.active(tx)):
+        return ()
+    return tuple(
+        Cause(kind="calibration_ended", subject=scanner, data={"reason": code})
+        for scanner, codes in observed.newest_findings(tx).items()
+        for code in _NO_TBS
+        if code in codes
+    )
 
 
 def _clock(tx: Transaction, site: Site) -> tuple[Cause, ...]:

@@ -6,6 +6,17 @@ import re
 from datetime import UTC, date, datetime
 
 
+def local_day(at: float) -> date:
+    """Return the day of the node's time zone, in which its scanners write dates.
+
+    Parameters
+    ----------
+    at : float
+        Seconds since the epoch (UTC).
+    """
+    return datetime.fromtimestamp(at, UTC).astimezone().date()
+
+
 def study_age_days(study_date: str, now: float) -> int | None:
     """Return a study's age in days at `now`, None where its date is absent or no date.
 
@@ -22,7 +33,7 @@ def study_age_days(study_date: str, now: float) -> int | None:
         taken = date(int(study_date[:4]), int(study_date[4:6]), int(study_date[6:]))
     except ValueError:
         return None
-    return (datetime.fromtimestamp(now, UTC).date() - taken).days
+    return (local_day(now) - taken).days
 
 
 def is_earlier(one: tuple[str, str], other: tuple[str, str]) -> bool:

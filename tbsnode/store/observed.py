@@ -45,7 +45,8 @@ def end_to_end(tx: Transaction, delivery_id: int, *, horizon_s: float) -> EndToE
 
     What follows (a late hip, a reprocess, a resend) is as late as somebody made it, not this node. So is
     what somebody let go on, after shadow mode, a quarantine or a failure: it has got new time, more than
-    the `horizon_s` that it had when it was made.
+    the `horizon_s` that it had when it was made. And so is what may have waited in a paused queue, where
+    one was resumed since.
     """
     row = tx.one(
         sa.select(delivery.c.destination, delivery.c.updated_at, delivery.c.study_ref).where(
@@ -68,7 +69,14 @@ def end_to_end(tx: Transaction, delivery_id: int, *, horizon_s: float) -> EndToE
             instance.c.study_ref == row.study_ref, instance.c.state == "current"
         )
     )
-    return None if newest is None else EndToEnd(row.destination, max(0.0, row.updated_at - newest))
+    if newest is None or _resumed_since(tx, newest):
+        return None
+    return EndToEnd(row.destination, max(0.0, row.updated_at - newest))
+
+
+def _resumed_since(tx: Transaction, at: float) -> bool:
+    resumed = sa.select(event.c.id).where(event.c.at > at, event.c.action == "queue.resumed")
+    return tx.one(resumed.limit(1)) is not None
 
 
 def _counted(tx: Transaction, query: sa.Select[Any]) -> dict[tuple[str, str], int]:

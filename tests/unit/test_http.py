@@ -22,6 +22,7 @@ from tbsnode import config as configuration
 from tbsnode import node
 from tbsnode.errors import ResourceError
 from tbsnode.http import Watching, working_days
+from tbsnode.pipeline import queues
 from tbsnode.store import audit, observed, work
 from tbsnode.store import queue as work_queue
 from tbsnode.store import schema as tables
@@ -311,6 +312,19 @@ def test_only_the_first_delivery_of_a_study_is_timed_from_end_to_end(
         assert took is not None
         assert 100 <= took.seconds < 110
         assert observed.end_to_end(tx, again, horizon_s=HORIZON_S) is None
+
+
+def test_what_waited_in_a_paused_queue_is_not_timed_from_end_to_end(settings: configuration.Config) -> None:
+    """A weekend of maintenance at the PACS alerted on Monday."""
+    with node.open_site(settings) as site:
+        with site.database.transaction() as tx:
+            first = fill(tx)
+            tx.connection.execute(sa.update(tables.delivery).values(state="sent", updated_at=tx.now))
+            assert observed.end_to_end(tx, first, horizon_s=HORIZON_S) is not None
+        queues.queue_pause(site, ["deliver:pacs"])
+        queues.queue_resume(site, ["deliver:pacs"])
+        with site.database.read() as tx:
+            assert observed.end_to_end(tx, first, horizon_s=HORIZON_S) is None
 
 
 def test_what_waited_for_a_person_is_not_timed_from_end_to_end(settings: configuration.Config) -> None:

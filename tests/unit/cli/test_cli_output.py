@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -242,3 +243,16 @@ def test_the_job_engine_says_what_it_caught(logged: Callable[[bool], io.StringIO
     engine.warning(f"Something: {frames}KeyboardInterrupt\n")
     messages = [json.loads(line)["message"] for line in stream.getvalue().splitlines()]
     assert messages[-2:] == ["Polling: OperationalError", "Something: an error"]
+
+
+def test_times_of_the_repeated_hour_of_autumn_differ(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In listings and in the story of a study: each time states its offset."""
+    from tbsnode.pipeline.trace import shown_time
+
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "Europe/Berlin")
+        time.tzset()
+        first, second = 1_792_888_200.0, 1_792_891_800.0  # 2026-10-25 00:30 and 01:30 UTC
+        shown = [tell(at) for tell in (partial(output.cell, time=True), shown_time) for at in (first, second)]
+    time.tzset()
+    assert shown == ["2026-10-25 02:30:00+02:00", "2026-10-25 02:30:00+01:00"] * 2

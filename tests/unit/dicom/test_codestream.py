@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from pydicom import dcmread
-from pydicom.encaps import generate_frames
+from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, JPEGLSLossless, RLELossless
 
 from tbsnode.dicom import comparison, part10
@@ -107,6 +107,21 @@ def test_runs_that_would_fill_the_memory_are_stopped_however_large_the_header(tm
     path = written(tmp_path / "x.dcm", RLELossless, runs, stated=4096)
     with opened(path) as data_set, pytest.raises(UndecodablePixels, match="longer"):
         require_modest(data_set)
+
+
+def test_no_frame_of_several_may_have_the_room_of_all(tmp_path: Path) -> None:
+    """PS3.5 A.4.2: a frame of RLE is one fragment; a single one had the room of all frames."""
+    runs = struct.pack("<16L", 1, 64, *[0] * 14) + b"\x81\x07" * (5 << 20)
+    small = struct.pack("<16L", 1, 64, *[0] * 14) + b"\x81\x07"
+    for name, fragments in (("long", [runs, small]), ("split", [runs[: 4 << 20], runs[4 << 20 :], small])):
+        path = written(tmp_path / f"{name}.dcm", RLELossless, b"", stated=4096)
+        ds = dcmread(path)
+        ds.NumberOfFrames = 2
+        ds.PixelData = encapsulate(fragments, has_bot=False)
+        ds["PixelData"].is_undefined_length = True
+        ds.save_as(path)
+        with opened(path) as data_set, pytest.raises(UndecodablePixels, match="frame"):
+            require_modest(data_set)
 
 
 def test_no_picture_announced(tmp_path: Path) -> None:

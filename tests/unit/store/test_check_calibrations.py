@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tbsnode.cli import check_calibrations
 from tbsnode.cli.check_line import Line
+from tbsnode.pipeline import notify
 from tbsnode.store import calibrations
 from tbsnode.store.database import Database
 from tests import desk_results
@@ -39,3 +40,16 @@ def test_a_device_in_the_place_of_a_calibrated_one_is_told(database: Database, a
     assert "calibration transfer" in new.remedy
     assert "suspended" in changed.text
     assert "calibration extend" in changed.remedy
+
+
+def test_the_webhook_is_told_of_a_scanner_whose_tbs_ended(database: Database, add_study: AddStudy) -> None:
+    """Until then only `check` knew: one in the place of a calibrated device sends numbers without TBS."""
+    study_id = add_study(1, manufacturer="New")
+    with database.transaction() as tx:
+        desk_results.add(tx, study_id, findings=("SCANNER_UNCALIBRATED",))
+        assert notify.calibration_ended(tx) == (), "a site that works without TBS"
+        calibrations.add(tx, LINE, {})
+        (cause,) = notify.calibration_ended(tx)
+    assert cause.kind in notify.KINDS
+    assert cause.subject == "New Densitometer 1 77"
+    assert cause.data == {"reason": "SCANNER_UNCALIBRATED"}
