@@ -26,6 +26,7 @@ from tbsnode.dicom.spacing import Spacing, spacing_of
 from tbsnode.model import DensitometryImage, InputClass, InstanceIdentity
 from tbsnode.model.densitometry import ScannerResults
 from tbsnode.reasons import Code, Finding
+from tbsnode.tbs import page_ink
 
 _log = logging.getLogger(__name__)
 
@@ -183,21 +184,24 @@ def _stored(
 def _extracted(
     source: _Source, form: PixelForm, shown: NDArray[np.generic]
 ) -> report_page.Extracted | Finding:
-    page = _one_sample(shown) if shown.ndim == 3 and not _is_colored(shown) else shown
-    levels = page.astype(np.float64) if page.dtype != np.uint8 else None
-    if levels is not None:  # a page is a display copy whatever its depth
-        levels = np.round((levels - levels.min()) * (255.0 / max(float(np.ptp(levels)), 1.0)))
-    pixels = np.asarray(page if levels is None else levels, dtype=np.uint8)
-    if form.photometric_interpretation == "MONOCHROME1":
-        pixels = 255 - pixels
     return report_page.extract(
-        pixels,
+        _eight_bits(shown, form),
         box=source.stated.box,
         results=source.results,
         spacing=source.spacing,
         hints=source.hints,
         height_m=source.identity.demographics.height_m,
     )
+
+
+def _eight_bits(shown: NDArray[np.generic], form: PixelForm) -> NDArray[np.uint8]:
+    """Return a page as it is looked at: a display copy whatever its depth, white bright."""
+    page = _one_sample(shown) if shown.ndim == 3 and not _is_colored(shown) else shown
+    if page.dtype != np.uint8:
+        levels = page.astype(np.float64)
+        page = np.round((levels - levels.min()) * (255.0 / max(float(np.ptp(levels)), 1.0)))
+    pixels = np.asarray(page, dtype=np.uint8)
+    return 255 - pixels if form.photometric_interpretation == "MONOCHROME1" else pixels
 
 
 def _cut_out(source: _Source, found: report_page.Extracted, number: int) -> DensitometryImage:
@@ -282,6 +286,8 @@ def _is_lossy(header: Header) -> bool:
 
 def _is_page(header: Header, gray: NDArray[np.generic], form: PixelForm) -> bool:
     if header.text("BurnedInAnnotation").upper() == "YES":
+        return True
+    if page_ink.is_drawn_over(_eight_bits(gray, form)):
         return True
     if form.bits_stored > 8:
         return False

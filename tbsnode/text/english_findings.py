@@ -259,7 +259,8 @@ ENTRIES: dict[Code, Entry] = {
         ("Others: {others}.",),
     ),
     Code.EXTRACTED_FROM_PAGE: Entry(
-        "The picture was cut out of a report page; it is a display copy, not the original data.",
+        "The picture was cut out of a report page, or lines and text drawn over it were left out; it is a "
+        "display copy, not the original data.",
         "Scanner operator: send the image itself if the scanner can export it.",
         ("Spacing from {source}.",),
     ),
