@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from tbsnode.dicom import part10, report_page, sop_classes
 from tbsnode.dicom.codestream import UndecodablePixels
-from tbsnode.dicom.frames import MAX_FRAMES, PixelForm, decode, form_of
+from tbsnode.dicom.frames import MAX_FRAMES, PixelForm, decode, form_of, shown
 from tbsnode.dicom.hints import ScannerHints
 from tbsnode.dicom.identity import identity_of
 from tbsnode.dicom.part10 import Header
@@ -123,7 +123,7 @@ def read_images(
         form = form_of(header)
         if form.frames > MAX_FRAMES:
             return (_without_pixels(source, Finding(Code.MULTI_FRAME, values=(("frames", form.frames),))),)
-        frames = decode(path, form)
+        frames = [shown(header, form, frame) for frame in decode(path, form)]
         source = replace(source, table=_modality_table(header, form))
     except UndecodablePixels as error:
         _log.warning(
@@ -135,8 +135,7 @@ def read_images(
     return tuple(_image(source, form, frame, number) for number, frame in enumerate(frames))
 
 
-def _image(source: _Source, form: PixelForm, frame: NDArray[np.generic], number: int) -> DensitometryImage:
-    shown = _shown(source.header, form, frame)
+def _image(source: _Source, form: PixelForm, shown: NDArray[np.generic], number: int) -> DensitometryImage:
     colored = _is_colored(shown)
     page = colored or _is_page(source.header, _one_sample(shown), form)
     if page and not _is_lossy(source.header):
@@ -296,11 +295,6 @@ def _is_page(header: Header, gray: NDArray[np.generic], form: PixelForm) -> bool
     return bool(lightest != darkest and np.mean(gray == lightest) > _PAGE_WHITE_SHARE)
 
 
-def _shown(header: Header, form: PixelForm, frame: NDArray[np.generic]) -> NDArray[np.generic]:
-    """Return what a screen would be given: gray of shape (M, N), or color of shape (M, N, 3)."""
-    return _palette(header, frame) if form.photometric_interpretation == "PALETTE COLOR" else frame
-
-
 def _is_colored(shown: NDArray[np.generic]) -> bool:
     if shown.ndim == 2:
         return False
@@ -325,25 +319,6 @@ def _distinct(stored: NDArray[np.generic]) -> int:
     if stored.dtype in (np.uint8, np.uint16):
         return int(np.count_nonzero(np.bincount(stored.ravel())))
     return len(np.unique(stored))
-
-
-def _palette(header: Header, frame: NDArray[np.generic]) -> NDArray[np.generic]:
-    """Look up a palette of 8-bit or 16-bit entries (PS3.3 C.7.9); leave it where there is none."""
-    channels = []
-    for color in ("Red", "Green", "Blue"):
-        descriptor = header.shorts(f"{color}PaletteColorLookupTableDescriptor")
-        data = header.raw(f"{color}PaletteColorLookupTableData")
-        if len(descriptor) != 3 or not data:
-            return frame
-        table = np.frombuffer(data[: len(data) // 2 * 2], "<u2" if header.little_endian else ">u2")
-        entries = descriptor[0] or 1 << 16
-        if len(table) < entries:  # 8-bit entries, packed
-            table = np.frombuffer(data, np.uint8).astype(np.uint16)
-        elif descriptor[2] == 16:
-            table = table >> 8
-        index = np.clip(frame.astype(np.int64) - descriptor[1], 0, len(table) - 1)
-        channels.append(table[index])
-    return np.stack(channels, axis=-1)
 
 
 def _modality_table(header: Header, form: PixelForm) -> tuple[NDArray[np.float64], int] | None:

@@ -24,11 +24,10 @@ SLOPE_TOO_SMOOTH = 1.9  # an interpolated picture; bone texture stays below
 FIT_R2_MIN = 0.85
 SPREAD_MAX = 0.20  # of one level from the mean of the others; natural spread about 0.07
 # Of the regions at their brightest and darkest value. Spinous processes of display copies alone reach 0.04.
-# 25 pictures of three generators were clipped step by step, and their slopes held against those unclipped: of
-# bright bone, a share of 0.05 costs 0.02 in the median (at most 0.08), 0.1 0.04 (0.13), 0.2 0.08 (0.18), 0.5 0.14
-# (0.29), 0.8 0.33 (0.62); of dark bone 0.2 costs 0.06 (0.17). A least significant change is 0.05 to 0.07: from
-# the first share on one in ten errs by that much, at the second half of them do, and what is lost depends
-# on the picture.
+# 25 pictures of three generators were clipped step by step, and their slopes held against those unclipped.
+# Of bright bone, a share of 0.05 costs 0.02 in the median (at most 0.08), 0.1 0.04 (0.13), 0.2 0.08 (0.18),
+# 0.5 0.14 (0.29), 0.8 0.33 (0.62); of dark bone, 0.2 costs 0.06 (0.17). A least significant change is 0.05 to
+# 0.07: at the first share one in ten errs by that much, at the second half of them do.
 SATURATED_SHARE, CLIPPED_SHARE = 0.08, 0.20
 METAL_MM2 = 6.0  # of a level, halo included, before it is left out
 DENSE_LEVEL = 1.6  # times the median of the levels: cement, contrast
