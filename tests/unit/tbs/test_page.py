@@ -126,6 +126,15 @@ def test_bone_and_metal_are_not_drawn(scanner: Scanner, metal: tuple[str, ...]) 
     assert metal or page_ink.is_drawn_over(gray)
 
 
+def test_the_rim_of_a_cage_is_not_drawn() -> None:
+    """Sharp where pixels are coarse, and as long as a fifth of the rows of oblong ones: it lies across."""
+    gray = np.full((185, 270), 20, dtype=np.uint8)
+    gray[120:122, 100:138] = 255
+    assert not page_ink.is_drawn_over(gray)
+    gray[120:122, 100:160] = 255
+    assert page_ink.is_drawn_over(gray)
+
+
 def test_blended_ink_on_gray() -> None:
     truth = drawn(replace(GRAY_PAGE, zoom=1, antialiased=True, line_width_px=2))
     (found,) = page.cut_out(truth.pixels)
