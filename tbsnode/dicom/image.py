@@ -26,7 +26,7 @@ from tbsnode.dicom.spacing import Spacing, spacing_of
 from tbsnode.model import DensitometryImage, InputClass, InstanceIdentity
 from tbsnode.model.densitometry import ScannerResults
 from tbsnode.reasons import Code, Finding
-from tbsnode.tbs import page_ink
+from tbsnode.tbs import ink, page_ink
 
 _log = logging.getLogger(__name__)
 
@@ -286,7 +286,9 @@ def _is_lossy(header: Header) -> bool:
 def _is_page(header: Header, gray: NDArray[np.generic], form: PixelForm) -> bool:
     if header.text("BurnedInAnnotation").upper() == "YES":
         return True
-    if page_ink.is_drawn_over(_eight_bits(gray, form)):
+    padding = _stored_padding(header, form)  # may be ragged, and is no ink
+    bare = gray if padding is None else ink.filled(gray.astype(np.float64), gray == padding)
+    if page_ink.is_drawn_over(_eight_bits(bare, form)):
         return True
     if form.bits_stored > 8:
         return False
@@ -360,11 +362,15 @@ def _scale(source: _Source, form: PixelForm) -> _Scale:
 
 
 def _padding(header: Header, form: PixelForm, scale: _Scale) -> float | None:
+    value = _stored_padding(header, form)
+    return None if value is None else float(scale.apply(np.array([value], dtype=np.float64))[0])
+
+
+def _stored_padding(header: Header, form: PixelForm) -> int | None:
     values = header.shorts("PixelPaddingValue")
     if not values or form.samples != 1:
         return None
-    value = values[0] - (1 << 16) if form.signed and values[0] >= 1 << 15 else values[0]
-    return float(scale.apply(np.array([value], dtype=np.float64))[0])
+    return values[0] - (1 << 16) if form.signed and values[0] >= 1 << 15 else values[0]
 
 
 def _image_digest(pixels: NDArray[np.float64], place: str = "") -> str:

@@ -193,6 +193,19 @@ def test_text_in_the_picture(tmp_path: Path) -> None:
     assert one(tmp_path, sources.spine(BurnedInAnnotation="YES")).input_class is InputClass.PAGE
 
 
+def test_ragged_padding_is_not_drawn(tmp_path: Path) -> None:
+    """Scan lines of random length end in padding: as thin and as sharp as lines that were drawn."""
+    stored = sources.ramp(200, 160).astype(np.int16)
+    for row, length in enumerate(np.random.default_rng(1).integers(20, 38, 200)):
+        stored[row, :length] = -32768
+    ds = sources.with_pixels(sources.spine(), stored, 16)
+    ds.PixelRepresentation = 1
+    ds.add_new(0x00280120, "SS", -32768)
+    assert one(tmp_path, ds).input_class is InputClass.IMAGE
+    del ds.PixelPaddingValue
+    assert one(tmp_path, ds).input_class is InputClass.PAGE  # then nothing tells
+
+
 def test_palette_color(tmp_path: Path) -> None:
     ds = sources.with_pixels(sources.spine(), sources.ramp(levels=256).astype(np.uint8), 8)
     ds.PhotometricInterpretation = "PALETTE COLOR"
