@@ -105,7 +105,8 @@ def decode(path: Path, form: PixelForm) -> list[NDArray[np.generic]]:
         if element is None:
             raise UndecodablePixels("there are no pixel data")
         data, syntax = _pixel_data(data_set, element, form)
-    native = not sop_classes.compressed(syntax)
+    # whole words, as in native pixels: pydicom knows no High Bit, and would keep the wrong ones
+    words = not sop_classes.compressed(syntax) or syntax == sop_classes.RLE
     try:
         with quiet_pydicom():
             decoder = get_decoder(UID(syntax))
@@ -116,8 +117,7 @@ def decode(path: Path, form: PixelForm) -> list[NDArray[np.generic]]:
                 "samples_per_pixel": form.samples,
                 "photometric_interpretation": form.photometric_interpretation,
                 "bits_allocated": form.bits_allocated,
-                # whole words: pydicom knows no High Bit, and would keep the wrong ones
-                "bits_stored": form.bits_allocated if native else form.bits_stored,
+                "bits_stored": form.bits_allocated if words else form.bits_stored,
                 "pixel_representation": int(form.signed),
                 "planar_configuration": form.planar_configuration,
                 "pixel_keyword": "PixelData",
@@ -127,7 +127,7 @@ def decode(path: Path, form: PixelForm) -> list[NDArray[np.generic]]:
         raise UndecodablePixels(f"the decoder failed ({type(error).__name__})") from error
     if len(frames) != form.frames:
         raise UndecodablePixels("frames are missing")
-    return [_stored_bits(frame, form) if native else frame for frame in frames]
+    return [_stored_bits(frame, form) if words else frame for frame in frames]
 
 
 def _pixel_data(data_set: EncodedDataSet, element: Element, form: PixelForm) -> tuple[bytes, str]:
@@ -154,3 +154,33 @@ def _stored_bits(frame: NDArray[np.generic], form: PixelForm) -> NDArray[np.gene
     word = frame.astype(f"{'i' if form.signed else 'u'}{form.bits_allocated // 8}", copy=False)
     shifted: NDArray[np.generic] = (word << unused_high) >> spare
     return shifted
+
+
+def shown(header: Header, form: PixelForm, frame: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Return what a screen would be given: gray of shape (M, N), or color of shape (M, N, 3).
+
+    Raises
+    ------
+    UndecodablePixels
+        If a palette is missing, or comes in segments: what is stored are indices, and no picture.
+    """
+    return _palette(header, frame) if form.photometric_interpretation == "PALETTE COLOR" else frame
+
+
+def _palette(header: Header, frame: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Look up a palette of 8-bit or 16-bit entries (PS3.3 C.7.9)."""
+    channels = []
+    for color in ("Red", "Green", "Blue"):
+        descriptor = header.shorts(f"{color}PaletteColorLookupTableDescriptor")
+        data = header.raw(f"{color}PaletteColorLookupTableData")
+        if len(descriptor) != 3 or not data:
+            raise UndecodablePixels("the palette is missing")
+        table = np.frombuffer(data[: len(data) // 2 * 2], "<u2" if header.little_endian else ">u2")
+        entries = descriptor[0] or 1 << 16
+        if len(table) < entries:  # 8-bit entries, packed
+            table = np.frombuffer(data, np.uint8).astype(np.uint16)
+        elif descriptor[2] == 16:
+            table = table >> 8
+        index = np.clip(frame.astype(np.int64) - descriptor[1], 0, len(table) - 1)
+        channels.append(table[index])
+    return np.stack(channels, axis=-1)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from tbsnode.dicom import part10, report_page, sop_classes
 from tbsnode.dicom.codestream import UndecodablePixels
-from tbsnode.dicom.frames import MAX_FRAMES, PixelForm, decode, form_of
+from tbsnode.dicom.frames import MAX_FRAMES, PixelForm, decode, form_of, shown
 from tbsnode.dicom.hints import ScannerHints
 from tbsnode.dicom.identity import identity_of
 from tbsnode.dicom.part10 import Header
@@ -26,6 +26,7 @@ from tbsnode.dicom.spacing import Spacing, spacing_of
 from tbsnode.model import DensitometryImage, InputClass, InstanceIdentity
 from tbsnode.model.densitometry import ScannerResults
 from tbsnode.reasons import Code, Finding
+from tbsnode.tbs import ink, page_ink
 
 _log = logging.getLogger(__name__)
 
@@ -122,7 +123,7 @@ def read_images(
         form = form_of(header)
         if form.frames > MAX_FRAMES:
             return (_without_pixels(source, Finding(Code.MULTI_FRAME, values=(("frames", form.frames),))),)
-        frames = decode(path, form)
+        frames = [shown(header, form, frame) for frame in decode(path, form)]
         source = replace(source, table=_modality_table(header, form))
     except UndecodablePixels as error:
         _log.warning(
@@ -134,8 +135,7 @@ def read_images(
     return tuple(_image(source, form, frame, number) for number, frame in enumerate(frames))
 
 
-def _image(source: _Source, form: PixelForm, frame: NDArray[np.generic], number: int) -> DensitometryImage:
-    shown = _shown(source.header, form, frame)
+def _image(source: _Source, form: PixelForm, shown: NDArray[np.generic], number: int) -> DensitometryImage:
     colored = _is_colored(shown)
     page = colored or _is_page(source.header, _one_sample(shown), form)
     if page and not _is_lossy(source.header):
@@ -183,21 +183,24 @@ def _stored(
 def _extracted(
     source: _Source, form: PixelForm, shown: NDArray[np.generic]
 ) -> report_page.Extracted | Finding:
-    page = _one_sample(shown) if shown.ndim == 3 and not _is_colored(shown) else shown
-    levels = page.astype(np.float64) if page.dtype != np.uint8 else None
-    if levels is not None:  # a page is a display copy whatever its depth
-        levels = np.round((levels - levels.min()) * (255.0 / max(float(np.ptp(levels)), 1.0)))
-    pixels = np.asarray(page if levels is None else levels, dtype=np.uint8)
-    if form.photometric_interpretation == "MONOCHROME1":
-        pixels = 255 - pixels
     return report_page.extract(
-        pixels,
+        _eight_bits(shown, form),
         box=source.stated.box,
         results=source.results,
         spacing=source.spacing,
         hints=source.hints,
         height_m=source.identity.demographics.height_m,
     )
+
+
+def _eight_bits(shown: NDArray[np.generic], form: PixelForm) -> NDArray[np.uint8]:
+    """Return a page as it is looked at: a display copy whatever its depth, white bright."""
+    page = _one_sample(shown) if shown.ndim == 3 and not _is_colored(shown) else shown
+    if page.dtype != np.uint8:
+        levels = page.astype(np.float64)
+        page = np.round((levels - levels.min()) * (255.0 / max(float(np.ptp(levels)), 1.0)))
+    pixels = np.asarray(page, dtype=np.uint8)
+    return 255 - pixels if form.photometric_interpretation == "MONOCHROME1" else pixels
 
 
 def _cut_out(source: _Source, found: report_page.Extracted, number: int) -> DensitometryImage:
@@ -283,16 +286,15 @@ def _is_lossy(header: Header) -> bool:
 def _is_page(header: Header, gray: NDArray[np.generic], form: PixelForm) -> bool:
     if header.text("BurnedInAnnotation").upper() == "YES":
         return True
+    padding = _stored_padding(header, form)  # may be ragged, and is no ink
+    bare = gray if padding is None else ink.filled(gray.astype(np.float64), gray == padding)
+    if page_ink.is_drawn_over(_eight_bits(bare, form)):
+        return True
     if form.bits_stored > 8:
         return False
     lightest = gray.min() if form.photometric_interpretation == "MONOCHROME1" else gray.max()
     darkest = gray.max() if form.photometric_interpretation == "MONOCHROME1" else gray.min()
     return bool(lightest != darkest and np.mean(gray == lightest) > _PAGE_WHITE_SHARE)
-
-
-def _shown(header: Header, form: PixelForm, frame: NDArray[np.generic]) -> NDArray[np.generic]:
-    """Return what a screen would be given: gray of shape (M, N), or color of shape (M, N, 3)."""
-    return _palette(header, frame) if form.photometric_interpretation == "PALETTE COLOR" else frame
 
 
 def _is_colored(shown: NDArray[np.generic]) -> bool:
@@ -319,25 +321,6 @@ def _distinct(stored: NDArray[np.generic]) -> int:
     if stored.dtype in (np.uint8, np.uint16):
         return int(np.count_nonzero(np.bincount(stored.ravel())))
     return len(np.unique(stored))
-
-
-def _palette(header: Header, frame: NDArray[np.generic]) -> NDArray[np.generic]:
-    """Look up a palette of 8-bit or 16-bit entries (PS3.3 C.7.9); leave it where there is none."""
-    channels = []
-    for color in ("Red", "Green", "Blue"):
-        descriptor = header.shorts(f"{color}PaletteColorLookupTableDescriptor")
-        data = header.raw(f"{color}PaletteColorLookupTableData")
-        if len(descriptor) != 3 or not data:
-            return frame
-        table = np.frombuffer(data[: len(data) // 2 * 2], "<u2" if header.little_endian else ">u2")
-        entries = descriptor[0] or 1 << 16
-        if len(table) < entries:  # 8-bit entries, packed
-            table = np.frombuffer(data, np.uint8).astype(np.uint16)
-        elif descriptor[2] == 16:
-            table = table >> 8
-        index = np.clip(frame.astype(np.int64) - descriptor[1], 0, len(table) - 1)
-        channels.append(table[index])
-    return np.stack(channels, axis=-1)
 
 
 def _modality_table(header: Header, form: PixelForm) -> tuple[NDArray[np.float64], int] | None:
@@ -379,11 +362,15 @@ def _scale(source: _Source, form: PixelForm) -> _Scale:
 
 
 def _padding(header: Header, form: PixelForm, scale: _Scale) -> float | None:
+    value = _stored_padding(header, form)
+    return None if value is None else float(scale.apply(np.array([value], dtype=np.float64))[0])
+
+
+def _stored_padding(header: Header, form: PixelForm) -> int | None:
     values = header.shorts("PixelPaddingValue")
     if not values or form.samples != 1:
         return None
-    value = values[0] - (1 << 16) if form.signed and values[0] >= 1 << 15 else values[0]
-    return float(scale.apply(np.array([value], dtype=np.float64))[0])
+    return values[0] - (1 << 16) if form.signed and values[0] >= 1 << 15 else values[0]
 
 
 def _image_digest(pixels: NDArray[np.float64], place: str = "") -> str:

@@ -104,7 +104,7 @@ def measure(
         `WRONG_VIEW`, `NO_SPINE_FOUND`, `UPSIDE_DOWN`, `IMPLAUSIBLE_PIXEL_SPACING` or
         `FEWER_THAN_TWO_VERTEBRAE`.
     TextureError
-        `LOW_BIT_DEPTH`, `RESAMPLED_TOO_SMOOTH`, `OUT_OF_PHYSICAL_RANGE` or `NO_TEXTURE`.
+        `LOW_BIT_DEPTH`, `BONE_CLIPPED`, `RESAMPLED_TOO_SMOOTH`, `OUT_OF_PHYSICAL_RANGE` or `NO_TEXTURE`.
     CorrectionError
         If a correction cannot be carried out on this picture.
 
@@ -133,7 +133,7 @@ def measure(
     _require_two(included, vertebrae)
     score = _mean([v.score for v in included])
     scored = np.any([level.mask for level, v in zip(drawn, vertebrae, strict=True) if v.included], axis=0)
-    doubts = quality.texture_findings(picture.pixels[scored], score, clipped, chosen.min_gray_levels)
+    doubts = quality.texture_findings(picture.pixels[scored], score, chosen.min_gray_levels)
     seen = picture_quality.judge(source, scored, clipped, included)
     return SpineMeasurement(
         vertebrae=vertebrae,

@@ -35,6 +35,11 @@ ENTRIES: dict[Code, Entry] = {
         "Scanner operator: export the image with its full depth of gray levels.",
         ("{gray_levels} levels; at least {minimum} are needed.",),
     ),
+    Code.BONE_CLIPPED: Entry(
+        "Too much of the bone is at the brightest or darkest value the image can hold; its texture is lost.",
+        "Scanner operator: export with a window that does not clip bone, and send the study again.",
+        ("{percent} % of the region; at most {most_percent} % are allowed.",),
+    ),
     Code.RESAMPLED_TOO_SMOOTH: Entry(
         "The image is too smooth for an original scan; it was probably enlarged or filtered.",
         "Scanner operator: export the image in its original matrix, without interpolation.",
@@ -190,7 +195,7 @@ ENTRIES: dict[Code, Entry] = {
         "Scanner operator: export the image in its original matrix.",
     ),
     Code.SATURATED: Entry(
-        "Part of the bone is at the brightest value the image can hold; texture is lost there.",
+        "Part of the bone is at the brightest or darkest value the image can hold; texture is lost there.",
         "Scanner operator: export with a window that does not clip bone.",
         ("{percent} % of the region.",),
     ),
@@ -259,7 +264,8 @@ ENTRIES: dict[Code, Entry] = {
         ("Others: {others}.",),
     ),
     Code.EXTRACTED_FROM_PAGE: Entry(
-        "The picture was cut out of a report page; it is a display copy, not the original data.",
+        "The picture was cut out of a report page, or lines and text drawn over it were left out; it is a "
+        "display copy, not the original data.",
         "Scanner operator: send the image itself if the scanner can export it.",
         ("Spacing from {source}.",),
     ),

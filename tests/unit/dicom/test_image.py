@@ -95,10 +95,17 @@ def test_bits_above_the_stored_ones_are_not_picture(tmp_path: Path) -> None:
     np.testing.assert_array_equal(one(tmp_path, ds).pixels, sources.ramp())
 
 
-def test_high_bit(tmp_path: Path) -> None:
+@pytest.mark.parametrize("syntax", [None, RLELossless])
+def test_high_bit(tmp_path: Path, syntax: str | None) -> None:
     ds = sources.with_pixels(sources.spine(), sources.ramp() << 4, 12)
     ds.HighBit = 15
-    np.testing.assert_array_equal(one(tmp_path, ds).pixels, sources.ramp())
+    path = sources.write(tmp_path / "x.dcm", ds)
+    if syntax:
+        ds = dcmread(path)
+        ds.compress(syntax, generate_instance_uid=False)
+        ds.save_as(path)
+    (image,) = read_images(path)
+    np.testing.assert_array_equal(image.pixels, sources.ramp())
 
 
 def test_raw_needs_the_word_of_the_operator(tmp_path: Path) -> None:
@@ -186,6 +193,19 @@ def test_text_in_the_picture(tmp_path: Path) -> None:
     assert one(tmp_path, sources.spine(BurnedInAnnotation="YES")).input_class is InputClass.PAGE
 
 
+def test_ragged_padding_is_not_drawn(tmp_path: Path) -> None:
+    """Scan lines of random length end in padding: as thin and as sharp as lines that were drawn."""
+    stored = sources.ramp(200, 160).astype(np.int16)
+    for row, length in enumerate(np.random.default_rng(1).integers(20, 38, 200)):
+        stored[row, :length] = -32768
+    ds = sources.with_pixels(sources.spine(), stored, 16)
+    ds.PixelRepresentation = 1
+    ds.add_new(0x00280120, "SS", -32768)
+    assert one(tmp_path, ds).input_class is InputClass.IMAGE
+    del ds.PixelPaddingValue
+    assert one(tmp_path, ds).input_class is InputClass.PAGE  # then nothing tells
+
+
 def test_palette_color(tmp_path: Path) -> None:
     ds = sources.with_pixels(sources.spine(), sources.ramp(levels=256).astype(np.uint8), 8)
     ds.PhotometricInterpretation = "PALETTE COLOR"
@@ -198,6 +218,10 @@ def test_palette_color(tmp_path: Path) -> None:
     assert image.input_class is InputClass.DISPLAY
     ds.BluePaletteColorLookupTableData = bytes(512)
     assert one(tmp_path, ds).input_class is InputClass.PAGE
+    del ds.BluePaletteColorLookupTableData  # then what is stored are indices, and no picture
+    refusal = one(tmp_path, ds).refusal
+    assert refusal is not None
+    assert refusal.code is Code.UNREADABLE_PIXELS
 
 
 @pytest.mark.parametrize(

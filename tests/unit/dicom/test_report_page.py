@@ -259,8 +259,9 @@ def test_a_header_spacing_on_a_page_only_contradicts(tmp_path: Path) -> None:
     assert refusal(image).code is Code.NO_PIXEL_SPACING
 
 
-def test_lines_burnt_into_a_whole_picture(tmp_path: Path) -> None:
-    """MONOCHROME2 with BurnedInAnnotation YES: the header's spacing is the picture's."""
+@pytest.mark.parametrize("stated", ["YES", "NO", None])
+def test_lines_burnt_into_a_whole_picture(tmp_path: Path, stated: str | None) -> None:
+    """MONOCHROME2, whatever BurnedInAnnotation says: the header's spacing is the picture's."""
     layout = replace(GRAY_PAGE, zoom=1, script=False)
     page = read(tmp_path, instance("page", layout), ScannerHints(pixel_spacing_mm=(0.5, 0.5)))
     ds = dcmread_of(tmp_path, instance("page", layout))
@@ -268,7 +269,7 @@ def test_lines_burnt_into_a_whole_picture(tmp_path: Path) -> None:
     rows, columns = page.pixels.shape
     ds.PixelData = ds.pixel_array[top : top + rows, left : left + columns].tobytes()
     ds.Rows, ds.Columns = rows, columns
-    ds.BurnedInAnnotation = "YES"
+    ds.BurnedInAnnotation = stated
     for spacing, code in ((["0.5", "0.5"], None), (None, Code.NO_PIXEL_SPACING)):
         ds.PixelSpacing = spacing
         ds.save_as(tmp_path / "y.dcm")

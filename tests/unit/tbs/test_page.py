@@ -15,7 +15,7 @@ from tbsnode.phantom import hip
 from tbsnode.phantom import page as phantom_page
 from tbsnode.phantom.page_layout import GRAY_PAGE, INVERTED_PAGE, PLAIN_PAGE, WHITE_PAGE, Layout
 from tbsnode.phantom.page_picture import native_gray
-from tbsnode.phantom.scanners import COARSE_DISPLAY, FINE_DISPLAY, LINEAR_16, scan
+from tbsnode.phantom.scanners import COARSE_DISPLAY, FINE_DISPLAY, LINEAR_16, Scanner, scan
 from tbsnode.phantom.spine import Spine, draw
 from tbsnode.tbs import page, page_ink, page_search, page_zoom
 
@@ -114,6 +114,25 @@ def test_pictures_are_restored_and_their_ink_is_known(name: str) -> None:
     assert not found.blocked[~grown].any()  # nothing is taken from the patient without need
     missed = np.count_nonzero(ink & shows)
     assert missed <= (5 if layout.zoom == 1 and not layout.colored else 0)
+
+
+@pytest.mark.parametrize("scanner", [FINE_DISPLAY, COARSE_DISPLAY, LINEAR_16])
+@pytest.mark.parametrize("metal", [(), ("screws", "wire"), ("blob",)])
+def test_bone_and_metal_are_not_drawn(scanner: Scanner, metal: tuple[str, ...]) -> None:
+    stored = scan(draw(Spine(metal=metal), 3), scanner, 3).pixels.astype(np.float64)
+    gray = np.round((stored - stored.min()) * (255.0 / np.ptp(stored))).astype(np.uint8)
+    assert not page_ink.is_drawn_over(gray)
+    gray[60:64, 40 : 40 + 6 * page_ink.DRAWN_LETTERS : 6] = 255
+    assert metal or page_ink.is_drawn_over(gray)
+
+
+def test_the_rim_of_a_cage_is_not_drawn() -> None:
+    """Sharp where pixels are coarse, and as long as a fifth of the rows of oblong ones: it lies across."""
+    gray = np.full((185, 270), 20, dtype=np.uint8)
+    gray[120:122, 100:138] = 255
+    assert not page_ink.is_drawn_over(gray)
+    gray[120:122, 100:160] = 255
+    assert page_ink.is_drawn_over(gray)
 
 
 def test_blended_ink_on_gray() -> None:

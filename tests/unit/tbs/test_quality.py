@@ -108,8 +108,7 @@ PIXELS = np.arange(1000.0)
 
 
 def test_texture_without_doubt() -> None:
-    assert quality.texture_findings(PIXELS, 1.3, None, 64) == ()
-    assert quality.texture_findings(PIXELS, 1.3, 999.0, 64) == ()
+    assert quality.texture_findings(PIXELS, 1.3, 64) == ()
 
 
 @pytest.mark.parametrize(
@@ -124,20 +123,31 @@ def test_texture_without_doubt() -> None:
 )
 def test_texture_that_cannot_be_bone(pixels: np.ndarray, score: float, code: Code) -> None:
     with pytest.raises(TextureError) as caught:
-        quality.texture_findings(pixels, score, None, 64)
+        quality.texture_findings(pixels, score, 64)
     assert caught.value.code is code
 
 
 def test_doubts_about_texture() -> None:
-    few = quality.texture_findings(PIXELS % 64, 1.3, None, 64)
+    few = quality.texture_findings(PIXELS % 64, 1.3, 64)
     assert few == (Finding(Code.FEW_GRAY_LEVELS, values=(("gray_levels", 64),)),)
-    assert codes(quality.texture_findings(PIXELS % 255, 1.89, None, 64)) == ["FEW_GRAY_LEVELS"]
-    assert quality.texture_findings(PIXELS % 256, 1.3, None, 64) == ()
-    clipped = np.minimum(PIXELS, 910.0)
-    (saturated,) = quality.texture_findings(clipped, 1.3, 910.0, 64)
-    assert saturated == Finding(Code.SATURATED, values=(("percent", 9.0),))  # 910 to 999
-    assert quality.texture_findings(PIXELS, 1.3, 920.0, 64) == ()  # exactly 8 %
-    assert quality.texture_findings(clipped, 1.3, None, 64) == ()
+    assert codes(quality.texture_findings(PIXELS % 255, 1.89, 64)) == ["FEW_GRAY_LEVELS"]
+    assert quality.texture_findings(PIXELS % 256, 1.3, 64) == ()
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_clipped_bone(sign: float) -> None:
+    """At the bright end or, of a picture with dark bone, at the dark one."""
+
+    def clipped(share: float) -> np.ndarray:
+        return sign * np.minimum(PIXELS, np.quantile(PIXELS, 1.0 - share))
+
+    assert quality.texture_findings(clipped(0.07), 1.3, 64) == ()
+    (doubt,) = quality.texture_findings(sign * np.minimum(PIXELS, 910.0), 1.3, 64)
+    assert doubt == Finding(Code.SATURATED, values=(("percent", 9.1),))  # 910 to 999, and the other end's one
+    assert codes(quality.texture_findings(clipped(0.19), 1.3, 64)) == ["SATURATED"]
+    with pytest.raises(TextureError) as caught:
+        quality.texture_findings(clipped(0.21), 1.3, 64)
+    assert caught.value.code is Code.BONE_CLIPPED
 
 
 def test_rise_between_one_and_two_pixels() -> None:

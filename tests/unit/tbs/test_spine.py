@@ -288,10 +288,18 @@ def test_too_few_gray_levels() -> None:
 
 def test_saturated_bone() -> None:
     taken = spines.picture(Spine(), "linear")
-    top = np.percentile(taken.pixels, 96.0)
-    measured = spine.measure(replace(taken, pixels=np.minimum(taken.pixels, top)))
-    assert "SATURATED" in codes(measured)
-    assert "SATURATED" not in codes(spine.measure(taken))
+    whole = spine.measure(taken)
+    assert "SATURATED" not in codes(whole)
+    masks = [region.mask(vertebra.region, taken.pixels.shape) for vertebra in whole.vertebrae]
+    inside = taken.pixels[np.any(masks, axis=0)]
+
+    def clipped(share: float) -> spine.Picture:
+        return replace(taken, pixels=np.minimum(taken.pixels, np.quantile(inside, 1.0 - share)))
+
+    assert "SATURATED" in codes(spine.measure(clipped(0.15)))
+    dark = replace(taken, pixels=-clipped(0.15).pixels)
+    assert {"SATURATED", "INVERTED_GRAYSCALE"} <= codes(spine.measure(dark))
+    assert refusal(clipped(0.3)) is Code.BONE_CLIPPED
 
 
 @pytest.mark.parametrize("scanner", ["linear", "coarse"])
