@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from tbsnode.phantom import hip
 from tbsnode.phantom import page as phantom_page
@@ -252,3 +253,11 @@ def test_same_page_same_picture() -> None:
     np.testing.assert_array_equal(once.pixels, again.pixels)
     np.testing.assert_array_equal(once.blocked, again.blocked)
     assert once.cells == again.cells
+
+
+@given(st.integers(1, 12), st.integers(1, 12), st.integers(0, 9))
+def test_an_opening_is_that_of_scipy(rows: int, columns: int, seed: int) -> None:
+    image = np.random.default_rng(seed).integers(0, 256, (rows, columns)).astype(np.int16)
+    wide = page_ink.STROKE_PX
+    stranger = ndimage.grey_opening(image, size=(wide, wide), mode="nearest")
+    np.testing.assert_array_equal(page_ink.opened(image), stranger)
