@@ -96,7 +96,7 @@ def backup(site: Site, folder: Path, *, track: Tracked) -> Backup:
     ConfigError
         If the folder lies inside the archive, or holds the backup of another database.
     ResourceError
-        If disk or database failed, or a file is missing: the manifest is not written then.
+        If disk or database failed, or a file is missing: an earlier backup in the folder stands then.
     """
     folder = folder.absolute()
     if folder.is_relative_to(site.archive.root):
@@ -104,7 +104,6 @@ def backup(site: Site, folder: Path, *, track: Tracked) -> Backup:
     for each in (folder, folder / ARCHIVE):  # the account that made it, and nobody else
         each.mkdir(mode=0o700, parents=True, exist_ok=True)
     _require_own(site, folder)
-    (folder / MANIFEST).unlink(missing_ok=True)  # until the new one is whole, there is none
     deleted = _deleted(site, folder / ARCHIVE)  # before the database is copied: it names nothing of these
     copied_database = snapshot.copy(site.database, folder)
     files, number, copied, total = snapshot.KeptFiles(site.database), 0, 0, 0
@@ -117,8 +116,6 @@ def backup(site: Site, folder: Path, *, track: Tracked) -> Backup:
                 raise
             continue  # retention deleted it since
         number, total = number + 1, total + kept.size_bytes
-    for uid in deleted:
-        _forget(site, target, uid)
     made = Backup(
         database=copied_database.name,
         database_sha256=_sha256(copied_database),
@@ -128,7 +125,12 @@ def backup(site: Site, folder: Path, *, track: Tracked) -> Backup:
         copied=copied,
         bytes=total,
     )
-    (folder / MANIFEST).write_text(json.dumps(asdict(made), indent=2) + "\n", encoding="utf-8")
+    # until here the backup of before is whole, and stands; from here on it is this one
+    write_small(folder / MANIFEST, json.dumps(asdict(made), indent=2) + "\n")
+    for uid in deleted:
+        _forget(site, target, uid)
+    for older in snapshot.others(copied_database):
+        older.unlink()
     with site.database.transaction() as tx:
         audit.add_event(tx, "db.backup", f"backed up {number} files, {copied} of them new")
     return made
@@ -221,7 +223,7 @@ def restore(
             "The copy of the database is not the one that the manifest names.",
             remedy="Take an earlier backup.",
         )
-    snapshot.put_back(database, folder)
+    snapshot.put_back(database, folder / made.database)
     source = folder / ARCHIVE
     for path in track(sorted(path for path in source.rglob("*") if path.is_file())):
         _copy(path, archive / path.relative_to(source), path.stat().st_size)
@@ -256,7 +258,7 @@ def verify(site: Site, *, track: Tracked) -> Iterator[Fault]:
 def verify_backup(folder: Path, *, track: Tracked) -> Iterator[Fault]:
     """Hold every file of an SQLite backup against its rows; yield what is wrong."""
     made = read_manifest(folder)
-    if made.database != snapshot.SQLITE:
+    if not snapshot.is_sqlite(made.database):
         raise ConfigError(
             "A backup of PostgreSQL is verified by restoring it.",
             remedy="`tbsnode db restore` into an empty database, then `tbsnode db verify`.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import sqlite3
@@ -21,7 +22,7 @@ from tbsnode.store.schema import derived_instance, instance
 if TYPE_CHECKING:
     from tbsnode.store.database import Database, Transaction
 
-SQLITE, POSTGRESQL = "database.sqlite", "database.dump"
+_SQLITE, _POSTGRESQL = ".sqlite", ".dump"
 _PAGES = 4096  # a step of the copy, between which writers get their turn
 _ROWS = 1000  # read at once
 _KEPT = ((instance, instance.c.state != "purged"), (derived_instance, ~derived_instance.c.purged))
@@ -111,12 +112,12 @@ def copy(database: Database, folder: Path) -> Path:
     database : Database
         In use or not.
     folder : Path
-        Exists; an older copy in it is replaced once the new one is whole, also one of the other kind.
+        Exists; copies in it stay as they are, also those of this database.
 
     Returns
     -------
     Path
-        The copy.
+        The copy, named by its content.
 
     Raises
     ------
@@ -125,8 +126,7 @@ def copy(database: Database, folder: Path) -> Path:
     ResourceError
         If the copy failed.
     """
-    target = folder / (SQLITE if database.path is not None else POSTGRESQL)
-    draft = target.with_suffix(".part")
+    draft = folder / "database.part"
     draft.unlink(missing_ok=True)
     draft.touch(mode=0o600)  # it holds all patients
     if database.path is not None:
@@ -139,13 +139,28 @@ def copy(database: Database, folder: Path) -> Path:
         _run(database, ["pg_dump", "--format=custom", f"--file={draft}"])
     with draft.open("rb+") as file:
         os.fsync(file.fileno())
-    draft.replace(target)
-    for name in {SQLITE, POSTGRESQL} - {target.name}:  # of before a move; it holds all patients, too
-        (folder / name).unlink(missing_ok=True)
-    return target
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return draft.replace(folder / f"database-{digest[:16]}{_kind(database)}")
 
 
-def put_back(database: Database, folder: Path) -> None:
+def others(made: Path) -> Iterator[Path]:
+    """Yield the other copies in a copy's folder, also of the other kind (of before a move)."""
+    for path in made.parent.glob("database[-.]*"):
+        # with what SQLite lays beside one while it is looked into
+        if not path.name.startswith(made.name) and path.suffix.startswith((_SQLITE, _POSTGRESQL)):
+            yield path
+
+
+def is_sqlite(copied: str) -> bool:
+    """Tell if a copy of that name is a database of SQLite."""
+    return copied.endswith(_SQLITE)
+
+
+def _kind(database: Database) -> str:
+    return _POSTGRESQL if database.path is None else _SQLITE
+
+
+def put_back(database: Database, copied: Path) -> None:
     """Make the database from a copy; it must not have tables of ours yet.
 
     Raises
@@ -155,10 +170,9 @@ def put_back(database: Database, folder: Path) -> None:
     ResourceError
         If it failed.
     """
-    kind = SQLITE if database.path is not None else POSTGRESQL
-    if not (folder / kind).is_file():
+    if copied.suffix != _kind(database):
         raise ConfigError(
-            f"{folder} holds no copy for this kind of database ({kind} is missing).",
+            f"{copied} is no copy of this kind of database.",
             remedy="Set [database] url to the kind that was backed up; `tbsnode db move` changes it later.",
         )
     if database.path is not None:
@@ -169,7 +183,7 @@ def put_back(database: Database, folder: Path) -> None:
             )
         database.path.parent.mkdir(parents=True, exist_ok=True)
         draft = database.path.with_suffix(".part")
-        shutil.copyfile(folder / SQLITE, draft)
+        shutil.copyfile(copied, draft)
         draft.chmod(0o640)
         draft.replace(database.path)
         sqlite_file.create(database.path)
@@ -179,7 +193,7 @@ def put_back(database: Database, folder: Path) -> None:
             "The database has tables already; a backup is restored only into an empty one.",
             remedy="Create an empty database and name it in [database] url.",
         )
-    _run(database, ["pg_restore", "--no-owner", "--exit-on-error", str(folder / POSTGRESQL)])
+    _run(database, ["pg_restore", "--no-owner", "--exit-on-error", str(copied)])
 
 
 def _run(database: Database, command: list[str]) -> None:

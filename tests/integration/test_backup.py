@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +136,31 @@ def test_a_file_whose_row_was_lost_is_taken_in_from_the_archive(tmp_path: Path, 
 
 
 @pytest.mark.peer
+def test_a_backup_that_breaks_off_leaves_the_one_before(tmp_path: Path, node: nodes.Node) -> None:
+    """The disk that fails in the night is the one that is backed up."""
+    folder, before = tmp_path / "backup", uids(node)
+    made = backed_up(node, folder)
+    purged = before[0]
+    command(node, "study", "purge", purged, "--yes", "--force")
+    bring(node, nodes.write(tmp_path / "in", instances(4)[3:]))
+    (new,) = set(uids(node)) - set(before)
+    (lost,) = (node.folder / node.archive / "studies").rglob(f"{new}/*.dcm")
+    content = lost.read_bytes()
+    lost.unlink()
+    with pytest.raises(NotFound, match="is missing in the archive"):
+        backed_up(node, folder)
+    assert list(backups.verify_backup(folder, track=iter)) == []
+    other = written(tmp_path / "other")
+    assert command(other, "db", "restore", folder).exit_code == 0
+    assert uids(other) == before
+    # the next one that ends takes its place, and leaves nothing of a purged patient
+    lost.write_bytes(content)
+    again = backed_up(node, folder)
+    assert [path.name for path in folder.glob("database*.*")] == [again.database] != [made.database]
+    assert not list((folder / "archive").rglob(f"{purged}/*"))
+    assert list(backups.verify_backup(folder, track=iter)) == []
+
+
 def test_postgresql_is_backed_up_and_restored(tmp_path: Path, postgres: peers.Postgres) -> None:
     node = written(tmp_path / "node", database_url=schemas.fresh_postgresql(postgres, engine=True))
     bring(node, nodes.write(tmp_path / "in", instances(2)))
@@ -173,11 +198,11 @@ def test_verify_names_what_is_missing_and_what_was_changed(tmp_path: Path, node:
 
 
 def test_a_changed_copy_is_found_and_not_restored(tmp_path: Path, node: nodes.Node) -> None:
-    backed_up(node, tmp_path / "backup")
-    with (tmp_path / "backup" / "database.sqlite").open("ab") as file:
+    made = backed_up(node, tmp_path / "backup")
+    with (tmp_path / "backup" / made.database).open("ab") as file:
         file.write(b"\0")
     (fault,) = backups.verify_backup(tmp_path / "backup", track=iter)
-    assert (fault.path, fault.what) == ("database.sqlite", "other content")
+    assert (fault.path, fault.what) == (made.database, "other content")
     refused = command(written(tmp_path / "other"), "db", "restore", tmp_path / "backup")
     assert (refused.exit_code, "earlier backup" in refused.stderr) == (2, True)
     assert not (tmp_path / "other" / "state" / "tbsnode.db").exists()
@@ -189,13 +214,13 @@ def test_nobody_else_can_read_archive_and_backup(tmp_path: Path, node: nodes.Nod
     before = os.umask(0o022)
     try:
         backed_up(node, there / "new")
-        backed_up(node, there)
+        made = backed_up(node, there)
     finally:
         os.umask(before)
     for private in (
         there / "new",
         there / "archive",
-        there / "database.sqlite",
+        there / made.database,
         node.folder / "state/archive",
     ):
         assert private.stat().st_mode & 0o007 == 0, private
@@ -236,9 +261,9 @@ def test_a_node_moves_to_postgresql_and_back(
     assert faults(moved) == {}
     # its backup goes on in the same folder, and leaves no second copy of all patients behind
     kept = tmp_path / "kept"
-    for each, name in ((node, "database.sqlite"), (moved, "database.dump")):
+    for each, kind in ((node, ".sqlite"), (moved, ".dump")):
         assert command(each, "db", "backup", str(kept)).exit_code == 0
-        assert [path.name for path in sorted(kept.glob("database.*"))] == [name]
+        assert [path.suffix for path in kept.glob("database*.*")] == [kind]
     # new rows get numbers after the old ones
     bring(moved, nodes.write(tmp_path / "more", instances(4)))
     assert len(uids(moved)) == 4
@@ -261,12 +286,22 @@ def test_a_running_node_is_not_moved(tmp_path: Path, node: nodes.Node) -> None:
     assert (refused.exit_code, "node is running" in refused.stderr) == (10, True)
 
 
-@pytest.mark.parametrize("role", ["receive", "analyze", "deliver", "http"])
-def test_a_database_is_not_upgraded_under_a_running_node(tmp_path: Path, role: str) -> None:
-    """It would go on with a schema that it does not know; a restart of one that is current is no upgrade."""
+@pytest.fixture
+def older(tmp_path: Path) -> Iterator[tuple[nodes.Node, Database]]:
+    """A node on SQLite whose tables are of an earlier version."""
     node = written(tmp_path / "node")
     database = Database(f"sqlite:///{node.folder}/state/tbsnode.db")
     database.upgrade(OLDER)
+    yield node, database
+    database.dispose()
+
+
+@pytest.mark.parametrize("role", ["receive", "analyze", "deliver", "http"])
+def test_a_database_is_not_upgraded_under_a_running_node(
+    older: tuple[nodes.Node, Database], role: str
+) -> None:
+    """It would go on with a schema that it does not know; a restart of one that is current is no upgrade."""
+    node, database = older
     with wiring.hold_slot(node.folder / "state", role, 0):
         refused = command(node, "db", "upgrade")
         assert (refused.exit_code, "node is running" in refused.stderr) == (10, True)
@@ -276,10 +311,10 @@ def test_a_database_is_not_upgraded_under_a_running_node(tmp_path: Path, role: s
         assert "nothing to do" in command(node, "db", "upgrade").stdout
 
 
-def test_a_database_is_not_upgraded_under_workers_of_another_machine(tmp_path: Path) -> None:
-    node = written(tmp_path / "node")
-    database = Database(f"sqlite:///{node.folder}/state/tbsnode.db")
-    database.upgrade(OLDER)
+def test_a_database_is_not_upgraded_under_workers_of_another_machine(
+    older: tuple[nodes.Node, Database],
+) -> None:
+    node, database = older
     with database.transaction() as tx:
         work.renew_lease(tx, "elsewhere/analyze-1", ttl_s=60)
         work.renew_lease(tx, "elsewhere/deliver-0", ttl_s=-1)
@@ -294,8 +329,8 @@ def test_a_database_is_not_upgraded_under_workers_of_another_machine(tmp_path: P
 def test_a_backup_of_an_older_schema_is_restored_though_its_node_ran(
     tmp_path: Path, node: nodes.Node
 ) -> None:
-    backed_up(node, tmp_path / "backup")
-    manifest, file = tmp_path / "backup" / backups.MANIFEST, tmp_path / "backup" / "database.sqlite"
+    made = backed_up(node, tmp_path / "backup")
+    manifest, file = tmp_path / "backup" / backups.MANIFEST, tmp_path / "backup" / made.database
     copied = Database(f"sqlite:///{file}")
     with copied.transaction() as tx:
         work.renew_lease(tx, "node/analyze-0", ttl_s=60)
