@@ -118,6 +118,13 @@ def test_one_sign_is_not_enough(phantom: Spine) -> None:
     assert np.nanmax(np.abs(spines.disc_errors_mm(measured, phantom, "coarse"))) < 2.0
 
 
+def test_discs_as_bright_as_bone_and_arches_that_hardly_show() -> None:
+    phantom = Spine(disc_ratio=1.0, lateral_disc_ratio=1.0, posterior=0.06)
+    measured = spine.measure(spines.picture(phantom, "linear"))
+    assert "LEVELS_UNCERTAIN" in codes(measured)
+    assert np.abs(spines.disc_errors_mm(measured, phantom, "linear")).max() < 2.0
+
+
 @pytest.mark.parametrize("ribs", [True, False])
 @pytest.mark.parametrize("crests", [True, False])
 @pytest.mark.parametrize("count", [4, 6])
