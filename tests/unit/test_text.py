@@ -11,11 +11,12 @@ from tbsnode.reasons import Actor, Code, Finding
 from tbsnode.tbs.parameters import Parameters
 
 NUMBERS = (  # noqa: SIM905 - shorter than a list
-    "age_days age_years area_mm2 attributes bmi calibration classes column_mm confidence count covariate "
-    "curve_degrees curve_mm detail difference difference_mm fit_r2 frames gray_levels height_mm high most_mm "
-    "hip_years levels limit_days low major_years minimum minimum_mm2 noise_percent other other_column_mm "
-    "other_row_mm others pairs patient_ids percent pitch_mm reason row_mm score_without shift slope source "
-    "step_mm t_score_step tbs_without tilt_degrees used used_column_mm used_row_mm valid_until value width_mm"
+    "age_days age_years area_mm2 attributes bmi calibration classes column_mm confidence count "
+    "covariate curve_degrees curve_mm detail difference difference_mm fit_r2 frames gray_levels "
+    "height_mm high most_mm most_percent hip_years levels limit_days low major_years minimum "
+    "minimum_mm2 noise_percent other other_column_mm other_row_mm others pairs patient_ids percent "
+    "pitch_mm reason row_mm score_without shift slope source step_mm t_score_step tbs_without "
+    "tilt_degrees used used_column_mm used_row_mm valid_until value width_mm"
 ).split()
 FORBIDDEN = re.compile(
     r"bisphosphonate|denosumab|teriparatide|alendron|hologic|lunar|insight|normal|degraded|osteoporo", re.I
