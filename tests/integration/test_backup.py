@@ -23,7 +23,7 @@ from tbsnode.errors import ConfigError, NotFound
 from tbsnode.model import DerivedKind
 from tbsnode.pipeline import backup as backups
 from tbsnode.pipeline import operate
-from tbsnode.store import work
+from tbsnode.store import snapshot, work
 from tbsnode.store.database import REVISION_TABLE, Database
 from tests import nodes, peers, schemas
 
@@ -206,6 +206,13 @@ def test_a_changed_copy_is_found_and_not_restored(tmp_path: Path, node: nodes.No
     refused = command(written(tmp_path / "other"), "db", "restore", tmp_path / "backup")
     assert (refused.exit_code, "earlier backup" in refused.stderr) == (2, True)
     assert not (tmp_path / "other" / "state" / "tbsnode.db").exists()
+
+
+def test_a_copy_of_the_other_kind_of_database_is_refused(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/new.db")
+    with pytest.raises(ConfigError, match="no copy of this kind of database"):
+        snapshot.put_back(database, tmp_path / "database.dump")
+    assert not list(tmp_path.iterdir())
 
 
 def test_nobody_else_can_read_archive_and_backup(tmp_path: Path, node: nodes.Node) -> None:
