@@ -337,7 +337,8 @@ def test_a_backup_of_an_older_schema_is_restored_though_its_node_ran(
     tmp_path: Path, node: nodes.Node
 ) -> None:
     made = backed_up(node, tmp_path / "backup")
-    manifest, file = tmp_path / "backup" / backups.MANIFEST, tmp_path / "backup" / made.database
+    manifest = tmp_path / "backup" / backups.MANIFEST
+    file = (tmp_path / "backup" / made.database).rename(tmp_path / "backup" / "database.sqlite")  # as it was
     copied = Database(f"sqlite:///{file}")
     with copied.transaction() as tx:
         work.renew_lease(tx, "node/analyze-0", ttl_s=60)
@@ -355,12 +356,17 @@ def test_a_backup_of_an_older_schema_is_restored_though_its_node_ran(
     copied.dispose()
     noted = json.loads(manifest.read_text())
     manifest.write_text(
-        json.dumps(noted | {"database_sha256": hashlib.sha256(file.read_bytes()).hexdigest()})
+        json.dumps(
+            noted | {"database": file.name, "database_sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+        )
     )
     restored = written(tmp_path / "restored")
     said = command(restored, "db", "restore", tmp_path / "backup")
     assert said.exit_code == 0, said.stderr
     assert uids(restored) == uids(node)
+    # and the next backup into that folder takes the old copy's place
+    again = backed_up(node, tmp_path / "backup")
+    assert [path.name for path in (tmp_path / "backup").glob("database*.*")] == [again.database]
 
 
 def test_a_backup_is_never_replaced_by_that_of_another_database(tmp_path: Path, node: nodes.Node) -> None:
