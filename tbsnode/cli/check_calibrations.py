@@ -25,17 +25,13 @@ def lines(tx: Transaction) -> Iterator[Line]:
     in the place of a calibrated device can be calibrated through it only while that is there.
     """
     from tbsnode import text
+    from tbsnode.pipeline import notify
     from tbsnode.reasons import Code, Finding
-    from tbsnode.store import calibrations, observed
-    from tbsnode.tbs.calibration import Kind
 
-    if all(each.kind is Kind.REFERENCE for each in calibrations.active(tx)):
-        return
-    ended = (Code.CALIBRATION_SUSPENDED, Code.CALIBRATION_EXPIRED)
-    for scanner, codes in observed.newest_findings(tx).items():
-        for code in ended:
-            if code.value in codes:
-                said = f"{scanner}: {text.sentence(Finding(code))}"
-                yield Line("calibration", said, text.remedy(code), CalibrationError.exit_code)
-        if Code.SCANNER_UNCALIBRATED.value in codes:
+    for cause in notify.calibration_ended(tx):
+        scanner, code = cause.subject, Code(str(cause.data["reason"]))
+        if code is Code.SCANNER_UNCALIBRATED:
             yield Line("calibration", f"{scanner}: none, its results have no TBS", _TRANSFER)
+        else:
+            said = f"{scanner}: {text.sentence(Finding(code))}"
+            yield Line("calibration", said, text.remedy(code), CalibrationError.exit_code)

@@ -108,6 +108,7 @@ ASKED: dict[str, Callable[[Transaction], object]] = {
     "the oldest that waits": observed.oldest_waiting,
     "last received": observed.last_received,
     "scores that moved": observed.score_shifts,
+    "what the newest study of each scanner lacks": observed.newest_findings,
     "not sealed": observed.unsealed_events,
     "how long it took": lambda tx: observed.end_to_end(tx, 7, horizon_s=60.0),
     "refusals in a row": lambda tx: identity_changes.latest_reasons(tx, "x", besides=1, since=0.0, limit=19),
