@@ -312,28 +312,20 @@ def test_a_late_image_after_a_signature_waits_for_a_reviewer(clinic: Clinic, uid
     ]
 
 
-def test_what_was_signed_may_come_back(clinic: Clinic, uid: str, key: str) -> None:
-    """The image that changed the result is decided against: nothing waits any more."""
-    sign.accept(clinic.site, uid)
+@pytest.mark.parametrize("state", ["signed", "rejected"])
+def test_what_was_decided_may_come_back(clinic: Clinic, uid: str, key: str, state: str) -> None:
+    """The image that changed the result is decided against: nothing waits any more, and the act stands."""
+    if state == "signed":
+        sign.accept(clinic.site, uid)
+    else:
+        reject.reject(clinic.site, uid, RejectionReason.QUALITY, comment="moved")
     clinic.late(uid, key)
     assert clinic.review_state(uid) == "needs_re_review"
     with clinic.site.database.transaction() as tx:
         late = catalogue.instances_of_study(tx, clinic.ledger.study(uid)["id"])[-1]
         catalogue.set_instance_state(tx, late.id, "superseded")
     clinic.again(uid)
-    assert (clinic.review_state(uid), clinic.ledger.study(uid)["reason"]) == ("signed", "")
-
-
-def test_what_was_rejected_comes_back_rejected(clinic: Clinic, uid: str, key: str) -> None:
-    """Nobody signed it: the image that changed the result is decided against, and the rejection stands."""
-    reject.reject(clinic.site, uid, RejectionReason.QUALITY, comment="moved")
-    clinic.late(uid, key)
-    assert clinic.review_state(uid) == "needs_re_review"
-    with clinic.site.database.transaction() as tx:
-        late = catalogue.instances_of_study(tx, clinic.ledger.study(uid)["id"])[-1]
-        catalogue.set_instance_state(tx, late.id, "superseded")
-    clinic.again(uid)
-    assert clinic.review_state(uid) == "rejected"
+    assert (clinic.review_state(uid), clinic.ledger.study(uid)["reason"]) == (state, "")
 
 
 def test_the_reviewers_image_wins_over_the_latest(clinic: Clinic, uid: str, key: str) -> None:
