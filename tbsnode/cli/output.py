@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from tbsnode.cli.plain import plain
+from tbsnode.pipeline.study_dates import local_time
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -127,7 +128,7 @@ def cell(value: object, *, time: bool = False) -> str:
     if value is None:
         return ""
     if time and isinstance(value, int | float):
-        return datetime.fromtimestamp(value, UTC).astimezone().isoformat(sep=" ", timespec="seconds")
+        return local_time(value)
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):

@@ -17,6 +17,17 @@ def local_day(at: float) -> date:
     return datetime.fromtimestamp(at, UTC).astimezone().date()
 
 
+def local_time(at: float) -> str:
+    """Return a time of the node's time zone with its offset, without which an hour of autumn comes twice.
+
+    Parameters
+    ----------
+    at : float
+        Seconds since the epoch (UTC).
+    """
+    return datetime.fromtimestamp(at, UTC).astimezone().isoformat(sep=" ", timespec="seconds")
+
+
 def study_age_days(study_date: str, now: float) -> int | None:
     """Return a study's age in days at `now`, None where its date is absent or no date.
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 from tbsnode import text
 from tbsnode.model import ReviewState, StudyState
+from tbsnode.pipeline.study_dates import local_time
 from tbsnode.reasons import Code, Finding
 from tbsnode.store import audit, catalogue, results, reviews, work
 
@@ -58,11 +58,6 @@ def lines(tx: Transaction, study: StudyRow, policy: Policy) -> tuple[str, ...]:
     return (*head, *told)
 
 
-def shown_time(at: float) -> str:
-    """Return local time with its offset, without which an hour of autumn comes twice."""
-    return datetime.fromtimestamp(at, UTC).astimezone().isoformat(sep=" ", timespec="seconds")
-
-
 def _events(tx: Transaction, study: StudyRow) -> Sequence[EventRow]:
     return audit.events_of_study(tx, study.study_instance_uid)
 
@@ -75,7 +70,7 @@ def _alike(event: EventRow) -> tuple[str, str]:
 
 def _told(events: Sequence[EventRow]) -> str:
     last = events[-1]
-    when = shown_time(events[0].at)
+    when = local_time(events[0].at)
     many = f" (the last of {len(events)})" if len(events) > 1 else ""
     return f"{when}  {last.action}: {last.text}{many}"
 
@@ -84,7 +79,7 @@ def _where(study: StudyRow, policy: Policy, refused: str) -> str:
     """Say where the study stands, and what to do."""
     state = f"state: {study.state.value}"
     if study.state is StudyState.RECEIVING and study.ready_at is not None:
-        due = shown_time(study.ready_at)
+        due = local_time(study.ready_at)
         return f"{state}, taken for complete at {due}; `tbsnode study ready UID` does not wait"
     if study.state is StudyState.FAILED:
         return f"{state}: {study.last_error}; `tbsnode queue retry study/{study.id}` tries again"
@@ -102,7 +97,7 @@ def _readers(tx: Transaction, study: StudyRow) -> str:
     act = reviews.latest(tx, study.id)
     if act is None:
         return f"{state}; `tbsnode study accept`, `correct` or `reject`"
-    made, when = act.review, shown_time(act.review.at.timestamp())
+    made, when = act.review, local_time(act.review.at.timestamp())
     what = "rejected" if act.is_rejection else f"signed version {made.version}"
     return f"{state}; {made.reviewer.login} on {made.host} {what} at {when}"
 

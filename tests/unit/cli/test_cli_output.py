@@ -247,12 +247,12 @@ def test_the_job_engine_says_what_it_caught(logged: Callable[[bool], io.StringIO
 
 def test_times_of_the_repeated_hour_of_autumn_differ(monkeypatch: pytest.MonkeyPatch) -> None:
     """In listings and in the story of a study: each time states its offset."""
-    from tbsnode.pipeline.trace import shown_time
+    from tbsnode.pipeline.study_dates import local_time
 
     with monkeypatch.context() as patch:
         patch.setenv("TZ", "Europe/Berlin")
         time.tzset()
         first, second = 1_792_888_200.0, 1_792_891_800.0  # 2026-10-25 00:30 and 01:30 UTC
-        shown = [tell(at) for tell in (partial(output.cell, time=True), shown_time) for at in (first, second)]
+        shown = [tell(at) for tell in (partial(output.cell, time=True), local_time) for at in (first, second)]
     time.tzset()
     assert shown == ["2026-10-25 02:30:00+02:00", "2026-10-25 02:30:00+01:00"] * 2
