@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from enum import StrEnum
@@ -12,6 +13,7 @@ import typer
 
 from tbsnode.cli import calibration_output, options, output
 from tbsnode.errors import CalibrationError
+from tbsnode.pipeline.study_dates import local_day
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -140,7 +142,7 @@ def transfer(
 
     lines = calibrate.read_table(table, ("uid", "calibrated"))
     with options.site(config) as site:
-        source = calibrate.in_force(site, calibration_id, datetime.now(UTC).astimezone().date())
+        source = calibrate.in_force(site, calibration_id, local_day(time.time()))
         settings, approval = today(site, approved_by, source.reference_software)
         new = scored(site, lines, settings)
         old = scored(site, lines, settings, column="calibrated")
@@ -180,7 +182,7 @@ def extend(
 
     lines = calibrate.read_table(table, ("before", "after"))
     with options.site(config) as site:
-        source = calibrate.in_force(site, calibration_id, datetime.now(UTC).astimezone().date())
+        source = calibrate.in_force(site, calibration_id, local_day(time.time()))
         settings, approval = today(site, approved_by, source.reference_software)
         before = scored(site, lines, settings, column="before")
         after = scored(site, lines, settings, column="after")
@@ -260,7 +262,7 @@ def today(site: Site, approved_by: str, software: str) -> tuple[AnalysisSettings
     from tbsnode.tbs.calibration import estimator_of
     from tbsnode.tbs.calibration_fit import Approval
 
-    today: date = datetime.now(UTC).astimezone().date()
+    today: date = local_day(time.time())
     approval = Approval(
         approved_by=approved_by,
         approved_on=today,

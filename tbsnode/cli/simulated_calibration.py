@@ -7,10 +7,11 @@ which errors. Whatever rests on it is marked SIMULATED.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import time
 from typing import TYPE_CHECKING
 
 from tbsnode.errors import CalibrationError
+from tbsnode.pipeline.study_dates import local_day
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,7 +54,7 @@ def install(site: Site, image: Path) -> Calibration:
     from tbsnode.pipeline.analyze import analyze_file
     from tbsnode.pipeline.assemble import settings_of
 
-    today = datetime.now(UTC).astimezone().date()
+    today = local_day(time.time())
     found = analyze_file(image, settings_of(site, today))[0].analysis
     if found.score is None:
         raise CalibrationError("The simulated scanner's image gives no score.", remedy="Report this fault.")
