@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 # What takes longest goes first, so that two processes of the tests end at about the same time.
 _LONGEST = (
+    "test_partition",
     "test_canary",
     "test_kills_postgresql",
     "test_kills_sqlite",

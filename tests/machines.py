@@ -38,11 +38,11 @@ class Machine:
         """Let this thread, and what it starts meanwhile, be on this machine."""
         with Path("/proc/thread-self/ns/net").open("rb") as before:
             with Path(f"/run/netns/{self.namespace}").open("rb") as there:
-                _enter(there.fileno())
+                enter(there.fileno())
             try:
                 yield
             finally:
-                _enter(before.fileno())
+                enter(before.fileno())
 
     def cut(self) -> None:
         """Let everything vanish that comes from this machine or goes to it, itself excepted."""
@@ -117,7 +117,8 @@ def _ip(*words: str) -> None:
     subprocess.run([program, *words], check=True, capture_output=True, timeout=20)
 
 
-def _enter(descriptor: int) -> None:
+def enter(descriptor: int) -> None:
+    """Bring this thread into the network namespace of an open file."""
     if _libc.setns(descriptor, _CLONE_NEWNET) != 0:
         error = ctypes.get_errno()
         raise OSError(error, os.strerror(error))

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -39,7 +38,8 @@ class Node:
     """A configured node; `running` serves it, `cli` runs one of its commands.
 
     `settings` is TOML appended to the configuration, `callers` more rows of the table of callers;
-    `only` are roles of `serve`; one that `migrates` has its tables from its own command.
+    `only` are roles of `serve`; one that `migrates` has its tables from its own command. What a start
+    costs, loads and leaves in memory is seen with its `own_interpreter`.
     """
 
     folder: Path
@@ -60,7 +60,8 @@ class Node:
     migrates: bool = False
     http_port: int = 0
     bind: str = peers.LOOPBACK
-    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+    own_interpreter: bool = False
+    process: forked_cli.Running | None = field(default=None, repr=False)
 
     @property
     def config(self) -> Path:
@@ -149,13 +150,13 @@ max_study_age_days = {self.max_study_age_days}
         """Start `serve`; wait until all its processes are there, and it receives or is ready for the rest."""
         said = len(self.log.read_text()) if self.log.exists() else 0
         with self.log.open("ab") as out:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "tbsnode", "serve", "--config", str(self.config)]
-                + (["--only", only] if only else []),
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
+            start = forked_cli.start_interpreter if self.own_interpreter else forked_cli.start
+            self.process = start(
+                ["serve", "--config", str(self.config), *(["--only", only] if only else [])],
+                cwd=Path.cwd(),
+                out=out,
+                err=out,
+                session=True,
             )
         self._wait(lambda: "serving as" in self.log.read_text()[said:], "has not started its processes")
         if not only or "receive" in only:

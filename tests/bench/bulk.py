@@ -184,7 +184,7 @@ def main() -> int:
     print(f"{platform.machine()}, {platform.system()}, Python {platform.python_version()}, {number} studies")
     with tempfile.TemporaryDirectory(prefix="tbsnode-bench-") as made, peers.storescp(Path(made)) as pacs:
         destination = nodes.Destination("archive", pacs.ae_title, pacs.port)
-        node = nodes.Node(Path(made) / "node", peers.free_port(), [destination])
+        node = nodes.Node(Path(made) / "node", peers.free_port(), [destination], own_interpreter=True)
         os.environ[WORKERS] = "2"
         ledger = Ledger(node)
         with nodes.serving(node):

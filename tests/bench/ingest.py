@@ -109,7 +109,12 @@ def _with_storescu(target: Target, files: list[Path], clients: int) -> Took:
 def receivers(folder: Path, processes: int) -> Iterator[tuple[nodes.Node, dict[str, Target]]]:
     """Run tbsnode's receiver, DCMTK's and Orthanc."""
     node = nodes.Node(
-        folder / "node", peers.free_port(), receivers=processes, quiet_s=3600.0, after_release_s=3600.0
+        folder / "node",
+        peers.free_port(),
+        receivers=processes,
+        quiet_s=3600.0,
+        after_release_s=3600.0,
+        own_interpreter=True,
     )
     with contextlib.ExitStack() as running:
         running.enter_context(nodes.serving(node, only="receive"))

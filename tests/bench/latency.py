@@ -100,6 +100,7 @@ def main() -> int:
                 quiet_s=30.0,
                 after_release_s=AFTER_RELEASE_S,
                 workers=options.workers,
+                own_interpreter=True,
             )
             with nodes.serving(node):
                 watch = Watch(archive)

@@ -66,7 +66,7 @@ def heard_hangup() -> Iterator[None]:
 
 @pytest.mark.usefixtures("heard_hangup")
 def test_a_hangup_is_an_orderly_stop(tmp_path: Path) -> None:
-    node = nodes.Node(tmp_path / "node", peers.free_port())
+    node = nodes.Node(tmp_path / "node", peers.free_port(), own_interpreter=True)
     with nodes.serving(node, only="receive"):
         assert node.process is not None
         node.process.send_signal(signal.SIGHUP)

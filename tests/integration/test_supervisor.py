@@ -40,6 +40,7 @@ def test_children_are_named_and_have_what_is_theirs_only(tmp_path: Path) -> None
         receivers=2,
         http_port=peers.free_port(),
         destinations=[nodes.Destination("pacs", "PACS", peers.free_port())],
+        own_interpreter=True,
     )
     with nodes.serving(node):
         wanted = {"receive-0", "receive-1", "analyze-0", "deliver-0", "http-0"}
@@ -60,7 +61,7 @@ def test_children_are_named_and_have_what_is_theirs_only(tmp_path: Path) -> None
 
 
 def test_a_dead_child_is_started_again_from_what_is_loaded(tmp_path: Path) -> None:
-    node = nodes.Node(tmp_path / "node", peers.free_port())
+    node = nodes.Node(tmp_path / "node", peers.free_port(), own_interpreter=True)
     with nodes.serving(node, only="receive"):
         ((first, _),) = node.children().items()
         os.kill(first, signal.SIGKILL)
@@ -70,7 +71,7 @@ def test_a_dead_child_is_started_again_from_what_is_loaded(tmp_path: Path) -> No
 
 
 def test_a_child_that_waits_for_its_slot_can_be_stopped(tmp_path: Path) -> None:
-    node = nodes.Node(tmp_path / "node", peers.free_port())
+    node = nodes.Node(tmp_path / "node", peers.free_port(), own_interpreter=True)
     node.prepare()
     with wiring.hold_slot(node.folder / "state", "receive", 0), node.log.open("ab") as log:
         node.process = subprocess.Popen(
@@ -110,7 +111,7 @@ def test_a_stop_while_children_are_being_started_reaches_all(after_s: float, tmp
 
 
 def test_without_standard_streams_it_serves_all_the_same(tmp_path: Path) -> None:
-    node = nodes.Node(tmp_path / "node", peers.free_port())
+    node = nodes.Node(tmp_path / "node", peers.free_port(), own_interpreter=True)
     node.prepare()
     command = [sys.executable, "-m", "tbsnode", "serve", "--config", str(node.config), "--only", "receive"]
     process = subprocess.Popen(["/bin/sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *command])
