@@ -69,7 +69,7 @@ def verify(
     as_json: options.AsJson = False,
     config: options.ConfigFile = None,
 ) -> None:
-    """Compute the chain of the audit trail again; exit 1 where something was changed or deleted."""
+    """Compute the chain of the audit trail again; exit 1 where it is broken."""
     from tbsnode.pipeline import audit_trail
 
     head = expect.strip().lower()
@@ -83,7 +83,8 @@ def verify(
         output.as_json(asdict(found) | {"intact": found.intact})
     else:
         for problem in found.problems:
-            typer.echo(f"seal {problem.number}: event {problem.event_id or 'unknown'} {problem.what}")
+            seal = f"seal {problem.number}" if problem.number else "no seal"
+            typer.echo(f"{seal}: event {problem.event_id or 'unknown'} {problem.what}")
         if found.expected_found is False:
             typer.echo("The expected head is not in the chain: the trail was rewritten or cut, or this is")
             typer.echo("another node's, or a backup from before that head was restored.")

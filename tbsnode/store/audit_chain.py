@@ -39,11 +39,11 @@ class Problem:
     Attributes
     ----------
     number : int
-        Of the seal.
+        Of the seal; 0 for an event that has none.
     event_id : int
-        Of the event that it sealed.
+        Of the event that it sealed; 0 where nothing tells.
     what : str
-        ``"changed"``, ``"deleted"`` or ``"seal missing"``.
+        ``"changed"``, ``"deleted"``, ``"seal missing"``, or ``"put in"`` for an event among sealed ones.
     """
 
     number: int
@@ -75,7 +75,7 @@ class Verdict:
 
     @property
     def intact(self) -> bool:
-        """Whether nothing was changed, deleted or rewritten."""
+        """Whether nothing was changed, deleted, put in between or rewritten."""
         return not self.problems and self.expected_found is not False
 
 
@@ -88,13 +88,18 @@ def catch_up(database: Database) -> None:
             sealed = seal(tx)
 
 
-def _unsealed(tx: Transaction, *, late: bool = False) -> sa.Select[Any]:
-    """Return the query for events that are not sealed yet.
+def _since(tx: Transaction, *, late: bool = False) -> int:
+    """Return the number of the event after which one may still come that is not sealed.
 
     On SQLite one transaction writes at a time, so that no event appears before one that is sealed.
     """
-    newest = tx.scalar(sa.select(sa.func.max(audit_seal.c.event_ref))) or 0
-    since = newest - LATE if late or tx.dialect == "postgresql" else newest
+    newest = int(tx.scalar(sa.select(sa.func.max(audit_seal.c.event_ref))) or 0)
+    return max(0, newest - LATE) if late or tx.dialect == "postgresql" else newest
+
+
+def _unsealed(tx: Transaction, *, late: bool = False) -> sa.Select[Any]:
+    """Return the query for events that are not sealed yet."""
+    since = _since(tx, late=late)
     # the seals are bounded too: PostgreSQL does not conclude that itself, and would pass over all there are
     sealed = sa.exists().where(audit_seal.c.event_ref == event.c.id, audit_seal.c.event_ref > since)
     return sa.select(event).where(event.c.id > since, ~sealed).order_by(event.c.id)
@@ -160,7 +165,12 @@ def verify(tx: Transaction, *, expect: str = "", track: Track = lambda seals, _:
         # go on from what was sealed: one break is told once, not for every event after it
         digest = sealed.digest
         expected = expected or digest == expect
-    waiting = sa.select(sa.func.count()).where(~sa.exists().where(audit_seal.c.event_ref == event.c.id))
+    unsealed = ~sa.exists().where(audit_seal.c.event_ref == event.c.id)
+    put_in = sa.select(event.c.id).where(event.c.id <= _since(tx), unsealed).order_by(event.c.id)
+    problems += [
+        Problem(number=0, event_id=found.id, what="put in") for found in tx.all(put_in.limit(MOST_PROBLEMS))
+    ]
+    waiting = sa.select(sa.func.count()).where(event.c.id > _since(tx), unsealed)
     return Verdict(
         sealed=sealed_count,
         waiting=int(tx.scalar(waiting.select_from(event)) or 0),
