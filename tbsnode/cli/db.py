@@ -68,17 +68,27 @@ Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the backu
 
 @app.command()
 def backup(folder: Folder, *, as_json: options.AsJson = False, config: options.ConfigFile = None) -> None:
-    """Copy database and archive while the node runs; into the same folder again, only what is new."""
+    """Copy database and archive while the node runs; again, only what is new; exit 1 where files are lost."""
     from tbsnode.pipeline import backup as backups
 
     with options.site(config) as site, output.progress() as shown:
         made = backups.backup(site, folder, track=lambda files: shown.track(files, description="Copying"))
     if as_json:
         output.as_json(made)
-        return
-    files = output.counted(made.files, "file", "files")
-    typer.echo(f"Backed up the database and {files}, {made.copied} of them new, into {folder}.")
-    typer.echo("It holds patient data: protect it as you protect the PACS.")
+    else:
+        files = output.counted(made.files, "file", "files")
+        typer.echo(f"Backed up the database and {files}, {made.copied} of them new, into {folder}.")
+        typer.echo("It holds patient data: protect it as you protect the PACS.")
+    if made.missing:
+        for path in made.first_missing:
+            typer.echo(f"{path} is missing or unreadable", err=True)
+        files = output.counted(made.missing, "file", "files")
+        typer.echo(f"{files} of the archive could not be read: not in this backup.", err=True)
+        typer.echo(
+            "Copy them from an earlier backup's archive folder, or `tbsnode study purge` those studies.",
+            err=True,
+        )
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -102,6 +112,9 @@ def restore(folder: Folder, *, config: options.ConfigFile = None) -> None:
         database.dispose()
     node.upgrade(loaded, idle=True, told=_say)  # it was empty: leases in it are those of the copied node
     typer.echo(f"Restored the database and {output.counted(made.files, 'file', 'files')}.")
+    if made.missing:
+        files = output.counted(made.missing, "file", "files")
+        typer.echo(f"{files} had been lost before the backup: `tbsnode db verify` lists what is missing.")
     typer.echo("What was made before the backup and sent after it is sent again, under the same UIDs.")
     typer.echo(
         "What came after it is not here; measured again, its results have other UIDs than at the PACS."

@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tbsnode.dicom import part10
 from tbsnode.errors import ConfigError, NotFound, TbsNodeError
+from tbsnode.pipeline import mounted
 from tbsnode.store import audit, audit_chain, catalogue, retention, snapshot
 from tbsnode.store.archive import DATABASE_ID, Archive, write_small
 from tbsnode.store.database import Database
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 MANIFEST = "manifest.json"
 ARCHIVE = "archive"
+FIRST_MISSING = 20
+_DRAFT = ".part"
 _CHUNK = 1 << 20
 
 
@@ -67,6 +69,10 @@ class Backup:
         Files that the rows name, and those that were not in the folder yet.
     bytes : int
         Their size.
+    missing : int
+        Files that the rows name besides, and that could not be read here nor were in the folder yet.
+    first_missing : tuple of str
+        The first of them, relative to the archive.
     """
 
     database: str
@@ -76,6 +82,8 @@ class Backup:
     files: int
     copied: int
     bytes: int
+    missing: int = 0
+    first_missing: tuple[str, ...] = ()
 
 
 def backup(site: Site, folder: Path, *, track: Tracked) -> Backup:
@@ -96,7 +104,7 @@ def backup(site: Site, folder: Path, *, track: Tracked) -> Backup:
     ConfigError
         If the folder lies inside the archive, or holds the backup of another database.
     ResourceError
-        If disk or database failed, or a file is missing: an earlier backup in the folder stands then.
+        If disk or database failed, or the archive is not there: an earlier backup in the folder stands then.
     """
     folder = folder.absolute()
     if folder.is_relative_to(site.archive.root):
@@ -104,26 +112,16 @@ def backup(site: Site, folder: Path, *, track: Tracked) -> Backup:
     for each in (folder, folder / ARCHIVE):  # the account that made it, and nobody else
         each.mkdir(mode=0o700, parents=True, exist_ok=True)
     _require_own(site, folder)
+    mounted.require(site, adopt=False)
     deleted = _deleted(site, folder / ARCHIVE)  # before the database is copied: it names nothing of these
     copied_database = snapshot.copy(site.database, folder)
-    files, number, copied, total = snapshot.KeptFiles(site.database), 0, 0, 0
     target = folder / ARCHIVE
-    for kept in track(files):
-        try:
-            copied += _copy(site.archive.path(kept.path), target / kept.path, kept.size_bytes)
-        except NotFound:
-            if files.has(kept):
-                raise
-            continue  # retention deleted it since
-        number, total = number + 1, total + kept.size_bytes
     made = Backup(
         database=copied_database.name,
         database_sha256=_sha256(copied_database),
         revision=site.database.current_revision() or "",
         version=site.policy.version,
-        files=number,
-        copied=copied,
-        bytes=total,
+        **_copy_files(site, target, track),
     )
     # until here the backup of before is whole, and stands; from here on it is this one
     write_small(folder / MANIFEST, json.dumps(asdict(made), indent=2) + "\n")
@@ -132,8 +130,33 @@ def backup(site: Site, folder: Path, *, track: Tracked) -> Backup:
     for older in snapshot.others(copied_database):
         older.unlink()
     with site.database.transaction() as tx:
-        audit.add_event(tx, "db.backup", f"backed up {number} files, {copied} of them new")
+        lost = f"; {made.missing} could not be read" if made.missing else ""
+        audit.add_event(tx, "db.backup", f"backed up {made.files} files, {made.copied} of them new{lost}")
     return made
+
+
+def _copy_files(site: Site, target: Path, track: Tracked) -> dict[str, Any]:
+    """Copy what is not there yet; return the fields of a `Backup` that tell of it.
+
+    A file that was lost is no reason to be without a backup of all others.
+    """
+    files, number, copied, total = snapshot.KeptFiles(site.database), 0, 0, 0
+    missing: list[str] = []
+    for kept in track(files):
+        try:
+            copied += _copy(site.archive.path(kept.path), target / kept.path, kept.size_bytes)
+        except NotFound:
+            if files.has(kept):  # retention may have deleted it since
+                missing.append(kept.path)
+            continue
+        number, total = number + 1, total + kept.size_bytes
+    return {
+        "files": number,
+        "copied": copied,
+        "bytes": total,
+        "missing": len(missing),
+        "first_missing": tuple(missing[:FIRST_MISSING]),
+    }
 
 
 def _require_own(site: Site, folder: Path) -> None:
@@ -180,18 +203,31 @@ def _copy(source: Path, target: Path, size: int) -> bool:
     if target.exists() and target.stat().st_size == size:
         return False
     target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.with_name(f"{target.name}.part")
+    draft = target.with_name(f"{target.name}{_DRAFT}")
     try:
-        shutil.copyfile(source, draft)
-    except FileNotFoundError as error:
-        raise NotFound(
-            f"{source.name} is missing in the archive.",
-            remedy="`tbsnode db verify` lists what is missing; restore it from an earlier backup.",
-        ) from error
-    with draft.open("rb+") as file:
-        os.fsync(file.fileno())
+        with draft.open("wb") as file:
+            for chunk in _chunks(source):
+                file.write(chunk)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
     draft.replace(target)
     return True
+
+
+def _chunks(source: Path) -> Iterator[bytes]:
+    """Yield the content of a file; what fails here is the disk that it is on."""
+    try:
+        with source.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                yield chunk
+    except OSError as error:
+        raise NotFound(
+            f"{source.name} cannot be read: {error.strerror}.",
+            remedy="`tbsnode db verify` lists what is missing; restore it from an earlier backup.",
+        ) from error
 
 
 def restore(
@@ -225,7 +261,7 @@ def restore(
         )
     snapshot.put_back(database, folder / made.database)
     source = folder / ARCHIVE
-    for path in track(sorted(path for path in source.rglob("*") if path.is_file())):
+    for path in track(sorted(path for path in source.rglob("*") if path.is_file() and path.suffix != _DRAFT)):
         _copy(path, archive / path.relative_to(source), path.stat().st_size)
     return made
 

@@ -19,10 +19,10 @@ from tbsnode import config as configuration
 from tbsnode import node as wiring
 from tbsnode.cli import app
 from tbsnode.dicom import acquisition
-from tbsnode.errors import ConfigError, NotFound
+from tbsnode.errors import ConfigError, ResourceError
 from tbsnode.model import DerivedKind
 from tbsnode.pipeline import backup as backups
-from tbsnode.pipeline import operate
+from tbsnode.pipeline import mounted, operate
 from tbsnode.store import snapshot, work
 from tbsnode.store.database import REVISION_TABLE, Database
 from tests import nodes, peers, schemas
@@ -144,17 +144,17 @@ def test_a_backup_that_breaks_off_leaves_the_one_before(tmp_path: Path, node: no
     command(node, "study", "purge", purged, "--yes", "--force")
     bring(node, nodes.write(tmp_path / "in", instances(4)[3:]))
     (new,) = set(uids(node)) - set(before)
-    (lost,) = (node.folder / node.archive / "studies").rglob(f"{new}/*.dcm")
-    content = lost.read_bytes()
-    lost.unlink()
-    with pytest.raises(NotFound, match="is missing in the archive"):
+    (image,) = archive_of(node).rglob(f"{new}/*.dcm")
+    in_its_way = folder / "archive" / image.relative_to(archive_of(node)).with_name(f"{image.name}.part")
+    in_its_way.mkdir(parents=True)
+    with pytest.raises(IsADirectoryError):
         backed_up(node, folder)
     assert list(backups.verify_backup(folder, track=iter)) == []
     other = written(tmp_path / "other")
     assert command(other, "db", "restore", folder).exit_code == 0
     assert uids(other) == before
     # the next one that ends takes its place, and leaves nothing of a purged patient
-    lost.write_bytes(content)
+    in_its_way.rmdir()
     again = backed_up(node, folder)
     assert [path.name for path in folder.glob("database*.*")] == [again.database] != [made.database]
     assert not list((folder / "archive").rglob(f"{purged}/*"))
@@ -190,11 +190,44 @@ def test_verify_names_what_is_missing_and_what_was_changed(tmp_path: Path, node:
     found = command(node, "db", "verify", "--json")
     assert found.exit_code == 1
     assert {one["path"]: one["what"] for one in json.loads(found.stdout)["faults"]} == wrong
-    # what is not whole is no backup
-    with pytest.raises(NotFound, match="is missing in the archive"):
+
+
+def test_a_lost_file_is_told_and_all_others_are_backed_up(tmp_path: Path, node: nodes.Node) -> None:
+    folder = tmp_path / "backup"
+    backed_up(node, folder)
+    bring(node, nodes.write(tmp_path / "in", instances(5)[3:]))
+    first, *_, unread, lost = sorted(
+        archive_of(node).rglob("*.dcm"), key=lambda path: path.stat().st_mtime_ns
+    )
+    first.unlink()  # the earlier backup has it
+    lost.unlink()
+    unread.unlink()
+    unread.mkdir()  # a sector that cannot be read, as far as this process is concerned
+    gone = {path.relative_to(archive_of(node)).as_posix() for path in (unread, lost)}
+    said = command(node, "db", "backup", folder)
+    assert said.exit_code == 1
+    assert all(f"{path} is missing or unreadable" in said.stderr for path in gone)
+    assert "2 files of the archive could not be read" in said.stderr
+    made = backups.read_manifest(folder)
+    assert (made.files, made.missing, set(made.first_missing)) == (3, 2, gone)
+    assert {fault.path for fault in backups.verify_backup(folder, track=iter)} == gone
+    assert not list(folder.rglob("*.part"))
+    other = written(tmp_path / "other")
+    assert "2 files had been lost before the backup" in command(other, "db", "restore", folder).stdout
+    assert set(faults(other)) == gone
+    assert uids(other) == uids(node)
+
+
+def test_an_archive_that_is_not_mounted_is_not_backed_up(tmp_path: Path, node: nodes.Node) -> None:
+    with wiring.open_site(configuration.load(node.config)) as site:
+        mounted.mark(site)
+    backed_up(node, tmp_path / "backup")
+    before = (tmp_path / "backup" / "manifest.json").read_bytes()
+    archive_of(node).rename(tmp_path / "elsewhere")
+    archive_of(node).mkdir()
+    with pytest.raises(ResourceError, match="none of the newest"):
         backed_up(node, tmp_path / "backup")
-    with pytest.raises(NotFound, match="no finished backup"):
-        list(backups.verify_backup(tmp_path / "backup", track=iter))
+    assert (tmp_path / "backup" / "manifest.json").read_bytes() == before
 
 
 def test_a_changed_copy_is_found_and_not_restored(tmp_path: Path, node: nodes.Node) -> None:
