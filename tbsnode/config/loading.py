@@ -150,11 +150,14 @@ def _override(raw: dict[str, Any], environment: Mapping[str, str]) -> dict[tuple
         table: dict[str, Any] = raw
         for key in keys[:-1]:
             inner = table.setdefault(key, {})
-            if not isinstance(inner, dict):  # a value where a table belongs: reported as written
+            if isinstance(inner, list):  # no variable names a row of it: reported as a table
                 inner = table[key] = {}
+            if not isinstance(inner, dict):  # a value where a table belongs: reported as written
+                break
             table = inner
-        table[keys[-1]] = _typed(environment[variable], _field(keys))
-        origins[keys] = variable
+        else:
+            table[keys[-1]] = _typed(environment[variable], _field(keys))
+            origins[keys] = variable
     return origins
 
 

@@ -433,6 +433,14 @@ def test_mistake_in_the_environment_names_the_variable(
     assert "$" not in written.problem, "that one is in the file"
 
 
+def test_a_variable_does_not_hide_a_mistake_in_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TBSNODE__NODE__AE_TITLE", "ELSE")
+    (mistake,) = mistakes_of(tmp_path, "node = 3")
+    assert mistake.key == "node"
+
+
 @pytest.mark.parametrize(
     ("variable", "key"),
     [("TBSNODE__RECIEVER__PORT", "reciever"), ("TBSNODE__DESTINATIONS__PACS__PORT", "destinations")],
