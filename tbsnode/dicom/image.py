@@ -123,7 +123,7 @@ def read_images(
         form = form_of(header)
         if form.frames > MAX_FRAMES:
             return (_without_pixels(source, Finding(Code.MULTI_FRAME, values=(("frames", form.frames),))),)
-        frames = [shown(header, form, frame) for frame in decode(path, form)]
+        frames = [shown(header, form, _padded(header, form, frame)) for frame in decode(path, form)]
         source = replace(source, table=_modality_table(header, form))
     except UndecodablePixels as error:
         _log.warning(
@@ -366,11 +366,23 @@ def _padding(header: Header, form: PixelForm, scale: _Scale) -> float | None:
     return None if value is None else float(scale.apply(np.array([value], dtype=np.float64))[0])
 
 
-def _stored_padding(header: Header, form: PixelForm) -> int | None:
-    values = header.shorts("PixelPaddingValue")
+def _stored_padding(header: Header, form: PixelForm, keyword: str = "PixelPaddingValue") -> int | None:
+    values = header.shorts(keyword)
     if not values or form.samples != 1:
         return None
     return values[0] - (1 << 16) if form.signed and values[0] >= 1 << 15 else values[0]
+
+
+def _padded(header: Header, form: PixelForm, frame: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Give all padding one value, where a range of values is stated for it (PS3.3 C.7.5.1.1.2)."""
+    value = _stored_padding(header, form)
+    limit = _stored_padding(header, form, "PixelPaddingRangeLimit")
+    if value is None or limit is None:
+        return frame
+    one = np.array(frame)
+    stored = frame.astype(np.int64)
+    one[(stored >= min(value, limit)) & (stored <= max(value, limit))] = value
+    return one
 
 
 def _image_digest(pixels: NDArray[np.float64], place: str = "") -> str:

@@ -89,6 +89,19 @@ def test_signed_pixels(tmp_path: Path) -> None:
     assert (image.stored_maximum, image.padding_value) == (2047.0, -2048.0)
 
 
+def test_padding_that_is_a_range_gets_one_value(tmp_path: Path) -> None:
+    stored = sources.ramp().astype(np.int16) - 2048
+    ds = sources.with_pixels(sources.spine(), stored, 12)
+    ds.PixelRepresentation = 1
+    ds.add_new(0x00280120, "SS", -1900)
+    ds.add_new(0x00280121, "SS", -2047)  # the limit may be the lower end
+    image = one(tmp_path, ds)
+    padding = (stored >= -2047) & (stored <= -1900)
+    assert 0 < padding.sum() < (stored <= -1900).sum()
+    np.testing.assert_array_equal(image.pixels, np.where(padding, -1900.0, stored))
+    assert image.padding_value == -1900.0
+
+
 def test_bits_above_the_stored_ones_are_not_picture(tmp_path: Path) -> None:
     with_overlay = sources.ramp() | (np.arange(480).reshape(24, 20) % 2 << 15).astype(np.uint16)
     ds = sources.with_pixels(sources.spine(), with_overlay, 12)
