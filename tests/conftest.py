@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.receiving_node import ReceivingNode
 
 
-# What takes longest goes first, so that two processes of the tests end at about the same time.
+# What takes longest goes first, so that the processes of the tests end at about the same time.
 _LONGEST = (
     "test_partition",
     "test_canary",
