@@ -10,7 +10,7 @@ from tbsnode.reasons import Finding
 from tbsnode.report import facts
 from tbsnode.report.decision_known import diagnosis
 from tbsnode.report.narrative_words import signed
-from tbsnode.tbs.bone_density import Diagnosis
+from tbsnode.tbs.bone_density import WITHOUT_HIP
 from tbsnode.tbs.result import LABELS
 
 
@@ -28,8 +28,8 @@ def conclusion(report: Report, *, language: str = "en") -> str:
 
 def _density(analysis: Analysis, language: str) -> list[str]:
     found = analysis.bmd_diagnosis
-    if found is not None and found.diagnosis is Diagnosis.SPINE_ONLY:
-        return [text.phrase("says_spine_only", language=language)]
+    if found is not None and found.diagnosis in WITHOUT_HIP:
+        return [text.phrase(f"says_{found.diagnosis}", language=language)]
     diagnosed = diagnosis(analysis, language=language)
     return [text.phrase("says_bmd", language=language, diagnosis=diagnosed)] if diagnosed else []
 

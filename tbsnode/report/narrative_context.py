@@ -13,7 +13,7 @@ from tbsnode.model.clinical import FRACTURE_SITES
 from tbsnode.reasons import Code
 from tbsnode.report import facts
 from tbsnode.report.narrative_words import change, fixed, percent, plain, short
-from tbsnode.tbs.bone_density import Diagnosis, is_osteoporotic
+from tbsnode.tbs.bone_density import WITHOUT_HIP, Diagnosis, is_osteoporotic
 
 if TYPE_CHECKING:
     from tbsnode.model import Analysis, ClinicalContext, FollowUp
@@ -54,16 +54,12 @@ def _density(analysis: Analysis, words: Words) -> str:
         return ""
     score = fixed(found.score, 1)
     kind = "_z" if found.uses_z_score else ""
-    if found.diagnosis is Diagnosis.SPINE_ONLY:
-        relation = "" if found.uses_z_score else _relation(analysis, words)
-        return words.say(f"spine_only{kind}", score=score, relation=relation)
-    return words.say(
-        f"bmd{kind}",
-        diagnosis=words.say(f"diagnosis_{found.diagnosis}"),
-        score=score,
-        site=words.say(f"site_{found.site}"),
-        relation="" if found.uses_z_score else _relation(analysis, words),
-    )
+    site = words.say(f"site_{found.site}")
+    relation = "" if found.uses_z_score else _relation(analysis, words)
+    if found.diagnosis in WITHOUT_HIP:
+        return words.say(f"{found.diagnosis}{kind}", score=score, site=site, relation=relation)
+    diagnosis = words.say(f"diagnosis_{found.diagnosis}")
+    return words.say(f"bmd{kind}", diagnosis=diagnosis, score=score, site=site, relation=relation)
 
 
 def _relation(analysis: Analysis, words: Words) -> str:
@@ -73,7 +69,7 @@ def _relation(analysis: Analysis, words: Words) -> str:
     if analysis.tbs is None or found is None or found.score is None or not names:
         return ""
     low = analysis.category == "degraded" and not is_osteoporotic(found.score)
-    if found.diagnosis not in BMD_RANK:  # spine only: no diagnosis to compare with
+    if found.diagnosis not in BMD_RANK:  # without a hip: no diagnosis to compare with
         return words.say("risk") if low else ""
     signs = {_sign(CLASS_RANK[name] - BMD_RANK[found.diagnosis]) for name in names}
     if len(signs) > 1:

@@ -77,6 +77,9 @@ def test_levels_are_written_shortly(labels, written):
         ({**densities(), "category": None},
          "TBS 1.180 +- 0.030 from L1-L4, without a texture class; bone density of the spine only, not a BMD "
          "diagnosis."),
+        ({"bmd_diagnosis": BmdDiagnosis(diagnosis=Diagnosis.NO_HIP, site="spine", score=-1.9)},
+         "Degraded microarchitecture: TBS 1.180 +- 0.030 from L1-L4; no bone density of a hip, not a BMD "
+         "diagnosis."),
         ({"bmd_diagnosis": None, "follow_up": FOUR_PRIORS},
          "Degraded microarchitecture: TBS 1.180 +- 0.030 from L1-L4; change since 2024-01-15 exceeds LSC."),
         ({"bmd_diagnosis": None, "follow_up": replace(FOUR_PRIORS, tbs_lsc=0.06)},
@@ -176,9 +179,9 @@ def test_sites_in_their_order_and_once():
         "femoral neck, right",
         "one-third radius, left",
     ]
-    lowest = decision_known.lowest(everything)
-    assert lowest is not None
-    assert decision_known.row(lowest) == ("one-third radius, left", "0.655", "-2.6", "-1.1", "imported")
+    deciding = decision_known.deciding(everything)
+    assert deciding is not None
+    assert decision_known.row(deciding) == ("one-third radius, left", "0.655", "-2.6", "-1.1", "imported")
 
 
 def test_without_a_sum_the_levels_stand_for_the_spine():
@@ -186,6 +189,22 @@ def test_without_a_sum_the_levels_stand_for_the_spine():
     assert [decision_known.site_name(each) for each in decision_known.sites(calibrated(densitometry=single))][
         :2
     ] == ["spine L1", "spine L2"]
+
+
+def test_the_site_that_decides_is_printed_bold_and_no_lower_one():
+    """A single level decides nothing: "low bone mass" does not stand below a bold -3.1."""
+    single = replace(SPINE, sites=(SiteResult(site="L1", t_score=-3.1), *SPINE.sites[1:3]))
+    neck = BmdDiagnosis(diagnosis=Diagnosis.LOW_BONE_MASS, site="femoral_neck", score=-2.2)
+    found = calibrated(densitometry=single, other_densitometry=(HIP, OTHER_HIP), bmd_diagnosis=neck)
+    deciding = decision_known.deciding(found)
+    assert deciding is not None
+    assert decision_known.row(deciding)[:3] == ("femoral neck, right", "0.731", "-2.2")
+    assert decision_known.overrides(found) == [
+        "T-score -3.1 at spine L1: -2.5 or lower, whatever the texture."
+    ]
+    nothing = BmdDiagnosis(diagnosis=Diagnosis.NOT_AVAILABLE)
+    levels_alone = replace(found, other_densitometry=(), bmd_diagnosis=nothing)
+    assert decision_known.deciding(levels_alone) is None
 
 
 def test_the_widest_sum_stands_for_the_spine():
@@ -200,7 +219,18 @@ def test_the_widest_sum_stands_for_the_spine():
     ("found", "said"),
     [
         (None, ""),
-        (BmdDiagnosis(diagnosis=Diagnosis.NOT_AVAILABLE), "No BMD diagnosis: no score is known."),
+        (
+            BmdDiagnosis(diagnosis=Diagnosis.NOT_AVAILABLE),
+            "No BMD diagnosis: no T-score of L1-L4, hip or one-third radius is known.",
+        ),
+        (
+            BmdDiagnosis(diagnosis=Diagnosis.NOT_AVAILABLE, uses_z_score=True),
+            "No BMD diagnosis: it needs Z-scores here, and none of L1-L4, hip or one-third radius is known.",
+        ),
+        (
+            BmdDiagnosis(diagnosis=Diagnosis.NO_HIP, site="one_third_radius", score=-2.6),
+            "No hip: not a BMD diagnosis.",
+        ),
         (
             BmdDiagnosis(diagnosis=Diagnosis.SPINE_ONLY, site="spine", score=-1.9),
             "Spine only: not a BMD diagnosis.",
@@ -313,9 +343,9 @@ def test_page_1_has_the_spine_that_the_diagnosis_rests_on():
     )
     shown = [(each.result.site, each.result.t_score) for each in decision_known.sites(both)]
     assert shown == [("L2-L4", -2.7), ("femoral_neck", -1.5)]
-    lowest = decision_known.lowest(both)
-    assert lowest is not None
-    assert lowest.result.site == "L2-L4"
+    deciding = decision_known.deciding(both)
+    assert deciding is not None
+    assert deciding.result.site == "L2-L4"
     assert decision_known.overrides(both) == [
         "T-score -2.7 at spine L2-L4: -2.5 or lower, whatever the texture."
     ]

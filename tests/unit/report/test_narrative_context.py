@@ -100,6 +100,17 @@ def test_spine_only_is_no_diagnosis() -> None:
     assert "Spine only (Z-score -1.9): not a BMD diagnosis. " in young
 
 
+def test_a_forearm_without_a_hip_is_not_called_a_spine() -> None:
+    forearm = bmd(Diagnosis.NO_HIP, -2.6, site="one_third_radius")
+    assert "No hip: not a BMD diagnosis (lowest T-score -2.6, one-third radius). " in said(
+        bmd_diagnosis=forearm
+    )
+    low = bmd(Diagnosis.NO_HIP, -1.9, site="spine")
+    assert f"(lowest T-score -1.9, lumbar spine); TBS is low, and {RISK}. " in said(bmd_diagnosis=low)
+    young = said(bmd_diagnosis=replace(forearm, uses_z_score=True), category=None)
+    assert "No hip: not a BMD diagnosis (lowest Z-score -2.6, one-third radius). " in young
+
+
 def test_z_scores_of_the_young_are_not_compared_with_a_class() -> None:
     young = bmd(Diagnosis.BELOW_EXPECTED, -2.1, site="total_hip", uses_z_score=True)
     assert "BMD: below the expected range for age (lowest Z-score -2.1, total hip). " in said(
