@@ -128,7 +128,7 @@ def _factor(factor: Factor, declared: ClinicalContext, words: Words) -> str:
         return words.say(several, site=words.both([words.say(f"declared_site_{site}") for site in known]))
     dose = declared.glucocorticoid_mg_day
     if factor is Factor.GLUCOCORTICOIDS and dose is not None:
-        return words.say("declared_glucocorticoids_dose", dose=short(dose))
+        return words.say("declared_glucocorticoids_dose", dose=f"{dose:g}")
     return words.say(f"declared_{factor}")
 
 
@@ -221,7 +221,7 @@ def _dose(dose_mg_day: float, words: Words) -> str:
     if low <= dose_mg_day < high:
         return ""
     key = "frax_dose_below" if dose_mg_day < low else "frax_dose_above"
-    return words.say(key, dose=short(dose_mg_day))
+    return words.say(key, dose=f"{dose_mg_day:g}")
 
 
 # ---- earlier examinations -----------------------------------------------------------------------

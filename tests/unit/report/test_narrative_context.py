@@ -289,9 +289,12 @@ def test_what_the_probability_knows_is_no_gap() -> None:
 @pytest.mark.parametrize(
     ("dose", "told"),
     [
+        (0.04, "at 0.04 mg/day it may overestimate the risk. "),
         (2.0, "at 2 mg/day it may overestimate the risk. "),
+        (2.45, "at 2.45 mg/day it may overestimate the risk. "),
         (2.5, ""),
         (7.4, ""),
+        (7.25, ""),
         (7.5, "at 7.5 mg/day it may underestimate the risk. "),
         (40.0, "at 40 mg/day it may underestimate the risk. "),
     ],
