@@ -9,7 +9,7 @@ from tbsnode.model import Analysis, AnalysisStatus, Report
 from tbsnode.reasons import Finding
 from tbsnode.report import facts
 from tbsnode.report.decision_known import diagnosis
-from tbsnode.report.narrative_words import signed
+from tbsnode.report.narrative_words import decimals_beside, signed
 from tbsnode.tbs.bone_density import WITHOUT_HIP
 from tbsnode.tbs.result import LABELS
 
@@ -123,7 +123,7 @@ def course(analysis: Analysis, *, language: str = "en") -> str:
         said = text.phrase(
             "moved_tbs",
             language=language,
-            difference=signed(moved.difference, 3),
+            difference=signed(moved.difference, decimals_beside(moved.difference, moved.lsc)),
             date=moved.since,
             tbs=f"{moved.then:.3f}",
             verdict=verdict,
@@ -135,6 +135,7 @@ def _verdict(moved: _Movement, language: str) -> str:
     if moved.exceeds is None:
         return text.phrase("moved_no_precision", language=language)
     key = "moved_exceeds" if moved.exceeds else "moved_within"
-    if moved.lsc is None:
+    if moved.lsc is None or moved.difference is None:
         return text.phrase(key, language=language)
-    return text.phrase(f"{key}_by", language=language, lsc=f"{moved.lsc:.3f}")
+    lsc = f"{moved.lsc:.{decimals_beside(moved.difference, moved.lsc)}f}"
+    return text.phrase(f"{key}_by", language=language, lsc=lsc)

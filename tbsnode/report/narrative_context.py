@@ -12,7 +12,7 @@ from tbsnode.model import Factor
 from tbsnode.model.clinical import FRACTURE_SITES
 from tbsnode.reasons import Code
 from tbsnode.report import facts
-from tbsnode.report.narrative_words import change, fixed, percent, plain, short
+from tbsnode.report.narrative_words import decimals_beside, fixed, percent, plain, short, signed
 from tbsnode.tbs.bone_density import WITHOUT_HIP, Diagnosis, is_osteoporotic
 
 if TYPE_CHECKING:
@@ -239,12 +239,14 @@ def _trend(analysis: Analysis, words: Words) -> str:
         key, difference, lsc = "trend_tbs", prior.tbs_difference, follow_up.tbs_lsc
     if difference is None:
         return ""
+    decimals = decimals_beside(difference, lsc)
     if lsc is None:
         judged = words.say("trend_unjudged")
     else:
         exceeds = abs(difference) > lsc
-        judged = words.say("trend_exceeds" if exceeds else "trend_within", lsc=fixed(lsc, 3))
-    return words.say(key, change=change(difference), date=facts.date(prior.examined_on), judged=judged)
+        judged = words.say("trend_exceeds" if exceeds else "trend_within", lsc=fixed(lsc, decimals))
+    change = signed(difference, decimals)
+    return words.say(key, change=change, date=facts.date(prior.examined_on), judged=judged)
 
 
 def _no_trend(follow_up: FollowUp, words: Words) -> str:

@@ -127,6 +127,18 @@ def test_without_a_precision_study_a_change_is_not_interpreted():
     assert "LSC" not in said
 
 
+def test_a_change_that_exceeds_is_printed_larger():
+    """Nobody reads "+0.050 exceeds 0.050"."""
+    close = FollowUp(priors=(prior("20240115", 1.12996),), tbs_lsc=0.05)
+    assert "TBS +0.05004 since 2024-01-15 (1.130 then): change exceeds LSC (0.05000)." in course(
+        calibrated(follow_up=close)
+    )
+    within = replace(close, tbs_lsc=0.05008)
+    assert "TBS +0.050 since 2024-01-15 (1.130 then): change does not exceed LSC (0.050)." in course(
+        calibrated(follow_up=within)
+    )
+
+
 @pytest.mark.parametrize(
     ("lsc", "verdict"),
     [(0.02, "change exceeds LSC"), (0.03, "change does not exceed LSC"), (None, "change not interpreted")],

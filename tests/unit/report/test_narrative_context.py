@@ -315,6 +315,12 @@ def course(*priors: Any, **changes: Any) -> FollowUp:
     return FollowUp(**{"priors": priors, "lsc": 0.045, "tbs_lsc": 0.050, **changes})
 
 
+def test_a_change_that_exceeds_is_written_larger() -> None:
+    assert (
+        "TBS has changed by +0.0504 since 2024-01-15; this exceeds the least significant change of 0.0500. "
+    ) in said(follow_up=course(report_cases.prior("20240115", 1.1296)))
+
+
 def test_a_change_is_held_against_the_least_significant_one() -> None:
     beyond = course(report_cases.prior("20220301", 1.30), report_cases.prior("20240115", 1.235))
     assert (
