@@ -15,7 +15,7 @@ from tbsnode.model import Analysis, AnalysisStatus, Report
 from tbsnode.reasons import Code, Finding
 from tbsnode.report import facts, narrative_context
 from tbsnode.report.narrative_words import Words, fixed, plain, short
-from tbsnode.tbs.interpretation import BMI_RANGE
+from tbsnode.tbs.interpretation import is_in_bmi_range
 from tbsnode.tbs.result import LABELS
 
 DOUBTS = (
@@ -133,8 +133,7 @@ def _body_size(analysis: Analysis, words: Words) -> str:
     bmi = analysis.identity.demographics.bmi if analysis.identity else None
     if bmi is None:
         return words.say("bmi_unknown")
-    inside = BMI_RANGE[0] <= bmi <= BMI_RANGE[1]
-    return words.say("bmi" if inside else "bmi_outside", bmi=short(bmi))
+    return words.say("bmi" if is_in_bmi_range(bmi) else "bmi_outside", bmi=short(bmi))
 
 
 def _doubts(analysis: Analysis, words: Words) -> list[str]:
