@@ -84,16 +84,16 @@ def percent(value: float) -> str:
 def decimals_beside(difference: float, lsc: float | None) -> int:
     """Return how many decimals a change and the least significant one are written with.
 
-    Three; more where a change exceeds and three would print both alike.
+    Three; more where a change exceeds and three would print both alike, unless six would too.
 
     Examples
     --------
-    >>> decimals_beside(-0.0504, 0.05), decimals_beside(0.0504, 0.0503), decimals_beside(0.0496, 0.05)
-    (4, 4, 3)
+    >>> decimals_beside(-0.0504, 0.05), decimals_beside(0.0496, 0.05), decimals_beside(1.18 - 1.13, 0.05)
+    (4, 3, 3)
     """
     if lsc is None or abs(difference) <= lsc:
         return 3
-    return next((n for n in range(3, 6) if f"{abs(difference):.{n}f}" != f"{lsc:.{n}f}"), 6)
+    return next((n for n in range(3, 7) if f"{abs(difference):.{n}f}" != f"{lsc:.{n}f}"), 3)
 
 
 def short(value: float) -> str:
