@@ -206,15 +206,15 @@ def _z_score(analysis: Analysis, words: Words, *, classed: bool) -> str:
 def _absence(report: Report, words: Words) -> list[str]:
     withheld = facts.withholding(report)
     key = f"no_tbs_{withheld.code}" if withheld else "no_tbs"
-    said = [words.say(key, what=_needed(report.analysis, words))]
+    said = [words.say(key, what=needed(report.analysis, words))]
     percentile = report.analysis.site_percentile
     if percentile is not None:
         said.append(words.say("percentile", percentile=fixed(percentile, 0)))
     return said
 
 
-def _needed(analysis: Analysis, words: Words) -> str:
-    """Name what a calibration models and the header does not state."""
+def needed(analysis: Analysis, words: Words) -> str:
+    """Name everything that a calibration models and the header does not state."""
     values = [dict(f.values) for f in analysis.findings if f.code is Code.OUTSIDE_CALIBRATION_RANGE]
     missing = [str(each.get("covariate")) for each in values if each.get("value") == NOT_KNOWN]
     named = [words.say(_NEEDED[name]) for name in dict.fromkeys(missing) if name in _NEEDED]
