@@ -24,6 +24,12 @@ DECISION: dict[str, str] = {
     "change_status": "Status",
     "change_calibration": "Calibration",
     "change_clinical": "Declared data",
+    "change_bmd": "BMD diagnosis",
+    "change_densities": "Bone density",
+    "change_frax": "Research estimate of fracture probability",
+    "change_trend": "Trend",
+    "change_z_score": "Z-score",
+    "change_percentile": "Site percentile",
     "change_findings": "Findings",
     "change_regions": "Regions",
     # the result in one sentence: clauses, joined by semicolons
