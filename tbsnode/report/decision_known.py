@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tbsnode import text
 from tbsnode.model import Analysis, ClinicalContext, Factor, Report, SourcedSite, densitometry
+from tbsnode.reasons import Code
 from tbsnode.report import facts
 from tbsnode.report.narrative_words import percent, signed
 from tbsnode.tbs.bone_density import WITHOUT_HIP, Diagnosis, is_osteoporotic
@@ -11,6 +12,14 @@ from tbsnode.tbs.result import LABELS
 
 SITE_ORDER = ("total_hip", "femoral_neck", "one_third_radius")
 FRAGILE_SITES = ("hip", "vertebra")  # no texture class outweighs a fracture there
+DOUBTFUL_DENSITY = (  # why a level is left out that its density should be, too
+    Code.HIGH_DENSITY,
+    Code.REDUCED_HEIGHT,
+    Code.LEVEL_FUSED,
+    Code.MOVEMENT,
+    Code.LEVEL_CUT,
+    Code.EXCLUDED_BY_REVIEWER,
+)
 SOURCES = {
     "private results text": "source_scanner_text",
     "structured report": "source_scanner_report",
@@ -67,6 +76,28 @@ def diagnosis(analysis: Analysis, *, language: str = "en") -> str:
     return text.phrase(key, language=language, diagnosis=words, score=signed(found.score, 1), site=site)
 
 
+def spine_doubt(analysis: Analysis, *, language: str = "en") -> str:
+    """Name the levels that are left out here and counted in the density of the spine; else nothing.
+
+    Cement, a crushed or a fused level raise the density of a sum: a low one behind it is missed.
+    """
+    spine = densitometry.spine_of(analysis.bone_densities)
+    if spine is None or analysis.bmd_diagnosis is None:
+        return ""
+    first, last = (LABELS.index(label) for label in spine.result.site.split("-"))
+    doubted = [
+        each.label
+        for each in analysis.vertebrae
+        if each.excluded
+        and each.excluded.code in DOUBTFUL_DENSITY
+        and first <= LABELS.index(each.label) <= last
+    ]
+    if not doubted:
+        return ""
+    named = text.join(doubted, language=language)
+    return text.phrase("bmd_includes", language=language, sum=spine.result.site, levels=named)
+
+
 def diagnosis_sentence(analysis: Analysis, *, language: str = "en") -> str:
     """Say the diagnosis below the table that prints the deciding site bold; empty without densities."""
     found = analysis.bmd_diagnosis
@@ -75,9 +106,11 @@ def diagnosis_sentence(analysis: Analysis, *, language: str = "en") -> str:
     unknown_z = found.diagnosis is Diagnosis.NOT_AVAILABLE and found.uses_z_score
     said = text.phrase(f"diagnosis_{found.diagnosis}{'_z' if unknown_z else ''}", language=language)
     if found.diagnosis in (*WITHOUT_HIP, Diagnosis.NOT_AVAILABLE):
-        return f"{said}."
-    key = "bmd_diagnosis_z" if found.uses_z_score else "bmd_diagnosis_t"
-    return text.phrase(key, language=language, diagnosis=said)
+        whole = f"{said}."
+    else:
+        key = "bmd_diagnosis_z" if found.uses_z_score else "bmd_diagnosis_t"
+        whole = text.phrase(key, language=language, diagnosis=said)
+    return " ".join(filter(None, [whole, spine_doubt(analysis, language=language)]))
 
 
 def row(sourced: SourcedSite, *, language: str = "en") -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from tbsnode.model import Factor
 from tbsnode.model.clinical import FRACTURE_SITES
 from tbsnode.reasons import Code
-from tbsnode.report import facts
+from tbsnode.report import decision_known, facts
 from tbsnode.report.narrative_words import decimals_beside, fixed, percent, plain, short, signed
 from tbsnode.tbs.bone_density import WITHOUT_HIP, Diagnosis, is_osteoporotic
 
@@ -38,6 +38,7 @@ def sentences(analysis: Analysis, words: Words) -> list[str]:
     declared = analysis.clinical
     return [
         _density(analysis, words),
+        decision_known.spine_doubt(analysis, language=words.language),
         *_declared(analysis, words),
         *_probability(analysis, words),
         *(_blind_spots(declared, words) if declared and declared.frax else ()),

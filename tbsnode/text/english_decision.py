@@ -69,6 +69,7 @@ DECISION: dict[str, str] = {
     "bmd_t": "T",
     "bmd_z": "Z",
     "bmd_source": "Source",
+    "bmd_includes": "The density of {sum} includes {levels}, left out here: check whether it may count.",
     "bmd_none": "No bone density is known to this node.",
     "source_scanner_text": "scanner",
     "source_scanner_report": "scanner's SR",

@@ -35,6 +35,7 @@ from tests.report_cases import (
     report,
     review,
 )
+from tests.report_parts import left_out, vertebra
 
 
 def test_no_phrase_is_given_twice():
@@ -259,6 +260,19 @@ def test_the_widest_sum_stands_for_the_spine():
 )
 def test_the_diagnosis(found, said):
     assert decision_known.diagnosis_sentence(calibrated(bmd_diagnosis=found)) == said
+
+
+def test_a_density_that_includes_a_level_left_out_is_doubted():
+    """Cement or a crushed level raises the density of the sum: "normal" would be read as normal."""
+    cement = (vertebra(0), vertebra(1), left_out(2, Code.HIGH_DENSITY), left_out(3, Code.REDUCED_HEIGHT))
+    doubt = " The density of L1-L4 includes L3 and L4, left out here: check whether it may count."
+    assert decision_known.diagnosis_sentence(calibrated(vertebrae=cement)).endswith(doubt)
+    small = (vertebra(0), vertebra(1), left_out(2, Code.REGION_TOO_SMALL), vertebra(3))
+    assert "includes" not in decision_known.diagnosis_sentence(calibrated(vertebrae=small))
+    upper = replace(SPINE, sites=(SiteResult(site="L1-L2", t_score=-1.9),))
+    assert "includes" not in decision_known.diagnosis_sentence(
+        calibrated(vertebrae=cement, densitometry=upper)
+    )
 
 
 def test_a_t_score_is_no_matter_where_z_scores_are_used():

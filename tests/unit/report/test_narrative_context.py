@@ -111,6 +111,15 @@ def test_a_forearm_without_a_hip_is_not_called_a_spine() -> None:
     assert "No hip: not a BMD diagnosis (lowest Z-score -2.6, one-third radius). " in young
 
 
+def test_a_density_that_includes_a_level_left_out_is_doubted() -> None:
+    cement = report_parts.left_out(2, Code.HIGH_DENSITY)
+    levels = (*(report_parts.vertebra(index) for index in (0, 1)), cement, report_parts.vertebra(3))
+    assert (
+        "femoral neck); TBS is worse than BMD, and fracture risk may be higher than BMD alone suggests. The "
+        "density of L1-L4 includes L3, left out here: check whether it may count. "
+    ) in said(vertebrae=levels, bmd_diagnosis=OF_BMD["low"][0])
+
+
 def test_z_scores_of_the_young_are_not_compared_with_a_class() -> None:
     young = bmd(Diagnosis.BELOW_EXPECTED, -2.1, site="total_hip", uses_z_score=True)
     assert "BMD: below the expected range for age (lowest Z-score -2.1, total hip). " in said(
