@@ -85,6 +85,7 @@ DIAGNOSES = {
     Diagnosis.WITHIN_EXPECTED: private("BMD-DX-WITHIN", "Within the expected range for age"),
     Diagnosis.BELOW_EXPECTED: private("BMD-DX-BELOW", "Below the expected range for age"),
     Diagnosis.SPINE_ONLY: private("BMD-DX-SPINE", "Spine only: not a diagnosis of bone density"),
+    Diagnosis.NO_HIP: private("BMD-DX-NOHIP", "No hip: not a diagnosis of bone density"),
     Diagnosis.NOT_AVAILABLE: private("BMD-DX-NONE", "Not available"),
 }
 

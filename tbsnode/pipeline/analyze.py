@@ -25,7 +25,7 @@ from tbsnode.model import (
     InputClass,
     InstanceIdentity,
 )
-from tbsnode.pipeline.interpret import Interpreting, interpreted
+from tbsnode.pipeline.interpret import Interpreting, diagnosis_of, interpreted
 from tbsnode.reasons import Code, Finding, Severity
 from tbsnode.tbs import declared, quality, spine
 from tbsnode.tbs.parameters import Parameters
@@ -130,9 +130,14 @@ def analyze_file(path: Path, settings: AnalysisSettings) -> tuple[FileResult, ..
     except InstanceError as error:
         finding = Finding(Code.UNREADABLE_PIXELS, values=(("detail", error.message),))
         return (FileResult(path=path, analysis=_empty(finding, AnalysisStatus.ERROR, settings)),)
-    return tuple(
-        FileResult(path=path, analysis=analyze_image(image, settings), image=image) for image in images
-    )
+    return tuple(_alone(path, image, settings) for image in images)
+
+
+def _alone(path: Path, image: DensitometryImage, settings: AnalysisSettings) -> FileResult:
+    """Analyze a picture whose study is not at hand: its own densities are all that is known."""
+    found = analyze_image(image, settings)
+    found = replace(found, bmd_diagnosis=diagnosis_of(found))
+    return FileResult(path=path, analysis=found, image=image)
 
 
 def failed(settings: AnalysisSettings) -> Analysis:

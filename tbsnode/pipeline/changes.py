@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from tbsnode import text
 from tbsnode.model import Change
+from tbsnode.report import facts
+from tbsnode.report.narrative_words import percent, signed
+from tbsnode.tbs.bone_density import WITHOUT_HIP, Diagnosis
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -47,6 +50,7 @@ def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Ch
     pairs = {what: (shown(before), shown(after)) for what, shown in _SHOWN.items()}
     if before["tbs"] is not None or after["tbs"] is not None:
         del pairs["score"]  # two numbers for one thing would be one too many
+    pairs["densities"] = _densities(before, after)
     pairs["regions"] = _regions(before, after)
     for what, (old, new) in pairs.items():
         if old != new:
@@ -93,7 +97,75 @@ def _calibration(result: Mapping[str, Any]) -> str:
 
 
 def _clinical(result: Mapping[str, Any]) -> str:
-    return "; ".join(_declared(result.get("clinical") or {}))
+    declared = dict(result.get("clinical") or {})
+    declared.pop("densitometry", None)  # densities are compared site by site
+    return "; ".join(_declared(declared))
+
+
+def _bmd(result: Mapping[str, Any]) -> str:
+    found = result.get("bmd_diagnosis")
+    if not found:
+        return ""
+    said = text.phrase(f"diagnosis_{found['diagnosis']}")
+    if found["diagnosis"] in (*WITHOUT_HIP, Diagnosis.NOT_AVAILABLE):
+        return said
+    key = "diagnosis_with_z" if found["uses_z_score"] else "diagnosis_with_t"
+    site = text.phrase(f"site_{found['site']}")
+    return text.phrase(key, diagnosis=said, score=signed(found["score"], 1), site=site)
+
+
+def _densities(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, str]:
+    """Write the densities of the sites that differ."""
+    old, new = _sites(before), _sites(after)
+    moved = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+    was, now = (", ".join(f"{name} {each[name]}" for name in moved if name in each) for each in (old, new))
+    return was, now
+
+
+def _sites(result: Mapping[str, Any]) -> dict[str, str]:
+    imported = (result.get("clinical") or {}).get("densitometry")
+    sets = (result.get("densitometry"), *(result.get("other_densitometry") or ()), imported)
+    found: dict[str, str] = {}
+    for site in (site for each in sets if each for site in each["sites"]):
+        name = f"{site['site']} {site['side']}".strip().replace("_", " ")
+        bmd, numbers = site["bmd_g_cm2"], [("T-score", site["t_score"]), ("Z-score", site["z_score"])]
+        said = [f"{bmd:.3f} g/cm2"] if bmd is not None else []
+        said += [f"{kind} {signed(score, 1)}" for kind, score in numbers if score is not None]
+        found.setdefault(name, " ".join(said))
+    return {name: said for name, said in found.items() if said}
+
+
+def _frax(result: Mapping[str, Any]) -> str:
+    made = result.get("frax") or {}
+    if not (made.get("major") and made.get("hip")):
+        return ""
+    major, hip = (percent(made[kind]["after_percent"]) for kind in ("major", "hip"))
+    return f"major osteoporotic {major} %, hip {hip} %"
+
+
+def _trend(result: Mapping[str, Any]) -> str:
+    """Say the change since the last comparable examination; the raw slope is not for page 1."""
+    course = result.get("follow_up") or {}
+    prior = next((each for each in reversed(course.get("priors") or ()) if each["comparable"]), None)
+    calibrated = result["tbs"] is not None and prior is not None and prior["tbs_difference"] is not None
+    key, limit = ("tbs_difference", "tbs_lsc") if calibrated else ("difference", "lsc")
+    if prior is None or prior[key] is None:
+        return ""
+    since = f"since {facts.date(prior['examined_on'])}"
+    change = f"{signed(prior[key], 3)} {since}" if calibrated else since
+    if course[limit] is None:
+        return f"{change}: not interpreted"
+    return f"{change}: {'exceeds' if abs(prior[key]) > course[limit] else 'does not exceed'} LSC"
+
+
+def _z_score(result: Mapping[str, Any]) -> str:
+    value = result.get("z_score")
+    return "" if value is None else signed(value, 1)
+
+
+def _percentile(result: Mapping[str, Any]) -> str:
+    value = result.get("site_percentile")
+    return "" if value is None else f"{value:.0f}"
 
 
 def _declared(declared: Mapping[str, Any], above: str = "") -> Iterator[str]:
@@ -121,6 +193,11 @@ _SHOWN = {
     "levels": _levels,
     "image": _image,
     "calibration": _calibration,
+    "bmd": _bmd,
+    "z_score": _z_score,
+    "percentile": _percentile,
+    "trend": _trend,
+    "frax": _frax,
     "clinical": _clinical,
 }
 

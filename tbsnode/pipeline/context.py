@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tbsnode.model import AnalysisStatus, FollowUp, densitometry
+from tbsnode.model import AnalysisStatus, FollowUp
 from tbsnode.pipeline import bone_results, interpret, priors
-from tbsnode.tbs import bone_density, frax
+from tbsnode.tbs import frax
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from tbsnode.pipeline.analyze import AnalysisSettings
     from tbsnode.pipeline.site import Site
     from tbsnode.store.records import InstanceRow, StudyRow
-    from tbsnode.tbs.bone_density import BmdDiagnosis
     from tbsnode.tbs.frax import Adjustment
 
 
@@ -49,37 +48,13 @@ def in_context(
         if known is None or results.sop_instance_uid != known.sop_instance_uid
     ]
     made = replace(analysis, other_densitometry=tuple(others), clinical=settings.clinical)
-    made = replace(made, bmd_diagnosis=diagnosis_of(made))
+    made = replace(made, bmd_diagnosis=interpret.diagnosis_of(made))
     if made.status is not AnalysisStatus.SCORED:
         return made
     if site.policy.frax_adjustment:
         made = replace(made, frax=adjustment_of(made))
     # looked for in any case: an empty course says that no earlier examination is known
     return replace(made, follow_up=priors.follow_up(site, study, made, settings) or FollowUp())
-
-
-def diagnosis_of(analysis: Analysis) -> BmdDiagnosis | None:
-    """Return what the densities say, None where there is none."""
-    densities = analysis.bone_densities
-    if not densities or analysis.identity is None:
-        return None
-    who = analysis.identity.demographics
-    spine = densitometry.spine_of(densities)
-    scores = [
-        bone_density.SiteScore(
-            site="spine" if each is spine else each.result.site,
-            t_score=each.result.t_score,
-            z_score=each.result.z_score,
-            source=each.source,
-        )
-        for each in densities
-    ]
-    return bone_density.diagnose(
-        scores,
-        sex=who.sex,
-        age_years=who.age_years,
-        menopausal_status=analysis.clinical.menopausal_status if analysis.clinical else "",
-    )
 
 
 def adjustment_of(analysis: Analysis) -> Adjustment | None:

@@ -11,8 +11,9 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tbsnode.model import densitometry
 from tbsnode.reasons import Code, Finding
-from tbsnode.tbs import calibration, calibration_choice, reference
+from tbsnode.tbs import bone_density, calibration, calibration_choice, reference
 from tbsnode.tbs.calibration import Calibration, Person, ScannerKey
 from tbsnode.tbs.interpretation import Patient, Value, interpret
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tbsnode.model import Analysis
+    from tbsnode.tbs.bone_density import BmdDiagnosis
 
     Calibrated = Callable[[float], float | None]
 
@@ -79,6 +81,30 @@ def patient_of(analysis: Analysis) -> Patient:
         sex=person.sex,
         age_years=person.age_years,
         bmi=person.bmi,
+        menopausal_status=analysis.clinical.menopausal_status if analysis.clinical else "",
+    )
+
+
+def diagnosis_of(analysis: Analysis) -> BmdDiagnosis | None:
+    """Return what the densities say, None where there is none."""
+    densities = analysis.bone_densities
+    if not densities or analysis.identity is None:
+        return None
+    who = analysis.identity.demographics
+    spine = densitometry.spine_of(densities)
+    scores = [
+        bone_density.SiteScore(
+            site="spine" if each is spine else each.result.site,
+            t_score=each.result.t_score,
+            z_score=each.result.z_score,
+            source=each.source,
+        )
+        for each in densities
+    ]
+    return bone_density.diagnose(
+        scores,
+        sex=who.sex,
+        age_years=who.age_years,
         menopausal_status=analysis.clinical.menopausal_status if analysis.clinical else "",
     )
 

@@ -9,7 +9,7 @@ from tbsnode.reasons import Code
 from tbsnode.report import facts
 from tbsnode.report.fine_print import fine, fine_grid
 from tbsnode.report.layout import RULE, SHADE, Sheet, paragraph
-from tbsnode.report.narrative_words import signed
+from tbsnode.report.narrative_words import decimals_beside, signed
 
 MOST_ROWS = 10  # the newest; older ones are counted
 SHARES = (0.16, 0.12, 0.18, 0.14, 0.4)
@@ -76,7 +76,7 @@ def _change(sheet: Sheet, follow_up: FollowUp, prior: PriorExamination) -> str:
     lsc = follow_up.tbs_lsc if calibrated else follow_up.lsc
     if difference is None or not prior.comparable:
         return "-"
-    written = signed(difference, 3)
+    written = signed(difference, decimals_beside(difference, lsc))
     if lsc is None:
         return written
     key = "course_exceeds" if abs(difference) > lsc else "course_within"
@@ -120,4 +120,6 @@ def _notes(sheet: Sheet, follow_up: FollowUp) -> list[str]:
     lsc = follow_up.tbs_lsc if calibrated else follow_up.lsc
     if lsc is None:
         return [sheet.say("course_no_lsc")]
-    return [sheet.say("course_lsc", lsc=f"{lsc:.3f}")]
+    differences = [p.tbs_difference if calibrated else p.difference for p in follow_up.priors if p.comparable]
+    decimals = max((decimals_beside(each, lsc) for each in differences if each is not None), default=3)
+    return [sheet.say("course_lsc", lsc=f"{lsc:.{decimals}f}")]

@@ -50,9 +50,9 @@ def densities(sheet: Sheet, width: float, name: str) -> list[Any]:
         return [head, statement(sheet.say("bmd_none"), name), Spacer(1, 4)]
     keys = ("bmd_site", "bmd_value", "bmd_t", "bmd_z", "bmd_source")
     rows = [[paragraph(sheet.say(key), "faint") for key in keys]]
-    lowest = decision_known.lowest(analysis)
+    deciding = decision_known.deciding(analysis)
     for each in found:
-        look = "smallbold" if each == lowest else "small"
+        look = "smallbold" if each == deciding else "small"
         rows.append([paragraph(cell, look) for cell in decision_known.row(each, language=language)])
     lines = [("LINEBELOW", (0, 0), (-1, 0), 0.5, RULE), ("LINEBELOW", (0, -1), (-1, -1), 0.5, RULE)]
     table = grid(rows, [width * share for share in SHARES], lines, padding=1.0)

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from tbsnode import text
 from tbsnode.model import Analysis, ClinicalContext, Factor, Report, SourcedSite, densitometry
+from tbsnode.reasons import Code
 from tbsnode.report import facts
 from tbsnode.report.narrative_words import percent, signed
-from tbsnode.tbs.bone_density import Diagnosis, is_osteoporotic
+from tbsnode.tbs.bone_density import WITHOUT_HIP, Diagnosis, is_osteoporotic
 from tbsnode.tbs.result import LABELS
 
 SITE_ORDER = ("total_hip", "femoral_neck", "one_third_radius")
 FRAGILE_SITES = ("hip", "vertebra")  # no texture class outweighs a fracture there
+DOUBTFUL_DENSITY = (  # why a level is left out that its density should be, too
+    Code.HIGH_DENSITY,
+    Code.REDUCED_HEIGHT,
+    Code.LEVEL_FUSED,
+    Code.MOVEMENT,
+    Code.LEVEL_CUT,
+    Code.EXCLUDED_BY_REVIEWER,
+)
 SOURCES = {
     "private results text": "source_scanner_text",
     "structured report": "source_scanner_report",
@@ -60,11 +69,33 @@ def diagnosis(analysis: Analysis, *, language: str = "en") -> str:
     if found is None or found.diagnosis is Diagnosis.NOT_AVAILABLE:
         return ""
     words = text.phrase(f"diagnosis_{found.diagnosis.value}", language=language)
-    if found.score is None or not found.site or found.diagnosis is Diagnosis.SPINE_ONLY:
+    if found.score is None or not found.site or found.diagnosis in WITHOUT_HIP:
         return words
     key = "diagnosis_with_z" if found.uses_z_score else "diagnosis_with_t"
     site = text.phrase(f"site_{found.site}", language=language)
     return text.phrase(key, language=language, diagnosis=words, score=signed(found.score, 1), site=site)
+
+
+def spine_doubt(analysis: Analysis, *, language: str = "en") -> str:
+    """Name the levels that are left out here and counted in the density of the spine; else nothing.
+
+    Cement, a crushed or a fused level raise the density of a sum: a low one behind it is missed.
+    """
+    spine = densitometry.spine_of(analysis.bone_densities)
+    if spine is None or analysis.bmd_diagnosis is None:
+        return ""
+    first, last = (LABELS.index(label) for label in spine.result.site.split("-"))
+    doubted = [
+        each.label
+        for each in analysis.vertebrae
+        if each.excluded
+        and each.excluded.code in DOUBTFUL_DENSITY
+        and first <= LABELS.index(each.label) <= last
+    ]
+    if not doubted:
+        return ""
+    named = text.join(doubted, language=language)
+    return text.phrase("bmd_includes", language=language, sum=spine.result.site, levels=named)
 
 
 def diagnosis_sentence(analysis: Analysis, *, language: str = "en") -> str:
@@ -72,11 +103,14 @@ def diagnosis_sentence(analysis: Analysis, *, language: str = "en") -> str:
     found = analysis.bmd_diagnosis
     if found is None:
         return ""
-    said = text.phrase(f"diagnosis_{found.diagnosis.value}", language=language)
-    if found.diagnosis in (Diagnosis.SPINE_ONLY, Diagnosis.NOT_AVAILABLE):
-        return f"{said}."
-    key = "bmd_diagnosis_z" if found.uses_z_score else "bmd_diagnosis_t"
-    return text.phrase(key, language=language, diagnosis=said)
+    unknown_z = found.diagnosis is Diagnosis.NOT_AVAILABLE and found.uses_z_score
+    said = text.phrase(f"diagnosis_{found.diagnosis}{'_z' if unknown_z else ''}", language=language)
+    if found.diagnosis in (*WITHOUT_HIP, Diagnosis.NOT_AVAILABLE):
+        whole = f"{said}."
+    else:
+        key = "bmd_diagnosis_z" if found.uses_z_score else "bmd_diagnosis_t"
+        whole = text.phrase(key, language=language, diagnosis=said)
+    return " ".join(filter(None, [whole, spine_doubt(analysis, language=language)]))
 
 
 def row(sourced: SourcedSite, *, language: str = "en") -> tuple[str, ...]:
@@ -89,6 +123,23 @@ def row(sourced: SourcedSite, *, language: str = "en") -> tuple[str, ...]:
         *("-" if score is None else signed(score, 1) for score in scores),
         source_name(sourced.source, language=language),
     )
+
+
+def deciding(analysis: Analysis) -> SourcedSite | None:
+    """Return the site that the diagnosis rests on, of two sides the lower one; None where none decides.
+
+    It is not always the lowest of the table: a single level decides nothing.
+    """
+    found = analysis.bmd_diagnosis
+    spine = densitometry.spine_of(analysis.bone_densities)
+    scored = [
+        (score, each)
+        for each in sites(analysis)
+        if found is not None
+        and found.site == ("spine" if each == spine else each.result.site)
+        and (score := _score(analysis, each)) is not None
+    ]
+    return min(scored, key=lambda pair: pair[0])[1] if scored else None
 
 
 def lowest(analysis: Analysis) -> SourcedSite | None:

@@ -9,8 +9,8 @@ from tbsnode.model import Analysis, AnalysisStatus, Report
 from tbsnode.reasons import Finding
 from tbsnode.report import facts
 from tbsnode.report.decision_known import diagnosis
-from tbsnode.report.narrative_words import signed
-from tbsnode.tbs.bone_density import Diagnosis
+from tbsnode.report.narrative_words import decimals_beside, signed
+from tbsnode.tbs.bone_density import WITHOUT_HIP
 from tbsnode.tbs.result import LABELS
 
 
@@ -28,8 +28,8 @@ def conclusion(report: Report, *, language: str = "en") -> str:
 
 def _density(analysis: Analysis, language: str) -> list[str]:
     found = analysis.bmd_diagnosis
-    if found is not None and found.diagnosis is Diagnosis.SPINE_ONLY:
-        return [text.phrase("says_spine_only", language=language)]
+    if found is not None and found.diagnosis in WITHOUT_HIP:
+        return [text.phrase(f"says_{found.diagnosis}", language=language)]
     diagnosed = diagnosis(analysis, language=language)
     return [text.phrase("says_bmd", language=language, diagnosis=diagnosed)] if diagnosed else []
 
@@ -123,7 +123,7 @@ def course(analysis: Analysis, *, language: str = "en") -> str:
         said = text.phrase(
             "moved_tbs",
             language=language,
-            difference=signed(moved.difference, 3),
+            difference=signed(moved.difference, decimals_beside(moved.difference, moved.lsc)),
             date=moved.since,
             tbs=f"{moved.then:.3f}",
             verdict=verdict,
@@ -135,6 +135,7 @@ def _verdict(moved: _Movement, language: str) -> str:
     if moved.exceeds is None:
         return text.phrase("moved_no_precision", language=language)
     key = "moved_exceeds" if moved.exceeds else "moved_within"
-    if moved.lsc is None:
+    if moved.lsc is None or moved.difference is None:
         return text.phrase(key, language=language)
-    return text.phrase(f"{key}_by", language=language, lsc=f"{moved.lsc:.3f}")
+    lsc = f"{moved.lsc:.{decimals_beside(moved.difference, moved.lsc)}f}"
+    return text.phrase(f"{key}_by", language=language, lsc=lsc)

@@ -15,7 +15,7 @@ from tbsnode.model import Analysis, AnalysisStatus, Report
 from tbsnode.reasons import Code, Finding
 from tbsnode.report import facts, narrative_context
 from tbsnode.report.narrative_words import Words, fixed, plain, short
-from tbsnode.tbs.interpretation import BMI_RANGE
+from tbsnode.tbs.interpretation import is_in_bmi_range
 from tbsnode.tbs.result import LABELS
 
 DOUBTS = (
@@ -133,8 +133,7 @@ def _body_size(analysis: Analysis, words: Words) -> str:
     bmi = analysis.identity.demographics.bmi if analysis.identity else None
     if bmi is None:
         return words.say("bmi_unknown")
-    inside = BMI_RANGE[0] <= bmi <= BMI_RANGE[1]
-    return words.say("bmi" if inside else "bmi_outside", bmi=short(bmi))
+    return words.say("bmi" if is_in_bmi_range(bmi) else "bmi_outside", bmi=short(bmi))
 
 
 def _doubts(analysis: Analysis, words: Words) -> list[str]:
@@ -207,15 +206,15 @@ def _z_score(analysis: Analysis, words: Words, *, classed: bool) -> str:
 def _absence(report: Report, words: Words) -> list[str]:
     withheld = facts.withholding(report)
     key = f"no_tbs_{withheld.code}" if withheld else "no_tbs"
-    said = [words.say(key, what=_needed(report.analysis, words))]
+    said = [words.say(key, what=needed(report.analysis, words))]
     percentile = report.analysis.site_percentile
     if percentile is not None:
         said.append(words.say("percentile", percentile=fixed(percentile, 0)))
     return said
 
 
-def _needed(analysis: Analysis, words: Words) -> str:
-    """Name what a calibration models and the header does not state."""
+def needed(analysis: Analysis, words: Words) -> str:
+    """Name everything that a calibration models and the header does not state."""
     values = [dict(f.values) for f in analysis.findings if f.code is Code.OUTSIDE_CALIBRATION_RANGE]
     missing = [str(each.get("covariate")) for each in values if each.get("value") == NOT_KNOWN]
     named = [words.say(_NEEDED[name]) for name in dict.fromkeys(missing) if name in _NEEDED]

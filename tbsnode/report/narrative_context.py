@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from tbsnode.model import Factor
 from tbsnode.model.clinical import FRACTURE_SITES
 from tbsnode.reasons import Code
-from tbsnode.report import facts
-from tbsnode.report.narrative_words import change, fixed, percent, plain, short
-from tbsnode.tbs.bone_density import Diagnosis, is_osteoporotic
+from tbsnode.report import decision_known, facts
+from tbsnode.report.narrative_words import decimals_beside, fixed, percent, plain, short, signed
+from tbsnode.tbs.bone_density import WITHOUT_HIP, Diagnosis, is_osteoporotic
 
 if TYPE_CHECKING:
     from tbsnode.model import Analysis, ClinicalContext, FollowUp
@@ -38,6 +38,7 @@ def sentences(analysis: Analysis, words: Words) -> list[str]:
     declared = analysis.clinical
     return [
         _density(analysis, words),
+        decision_known.spine_doubt(analysis, language=words.language),
         *_declared(analysis, words),
         *_probability(analysis, words),
         *(_blind_spots(declared, words) if declared and declared.frax else ()),
@@ -54,16 +55,12 @@ def _density(analysis: Analysis, words: Words) -> str:
         return ""
     score = fixed(found.score, 1)
     kind = "_z" if found.uses_z_score else ""
-    if found.diagnosis is Diagnosis.SPINE_ONLY:
-        relation = "" if found.uses_z_score else _relation(analysis, words)
-        return words.say(f"spine_only{kind}", score=score, relation=relation)
-    return words.say(
-        f"bmd{kind}",
-        diagnosis=words.say(f"diagnosis_{found.diagnosis}"),
-        score=score,
-        site=words.say(f"site_{found.site}"),
-        relation="" if found.uses_z_score else _relation(analysis, words),
-    )
+    site = words.say(f"site_{found.site}")
+    relation = "" if found.uses_z_score else _relation(analysis, words)
+    if found.diagnosis in WITHOUT_HIP:
+        return words.say(f"{found.diagnosis}{kind}", score=score, site=site, relation=relation)
+    diagnosis = words.say(f"diagnosis_{found.diagnosis}")
+    return words.say(f"bmd{kind}", diagnosis=diagnosis, score=score, site=site, relation=relation)
 
 
 def _relation(analysis: Analysis, words: Words) -> str:
@@ -73,7 +70,7 @@ def _relation(analysis: Analysis, words: Words) -> str:
     if analysis.tbs is None or found is None or found.score is None or not names:
         return ""
     low = analysis.category == "degraded" and not is_osteoporotic(found.score)
-    if found.diagnosis not in BMD_RANK:  # spine only: no diagnosis to compare with
+    if found.diagnosis not in BMD_RANK:  # without a hip: no diagnosis to compare with
         return words.say("risk") if low else ""
     signs = {_sign(CLASS_RANK[name] - BMD_RANK[found.diagnosis]) for name in names}
     if len(signs) > 1:
@@ -132,7 +129,7 @@ def _factor(factor: Factor, declared: ClinicalContext, words: Words) -> str:
         return words.say(several, site=words.both([words.say(f"declared_site_{site}") for site in known]))
     dose = declared.glucocorticoid_mg_day
     if factor is Factor.GLUCOCORTICOIDS and dose is not None:
-        return words.say("declared_glucocorticoids_dose", dose=short(dose))
+        return words.say("declared_glucocorticoids_dose", dose=f"{dose:g}")
     return words.say(f"declared_{factor}")
 
 
@@ -225,7 +222,7 @@ def _dose(dose_mg_day: float, words: Words) -> str:
     if low <= dose_mg_day < high:
         return ""
     key = "frax_dose_below" if dose_mg_day < low else "frax_dose_above"
-    return words.say(key, dose=short(dose_mg_day))
+    return words.say(key, dose=f"{dose_mg_day:g}")
 
 
 # ---- earlier examinations -----------------------------------------------------------------------
@@ -243,12 +240,14 @@ def _trend(analysis: Analysis, words: Words) -> str:
         key, difference, lsc = "trend_tbs", prior.tbs_difference, follow_up.tbs_lsc
     if difference is None:
         return ""
+    decimals = decimals_beside(difference, lsc)
     if lsc is None:
         judged = words.say("trend_unjudged")
     else:
         exceeds = abs(difference) > lsc
-        judged = words.say("trend_exceeds" if exceeds else "trend_within", lsc=fixed(lsc, 3))
-    return words.say(key, change=change(difference), date=facts.date(prior.examined_on), judged=judged)
+        judged = words.say("trend_exceeds" if exceeds else "trend_within", lsc=fixed(lsc, decimals))
+    change = signed(difference, decimals)
+    return words.say(key, change=change, date=facts.date(prior.examined_on), judged=judged)
 
 
 def _no_trend(follow_up: FollowUp, words: Words) -> str:

@@ -81,16 +81,19 @@ def percent(value: float) -> str:
     return str(hundredths.quantize(Decimal("0.1"), rounding=ROUND_HALF_UP))
 
 
-def change(value: float) -> str:
-    """Write a difference with its sign and three decimals.
+def decimals_beside(difference: float, lsc: float | None) -> int:
+    """Return how many decimals a change and the least significant one are written with.
+
+    Three; more where a change exceeds and three would print both alike, unless six would too.
 
     Examples
     --------
-    >>> change(0.0124), change(-0.04), change(0.0)
-    ('+0.012', '-0.040', '0.000')
+    >>> decimals_beside(-0.0504, 0.05), decimals_beside(0.0496, 0.05), decimals_beside(1.18 - 1.13, 0.05)
+    (4, 3, 3)
     """
-    shown = fixed(value, 3)
-    return f"+{shown}" if float(shown) > 0 else shown
+    if lsc is None or abs(difference) <= lsc:
+        return 3
+    return next((n for n in range(3, 7) if f"{abs(difference):.{n}f}" != f"{lsc:.{n}f}"), 3)
 
 
 def short(value: float) -> str:

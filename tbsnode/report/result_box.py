@@ -6,11 +6,13 @@ from typing import Any
 
 from tbsnode import text
 from tbsnode.model import Provisional
+from tbsnode.reasons import Code
 from tbsnode.report import facts
 from tbsnode.report.decision_known import may_be_colored
 from tbsnode.report.decision_words import levels
 from tbsnode.report.layout import Sheet, boxed, grid, paragraph, statement
-from tbsnode.report.narrative_words import signed
+from tbsnode.report.narrative import needed
+from tbsnode.report.narrative_words import Words, signed
 from tbsnode.report.texture_scale import NAMES, TextureScale
 from tbsnode.tbs.reference import threshold_set
 
@@ -95,11 +97,13 @@ def _absence(sheet: Sheet) -> list[Any]:
     key = f"tbs_unavailable_{withheld.code.value}" if withheld else "tbs_unavailable"
     parts = [paragraph(sheet.say(key), "box")]
     if withheld is None:
-        return [*parts, statement(sheet.say("tbs_how_to_get_it"), "boxtext")]
-    return [
-        *parts,
-        *(statement(words, "boxtext") for words in (sheet.sentence(withheld), sheet.remedy(withheld))),
-    ]
+        said = [sheet.say("tbs_how_to_get_it")]
+    elif withheld.code is Code.OUTSIDE_CALIBRATION_RANGE:  # its words are for a value without a class
+        what = needed(sheet.report.analysis, Words(sheet.language))
+        said = [sheet.say("tbs_needs", what=what), sheet.say(f"interpret_get_{withheld.code}")]
+    else:
+        said = [sheet.sentence(withheld), sheet.remedy(withheld)]
+    return [*parts, *(statement(words, "boxtext") for words in said)]
 
 
 def _value(sheet: Sheet) -> list[Any]:

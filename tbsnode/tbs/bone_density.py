@@ -27,7 +27,11 @@ class Diagnosis(StrEnum):
     WITHIN_EXPECTED = "within_expected_range_for_age"
     BELOW_EXPECTED = "below_expected_range_for_age"
     SPINE_ONLY = "spine_only"  # no hip: not a diagnosis of bone density
+    NO_HIP = "no_hip"  # the same, where a forearm is known
     NOT_AVAILABLE = "not_available"
+
+
+WITHOUT_HIP = (Diagnosis.SPINE_ONLY, Diagnosis.NO_HIP)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +96,7 @@ def diagnose(
     Returns
     -------
     BmdDiagnosis
-        Without a hip only `SPINE_ONLY`: "not a BMD diagnosis".
+        Without a hip only `SPINE_ONLY` or `NO_HIP`: "not a BMD diagnosis".
     """
     seen = [score for score in scores if score.site in SITES]
     with_z = not uses_t_scores(sex, age_years, menopausal_status)
@@ -101,11 +105,12 @@ def diagnose(
     if not known:
         return BmdDiagnosis(diagnosis=Diagnosis.NOT_AVAILABLE, uses_z_score=with_z)
     lowest, site = min(known, key=lambda pair: (pair[0], SITES.index(pair[1])))
-    if not any(site in HIP_SITES for _, site in known):
-        return BmdDiagnosis(diagnosis=Diagnosis.SPINE_ONLY, site=site, score=lowest, uses_z_score=with_z)
-    return BmdDiagnosis(
-        diagnosis=_by_z(lowest) if with_z else _by_t(lowest), site=site, score=lowest, uses_z_score=with_z
-    )
+    where = {site for _, site in known}
+    if where.isdisjoint(HIP_SITES):
+        said = Diagnosis.SPINE_ONLY if where == {"spine"} else Diagnosis.NO_HIP
+    else:
+        said = _by_z(lowest) if with_z else _by_t(lowest)
+    return BmdDiagnosis(diagnosis=said, site=site, score=lowest, uses_z_score=with_z)
 
 
 def in_tenths(score: float) -> float:

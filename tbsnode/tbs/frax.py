@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tbsnode.reasons import Code, Finding
-from tbsnode.tbs.interpretation import BMI_RANGE, Patient, not_postmenopausal
+from tbsnode.tbs.interpretation import Patient, is_in_bmi_range, not_postmenopausal
 from tbsnode.tbs.reference import frax_coefficients
 
 PROBABILITY = (0.0, 100.0)
@@ -175,7 +175,7 @@ def _not_for(patient: Patient, numbers: dict[str, Any]) -> str:
         return "age outside 40 to 90 years"
     if patient.bmi is None:
         return "height or weight not known"
-    if not BMI_RANGE[0] <= patient.bmi <= BMI_RANGE[1]:
+    if not is_in_bmi_range(patient.bmi):
         return "body mass index outside 15 to 37"
     return not_postmenopausal(patient)
 

@@ -20,6 +20,19 @@ AGE_MIN_YEARS = 20.0
 BMI_RANGE = (15.0, 37.0)  # Looker 2016, doi:10.1007/s00198-016-3550-6
 
 
+def is_in_bmi_range(bmi: float) -> bool:
+    """Tell whether a body mass index [kg/m2] is one that the value is valid for, as it is printed.
+
+    Nobody reads "37.0, outside 15 to 37".
+
+    Examples
+    --------
+    >>> is_in_bmi_range(37.04), is_in_bmi_range(37.06)
+    (True, False)
+    """
+    return BMI_RANGE[0] <= float(f"{bmi:.1f}") <= BMI_RANGE[1]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patient:
     """What of the patient decides if a class may be given.
@@ -183,7 +196,7 @@ def not_eligible(patient: Patient, thresholds: ThresholdSet) -> str:
         return "age not known"
     if patient.bmi is None:
         return "height or weight not known"
-    if not BMI_RANGE[0] <= patient.bmi <= BMI_RANGE[1]:
+    if not is_in_bmi_range(patient.bmi):
         return "body mass index outside 15 to 37"
     if patient.sex not in thresholds.sexes:
         return f"cut-offs {thresholds.name} are for postmenopausal women"

@@ -14,7 +14,9 @@ import numpy as np
 from tbsnode.errors import TextureError
 from tbsnode.reasons import Code, Finding
 from tbsnode.tbs import anatomy
+from tbsnode.tbs.bone_density import in_tenths
 from tbsnode.tbs.field import Image, Mask
+from tbsnode.tbs.interpretation import is_in_bmi_range
 from tbsnode.tbs.result import Vertebra
 
 FEW_GRAY_LEVELS = 256  # distinct levels in the regions; below, the number is doubted
@@ -34,7 +36,6 @@ DENSE_LEVEL = 1.6  # times the median of the levels: cement, contrast
 T_SCORE_STEP = 1.0  # from an adjacent vertebra, before a level is doubted [ISCD]
 REGION_MIN_PIXELS = 16  # along either dimension
 
-BMI_RANGE = (15.0, 37.0)
 AGE_MIN_YEARS = 20.0
 
 
@@ -75,7 +76,7 @@ def patient_findings(
         found.append(Finding(Code.SEX_UNKNOWN))
     if bmi is None:
         found.append(Finding(Code.BODY_SIZE_IMPLAUSIBLE if has_size else Code.BODY_SIZE_MISSING))
-    elif not BMI_RANGE[0] <= bmi <= BMI_RANGE[1]:
+    elif not is_in_bmi_range(bmi):
         found.append(Finding(Code.BMI_OUT_OF_RANGE, values=(("bmi", round(bmi, 1)),)))
     return tuple(found)
 
@@ -258,16 +259,17 @@ def degenerative_findings(
     Returns
     -------
     tuple of Finding
-        `DEGENERATIVE_STEP` with the step, and with the mean score of the other levels where two or more
-        remain. Of two levels apart, the one that is apart from all its neighbors is named; where that does
-        not tell, the denser, since degeneration adds bone.
+        `DEGENERATIVE_STEP` with the step between the T-scores as they are printed, and with the mean score
+        of the other levels where two or more remain. Of two levels apart, the one that is apart from all
+        its neighbors is named; where that does not tell, the denser, since degeneration adds bone.
     """
     known = [(v, t_scores.get(v.label)) for v in vertebrae]
     steps: list[tuple[int, int, float]] = []
     for index, ((above, first), (below, second)) in enumerate(pairwise(known)):
         if above.included and below.included and first is not None and second is not None:
-            steps.append((index, index + 1, second - first))
-    large = [each for each in steps if round(abs(each[2]), 6) > T_SCORE_STEP]
+            step = in_tenths(in_tenths(second) - in_tenths(first))
+            steps.append((index, index + 1, step))
+    large = [each for each in steps if abs(each[2]) > T_SCORE_STEP]
     found: dict[int, float] = {}
     for upper, lower, step in large:
         apart = [all(s in large for s in steps if level in s[:2]) for level in (upper, lower)]
@@ -279,7 +281,7 @@ def degenerative_findings(
 
 
 def _degenerative(vertebrae: Sequence[Vertebra], index: int, step: float) -> Finding:
-    values = [("t_score_step", round(step, 1))]
+    values = [("t_score_step", step)]
     others = [v.score for i, v in enumerate(vertebrae) if i != index and v.included and v.score is not None]
     if len(others) >= 2:
         values.append(("score_without", round(float(np.mean(others)), 3)))

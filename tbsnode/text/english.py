@@ -27,6 +27,7 @@ PHRASES: dict[str, str] = {
     "tbs_unavailable_CALIBRATION_EXPIRED": "TBS not available: calibration no longer valid",
     "tbs_unavailable_TBS_OUT_OF_RANGE": "TBS not available: value out of range",
     "tbs_unavailable_OUTSIDE_CALIBRATION_RANGE": "TBS not available: the calibration needs what is not known",
+    "tbs_needs": "Not known: {what}.",
     "tbs_value": "TBS {tbs}",
     "tbs_value_see": "TBS {tbs} +- {see}",
     "tbs_simulated": "TBS from a SIMULATED calibration: not for care",

@@ -328,7 +328,7 @@ ENTRIES: dict[Code, Entry] = {
     ),
     Code.OUTSIDE_CALIBRATION_RANGE: Entry(
         "This examination lies outside the range of the calibration; no texture class is given.",
-        "Reading physician: read the value with caution.",
+        "Reading physician: read the value, where one is given, with caution.",
         ("{covariate}: {value}; calibrated from {low} to {high}.",),
     ),
     Code.TBS_OUT_OF_RANGE: Entry(

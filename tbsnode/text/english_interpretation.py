@@ -70,6 +70,8 @@ _PARAGRAPH: dict[str, str] = {
     "interpret_bmd_z": "BMD: {diagnosis} (lowest Z-score {score}, {site}).",
     "interpret_spine_only": "Spine only (T-score {score}): not a BMD diagnosis{relation}.",
     "interpret_spine_only_z": "Spine only (Z-score {score}): not a BMD diagnosis.",
+    "interpret_no_hip": "No hip: not a BMD diagnosis (lowest T-score {score}, {site}){relation}.",
+    "interpret_no_hip_z": "No hip: not a BMD diagnosis (lowest Z-score {score}, {site}).",
     "interpret_concordant": "; TBS and BMD are concordant",
     "interpret_worse": "; TBS is worse than BMD",
     "interpret_worse_risk": "; TBS is worse than BMD, and fracture risk may be higher than BMD alone "

@@ -43,8 +43,9 @@ from tbsnode.model import (
     ScannerResults,
     SiteResult,
 )
-from tbsnode.pipeline import allocator, context, making
+from tbsnode.pipeline import allocator, making
 from tbsnode.pipeline.analyze import AnalysisSettings, analyze_file
+from tbsnode.pipeline.interpret import diagnosis_of
 from tbsnode.report import figures, layout, pdf
 from tbsnode.tbs import reference
 from tbsnode.tbs.frax import Supplied
@@ -141,7 +142,7 @@ def in_context(analysis: Analysis) -> Analysis:
         clinical=declared,
         follow_up=FollowUp(priors=priors, lsc=0.05, tbs_lsc=0.05),
     )
-    return replace(made, bmd_diagnosis=context.diagnosis_of(made))
+    return replace(made, bmd_diagnosis=diagnosis_of(made))
 
 
 def bare_page(source: making.Material) -> Callable[[], bytes]:

@@ -252,3 +252,22 @@ def test_nothing_is_missing_of_another_picture_that_no_header_names(tmp_path: Pa
     assert found.status is AnalysisStatus.NOT_APPLICABLE
     assert found.reason is not None
     assert found.reason.code is Code.NOT_AP_SPINE
+
+
+@pytest.mark.parametrize(
+    ("birth_date", "said"),
+    [("19580101", ("spine_only", False, 0.9)), ("19960101", ("spine_only", True, 2.1))],
+)
+def test_a_file_alone_says_what_its_densities_say(
+    tmp_path: Path, birth_date: str, said: tuple[str, bool, float]
+) -> None:
+    """Without a node too: by Z-scores for the young, and no diagnosis without a hip."""
+    (made,) = acquisition.study(
+        "page", patient=acquisition.PatientTags(birth_date=birth_date), seed=7, study_date="20261101"
+    )
+    path = tmp_path / "page.dcm"
+    path.write_bytes(made)
+    (result,) = analyze_file(path, AnalysisSettings())
+    found = result.analysis.bmd_diagnosis
+    assert found is not None
+    assert (found.diagnosis, found.uses_z_score, found.score) == said

@@ -19,7 +19,7 @@ from tbsnode.model import (
     SourcedSite,
 )
 from tbsnode.model.densitometry import spine_of
-from tbsnode.pipeline import bone_results, context
+from tbsnode.pipeline import bone_results, interpret
 from tbsnode.pipeline.site import Site
 from tbsnode.store.records import InstanceRow
 from tbsnode.tbs.bone_density import Diagnosis
@@ -171,7 +171,7 @@ def diagnosed(analysis: Analysis, *stated: tuple[str, str, float], imported: Any
         other_densitometry=(ScannerResults(sites=states(*stated), source="private results text"),),
         clinical=ClinicalContext(densitometry=declared, source="letter"),
     )
-    found = context.diagnosis_of(made)
+    found = interpret.diagnosis_of(made)
     assert found is not None
     return found.diagnosis, found.site, found.score
 
@@ -210,7 +210,7 @@ def test_an_imported_hip_completes_the_diagnosis(analysis: Analysis) -> None:
 
 
 def test_no_densities_no_diagnosis(analysis: Analysis) -> None:
-    assert context.diagnosis_of(analysis) is None
+    assert interpret.diagnosis_of(analysis) is None
 
 
 def test_a_sum_with_scores_goes_before_one_without() -> None:

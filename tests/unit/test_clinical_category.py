@@ -12,7 +12,7 @@ import pytest
 from tbsnode.dicom import acquisition
 from tbsnode.dicom import image as dicom_image
 from tbsnode.model import Analysis, ClinicalContext, DensitometryImage, ScannerResults, SiteResult
-from tbsnode.pipeline import context
+from tbsnode.pipeline import interpret
 from tbsnode.pipeline.analyze import AnalysisSettings, analyze_image
 from tbsnode.pipeline.interpret import Interpreting, scanner_key
 from tbsnode.tbs.bone_density import Diagnosis
@@ -65,7 +65,7 @@ def analyze(tmp_path_factory: pytest.TempPathFactory) -> Analyze:
         found = analyze_image(image, settings)
         if not status:
             found = replace(found, other_densitometry=(replace(HIP, source="structured report"),))
-        return replace(found, bmd_diagnosis=context.diagnosis_of(found))
+        return replace(found, bmd_diagnosis=interpret.diagnosis_of(found))
 
     return analyzed
 

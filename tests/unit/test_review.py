@@ -270,6 +270,21 @@ def level(label: str, *, included: bool = True, area: float = 1000.4, top: float
     return {"label": label, "included": included, "area_mm2": area, "region": ring}
 
 
+def densities(*sites: tuple[str, str, float | None]) -> dict[str, Any]:
+    numbers = {"bmd_g_cm2": 0.7, "z_score": 0.1}
+    rows = [{"site": site, "side": side, "t_score": t, **numbers} for site, side, t in sites]
+    return {"source": "import", "sites": rows}
+
+
+def lowest(diagnosis: str, site: str) -> dict[str, Any]:
+    return {"diagnosis": diagnosis, "site": site, "score": -2.8, "uses_z_score": False}
+
+
+def earlier(difference: float, tbs_difference: float | None) -> dict[str, Any]:
+    stated = {"difference": difference, "tbs_difference": tbs_difference}
+    return {"examined_on": "20240115", "comparable": True, **stated}
+
+
 RESULT: dict[str, Any] = {
     "status": "scored",
     "reason": None,
@@ -337,6 +352,58 @@ def test_equal_results_differ_in_nothing() -> None:
             {"status": "refused", "reason": {"code": "MOVEMENT", "text": "..."}, "score": None},
             {"status": ("scored", "refused (MOVEMENT)"), "score": ("1.250", "")},
         ),
+        (
+            {
+                "bmd_diagnosis": lowest("osteoporosis", "femoral_neck"),
+                "other_densitometry": [
+                    densities(("femoral_neck", "left", -2.8), ("total_hip", "left", None))
+                ],
+            },
+            {
+                "bmd": ("", "osteoporosis, lowest T-score -2.8 (femoral neck)"),
+                "densities": (
+                    "",
+                    "femoral neck left 0.700 g/cm2 T-score -2.8 Z-score +0.1, "
+                    "total hip left 0.700 g/cm2 Z-score +0.1",
+                ),
+            },
+        ),
+        (
+            {
+                "bmd_diagnosis": {
+                    "diagnosis": "spine_only",
+                    "site": "spine",
+                    "score": -2.8,
+                    "uses_z_score": True,
+                }
+            },
+            {"bmd": ("", "Spine only: not a BMD diagnosis")},
+        ),
+        (
+            {"clinical": {"present": ["falls"], "densitometry": densities(("L1-L4", "", -1.0))}},
+            {
+                "clinical": ("", "present: falls"),
+                "densities": ("", "L1-L4 0.700 g/cm2 T-score -1.0 Z-score +0.1"),
+            },
+        ),
+        (
+            {"follow_up": {"priors": [earlier(-0.02, None)], "lsc": 0.03, "tbs_lsc": None}},
+            {"trend": ("", "since 2024-01-15: does not exceed LSC")},
+        ),
+        (
+            {"tbs": 1.2345, "follow_up": {"priors": [earlier(-0.02, -0.06)], "lsc": 0.03, "tbs_lsc": 0.05}},
+            {"trend": ("", "-0.060 since 2024-01-15: exceeds LSC")},
+        ),
+        (
+            {"follow_up": {"priors": [earlier(-0.02, None)], "lsc": None, "tbs_lsc": None}},
+            {"trend": ("", "since 2024-01-15: not interpreted")},
+        ),
+        (
+            {"frax": {"major": {"after_percent": 23.94}, "hip": {"after_percent": 5.29}, "finding": None}},
+            {"frax": ("", "major osteoporotic 23.9 %, hip 5.3 %")},
+        ),
+        ({"z_score": -0.72}, {"z_score": ("", "-0.7")}),
+        ({"site_percentile": 23.4}, {"percentile": ("", "23")}),
         (
             {"findings": [{"code": "FEW_LEVELS"}]},
             {"findings": ("SCANNER_UNCALIBRATED", "FEW_LEVELS")},

@@ -35,6 +35,7 @@ from tests.report_cases import (
     report,
     review,
 )
+from tests.report_parts import left_out, vertebra
 
 
 def test_no_phrase_is_given_twice():
@@ -76,6 +77,9 @@ def test_levels_are_written_shortly(labels, written):
          "Texture class borderline: TBS 1.180 +- 0.030 from L1-L4."),
         ({**densities(), "category": None},
          "TBS 1.180 +- 0.030 from L1-L4, without a texture class; bone density of the spine only, not a BMD "
+         "diagnosis."),
+        ({"bmd_diagnosis": BmdDiagnosis(diagnosis=Diagnosis.NO_HIP, site="spine", score=-1.9)},
+         "Degraded microarchitecture: TBS 1.180 +- 0.030 from L1-L4; no bone density of a hip, not a BMD "
          "diagnosis."),
         ({"bmd_diagnosis": None, "follow_up": FOUR_PRIORS},
          "Degraded microarchitecture: TBS 1.180 +- 0.030 from L1-L4; change since 2024-01-15 exceeds LSC."),
@@ -122,6 +126,18 @@ def test_without_a_precision_study_a_change_is_not_interpreted():
     said = course(calibrated(follow_up=FollowUp(priors=(prior("20240115", 1.235),))))
     assert said.endswith("change not interpreted, there is no precision study of this scanner.")
     assert "LSC" not in said
+
+
+def test_a_change_that_exceeds_is_printed_larger():
+    """Nobody reads "+0.050 exceeds 0.050"."""
+    close = FollowUp(priors=(prior("20240115", 1.12996),), tbs_lsc=0.05)
+    assert "TBS +0.05004 since 2024-01-15 (1.130 then): change exceeds LSC (0.05000)." in course(
+        calibrated(follow_up=close)
+    )
+    within = replace(close, tbs_lsc=0.05008)
+    assert "TBS +0.050 since 2024-01-15 (1.130 then): change does not exceed LSC (0.050)." in course(
+        calibrated(follow_up=within)
+    )
 
 
 @pytest.mark.parametrize(
@@ -176,9 +192,9 @@ def test_sites_in_their_order_and_once():
         "femoral neck, right",
         "one-third radius, left",
     ]
-    lowest = decision_known.lowest(everything)
-    assert lowest is not None
-    assert decision_known.row(lowest) == ("one-third radius, left", "0.655", "-2.6", "-1.1", "imported")
+    deciding = decision_known.deciding(everything)
+    assert deciding is not None
+    assert decision_known.row(deciding) == ("one-third radius, left", "0.655", "-2.6", "-1.1", "imported")
 
 
 def test_without_a_sum_the_levels_stand_for_the_spine():
@@ -186,6 +202,22 @@ def test_without_a_sum_the_levels_stand_for_the_spine():
     assert [decision_known.site_name(each) for each in decision_known.sites(calibrated(densitometry=single))][
         :2
     ] == ["spine L1", "spine L2"]
+
+
+def test_the_site_that_decides_is_printed_bold_and_no_lower_one():
+    """A single level decides nothing: "low bone mass" does not stand below a bold -3.1."""
+    single = replace(SPINE, sites=(SiteResult(site="L1", t_score=-3.1), *SPINE.sites[1:3]))
+    neck = BmdDiagnosis(diagnosis=Diagnosis.LOW_BONE_MASS, site="femoral_neck", score=-2.2)
+    found = calibrated(densitometry=single, other_densitometry=(HIP, OTHER_HIP), bmd_diagnosis=neck)
+    deciding = decision_known.deciding(found)
+    assert deciding is not None
+    assert decision_known.row(deciding)[:3] == ("femoral neck, right", "0.731", "-2.2")
+    assert decision_known.overrides(found) == [
+        "T-score -3.1 at spine L1: -2.5 or lower, whatever the texture."
+    ]
+    nothing = BmdDiagnosis(diagnosis=Diagnosis.NOT_AVAILABLE)
+    levels_alone = replace(found, other_densitometry=(), bmd_diagnosis=nothing)
+    assert decision_known.deciding(levels_alone) is None
 
 
 def test_the_widest_sum_stands_for_the_spine():
@@ -200,7 +232,18 @@ def test_the_widest_sum_stands_for_the_spine():
     ("found", "said"),
     [
         (None, ""),
-        (BmdDiagnosis(diagnosis=Diagnosis.NOT_AVAILABLE), "No BMD diagnosis: no score is known."),
+        (
+            BmdDiagnosis(diagnosis=Diagnosis.NOT_AVAILABLE),
+            "No BMD diagnosis: no T-score of L1-L4, hip or one-third radius is known.",
+        ),
+        (
+            BmdDiagnosis(diagnosis=Diagnosis.NOT_AVAILABLE, uses_z_score=True),
+            "No BMD diagnosis: it needs Z-scores here, and none of L1-L4, hip or one-third radius is known.",
+        ),
+        (
+            BmdDiagnosis(diagnosis=Diagnosis.NO_HIP, site="one_third_radius", score=-2.6),
+            "No hip: not a BMD diagnosis.",
+        ),
         (
             BmdDiagnosis(diagnosis=Diagnosis.SPINE_ONLY, site="spine", score=-1.9),
             "Spine only: not a BMD diagnosis.",
@@ -217,6 +260,19 @@ def test_the_widest_sum_stands_for_the_spine():
 )
 def test_the_diagnosis(found, said):
     assert decision_known.diagnosis_sentence(calibrated(bmd_diagnosis=found)) == said
+
+
+def test_a_density_that_includes_a_level_left_out_is_doubted():
+    """Cement or a crushed level raises the density of the sum: "normal" would be read as normal."""
+    cement = (vertebra(0), vertebra(1), left_out(2, Code.HIGH_DENSITY), left_out(3, Code.REDUCED_HEIGHT))
+    doubt = " The density of L1-L4 includes L3 and L4, left out here: check whether it may count."
+    assert decision_known.diagnosis_sentence(calibrated(vertebrae=cement)).endswith(doubt)
+    small = (vertebra(0), vertebra(1), left_out(2, Code.REGION_TOO_SMALL), vertebra(3))
+    assert "includes" not in decision_known.diagnosis_sentence(calibrated(vertebrae=small))
+    upper = replace(SPINE, sites=(SiteResult(site="L1-L2", t_score=-1.9),))
+    assert "includes" not in decision_known.diagnosis_sentence(
+        calibrated(vertebrae=cement, densitometry=upper)
+    )
 
 
 def test_a_t_score_is_no_matter_where_z_scores_are_used():
@@ -313,9 +369,9 @@ def test_page_1_has_the_spine_that_the_diagnosis_rests_on():
     )
     shown = [(each.result.site, each.result.t_score) for each in decision_known.sites(both)]
     assert shown == [("L2-L4", -2.7), ("femoral_neck", -1.5)]
-    lowest = decision_known.lowest(both)
-    assert lowest is not None
-    assert lowest.result.site == "L2-L4"
+    deciding = decision_known.deciding(both)
+    assert deciding is not None
+    assert deciding.result.site == "L2-L4"
     assert decision_known.overrides(both) == [
         "T-score -2.7 at spine L2-L4: -2.5 or lower, whatever the texture."
     ]

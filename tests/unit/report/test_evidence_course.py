@@ -40,6 +40,14 @@ def test_a_change_within_and_one_that_nobody_may_interpret():
     assert "exceeds" not in words
 
 
+def test_a_change_that_exceeds_is_printed_larger():
+    close = followed(prior("20240115", 1.1296), prior("20250115", 1.2))
+    words = pages(report(calibrated(follow_up=close)))[1]
+    assert "2024-01-15 1.130 +0.0504, exceeds" in words
+    assert "2025-01-15 1.200 -0.020, within" in words
+    assert "Least significant change 0.0500." in words
+
+
 def test_why_an_examination_is_not_compared():
     off = {"comparable": False, "difference": None, "tbs_difference": None}
     gone = prior("20200101", None, origin="own report", **off)

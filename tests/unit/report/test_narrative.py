@@ -10,7 +10,7 @@ import pytest
 from tbsnode.model import Report
 from tbsnode.reasons import TABLE, Code, Finding, Severity
 from tbsnode.report import facts, narrative
-from tbsnode.report.narrative_words import Words, change, fixed, percent, plain, short
+from tbsnode.report.narrative_words import Words, fixed, percent, plain, short, signed
 from tests import report_cases, report_parts
 
 LIMITS = "Not to be used alone to decide treatment."
@@ -348,8 +348,8 @@ def test_every_case_of_the_pages_reads_well(name: str) -> None:
         (fixed(-0.0004, 3), "0.000"),
         (short(37.0), "37"),
         (short(7.5), "7.5"),
-        (change(-0.0004), "0.000"),
-        (change(0.0006), "+0.001"),
+        (signed(-0.0004, 3), "0.000"),
+        (signed(0.0006, 3), "+0.001"),
         (percent(5.748488), "5.8"),
         (percent(5.744), "5.7"),
         (percent(99.96), "100.0"),

@@ -100,6 +100,26 @@ def test_spine_only_is_no_diagnosis() -> None:
     assert "Spine only (Z-score -1.9): not a BMD diagnosis. " in young
 
 
+def test_a_forearm_without_a_hip_is_not_called_a_spine() -> None:
+    forearm = bmd(Diagnosis.NO_HIP, -2.6, site="one_third_radius")
+    assert "No hip: not a BMD diagnosis (lowest T-score -2.6, one-third radius). " in said(
+        bmd_diagnosis=forearm
+    )
+    low = bmd(Diagnosis.NO_HIP, -1.9, site="spine")
+    assert f"(lowest T-score -1.9, lumbar spine); TBS is low, and {RISK}. " in said(bmd_diagnosis=low)
+    young = said(bmd_diagnosis=replace(forearm, uses_z_score=True), category=None)
+    assert "No hip: not a BMD diagnosis (lowest Z-score -2.6, one-third radius). " in young
+
+
+def test_a_density_that_includes_a_level_left_out_is_doubted() -> None:
+    cement = report_parts.left_out(2, Code.HIGH_DENSITY)
+    levels = (*(report_parts.vertebra(index) for index in (0, 1)), cement, report_parts.vertebra(3))
+    assert (
+        "femoral neck); TBS is worse than BMD, and fracture risk may be higher than BMD alone suggests. The "
+        "density of L1-L4 includes L3, left out here: check whether it may count. "
+    ) in said(vertebrae=levels, bmd_diagnosis=OF_BMD["low"][0])
+
+
 def test_z_scores_of_the_young_are_not_compared_with_a_class() -> None:
     young = bmd(Diagnosis.BELOW_EXPECTED, -2.1, site="total_hip", uses_z_score=True)
     assert "BMD: below the expected range for age (lowest Z-score -2.1, total hip). " in said(
@@ -278,9 +298,12 @@ def test_what_the_probability_knows_is_no_gap() -> None:
 @pytest.mark.parametrize(
     ("dose", "told"),
     [
+        (0.04, "at 0.04 mg/day it may overestimate the risk. "),
         (2.0, "at 2 mg/day it may overestimate the risk. "),
+        (2.45, "at 2.45 mg/day it may overestimate the risk. "),
         (2.5, ""),
         (7.4, ""),
+        (7.25, ""),
         (7.5, "at 7.5 mg/day it may underestimate the risk. "),
         (40.0, "at 40 mg/day it may underestimate the risk. "),
     ],
@@ -299,6 +322,12 @@ def test_a_known_dose_is_held_against_the_usual_one(dose: float, told: str) -> N
 
 def course(*priors: Any, **changes: Any) -> FollowUp:
     return FollowUp(**{"priors": priors, "lsc": 0.045, "tbs_lsc": 0.050, **changes})
+
+
+def test_a_change_that_exceeds_is_written_larger() -> None:
+    assert (
+        "TBS has changed by +0.0504 since 2024-01-15; this exceeds the least significant change of 0.0500. "
+    ) in said(follow_up=course(report_cases.prior("20240115", 1.1296)))
 
 
 def test_a_change_is_held_against_the_least_significant_one() -> None:

@@ -140,6 +140,17 @@ def test_what_withholds_a_value_is_the_headline(code, headline, make_report, mak
     assert not TBS_VALUE.search(first)
 
 
+def test_what_a_calibration_lacks_is_named_and_no_value_is_read(make_report, make_analysis, make_picture):
+    ranges = [("bmi", 41.2), ("age years", "unknown"), ("sex", "unknown")]
+    outside = tuple(
+        Finding(Code.OUTSIDE_CALIBRATION_RANGE, values=(("covariate", name), ("value", value)))
+        for name, value in ranges
+    )
+    first = " ".join(pages(render(make_report(make_analysis(findings=outside)), make_picture()))[0].split())
+    assert "Not known: the age and the sex. For TBS the scanner's operator has to enter what is" in first
+    assert "read the value" not in first
+
+
 def test_a_site_percentile_stands_beside_the_absence_of_a_value(make_report, make_analysis, make_picture):
     compared = make_analysis(site_percentile=23.4, site_z=-0.7)
     first = " ".join(pages(render(make_report(compared), make_picture()))[0].split())

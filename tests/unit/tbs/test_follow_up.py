@@ -160,6 +160,9 @@ def scores(**t_scores: float) -> list[SiteScore]:
             "one_third_radius",
         ),
         ({"spine": -3.0}, Diagnosis.SPINE_ONLY, "spine"),
+        ({"one_third_radius": -3.0}, Diagnosis.NO_HIP, "one_third_radius"),
+        ({"spine": -1.2, "one_third_radius": -3.0}, Diagnosis.NO_HIP, "one_third_radius"),
+        ({"spine": -3.0, "one_third_radius": -1.2}, Diagnosis.NO_HIP, "spine"),
         ({}, Diagnosis.NOT_AVAILABLE, ""),
     ],
 )

@@ -135,6 +135,10 @@ def test_whom_it_is_for(who: dict[str, Any]) -> None:
     assert made.hip is not None
 
 
+def test_a_body_mass_index_is_judged_as_it_is_printed() -> None:
+    assert adjust(SUPPLIED, bmi=37.04).major is not None
+
+
 @pytest.mark.parametrize(
     ("supplied", "changed", "why"),
     [

@@ -115,6 +115,8 @@ def test_who_gets_no_class(patient: Patient, why: str) -> None:
         Patient(sex="M", age_years=50.0, bmi=26.0),
         Patient(sex="F", age_years=50.0, bmi=15.0),
         Patient(sex="F", age_years=40.0, bmi=37.0, menopausal_status="post"),
+        Patient(sex="F", age_years=50.0, bmi=14.96),  # printed 15.0
+        Patient(sex="F", age_years=50.0, bmi=37.04),
     ],
 )
 def test_who_gets_one(patient: Patient) -> None:

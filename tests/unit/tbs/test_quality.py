@@ -19,6 +19,8 @@ def test_nothing_to_doubt() -> None:
     assert quality.patient_findings(64.0, "F", 27.0, True) == ()
     assert quality.patient_findings(20.0, "M", 15.0, True) == ()
     assert quality.patient_findings(90.0, "M", 37.0, True) == ()
+    assert quality.patient_findings(90.0, "M", 37.04, True) == ()  # printed 37.0
+    assert quality.patient_findings(90.0, "M", 14.96, True) == ()
 
 
 @pytest.mark.parametrize(
@@ -29,6 +31,7 @@ def test_nothing_to_doubt() -> None:
         (50.0, "", 22.0, True, ["SEX_UNKNOWN"]),
         (50.0, "O", 22.0, True, ["SEX_UNKNOWN"]),
         (50.0, "M", 14.9, True, ["BMI_OUT_OF_RANGE"]),
+        (50.0, "M", 37.06, True, ["BMI_OUT_OF_RANGE"]),
         (50.0, "M", 37.1, True, ["BMI_OUT_OF_RANGE"]),
         (50.0, "M", None, True, ["BODY_SIZE_IMPLAUSIBLE"]),
         (50.0, "M", None, False, ["BODY_SIZE_MISSING"]),
@@ -164,6 +167,8 @@ STEPS = {
     "alike": ((-1.0, -1.2, -0.9, -0.8), {}),
     "exactly 1.0 is none": ((-1.0, 0.0, 1.0, 2.0), {}),
     "exactly 1.0 in tenths": ((0.3, 1.3, 2.3, 3.3), {}),
+    "as printed: -1.0, -2.1": ((-1.04, -2.06, -2.06, -2.06), {"L1": 1.1}),
+    "as printed: -1.0, -2.0": ((-0.96, -2.04, -2.04, -2.04), {}),
     "one dense level": ((-1.0, -1.0, 1.5, -1.0), {"L3": 2.5}),
     "a level at the end": ((-3.0, -1.0, -1.0, -1.0), {"L1": -2.0}),
     "two dense levels": ((-1.0, -1.0, 1.0, 1.2), {"L3": 2.0}),
