@@ -220,6 +220,11 @@ def named(peer: Peer) -> str:
     return f"{peer.name} ({peer.ae_title}@{peer.host}:{peer.port})"
 
 
+def mistaken(assoc: Association) -> bool:
+    """Tell whether the peer gave an answer to something that it was not asked."""
+    return isinstance(assoc.dimse, Receiver) and assoc.dimse.has_mistaken
+
+
 def broken_query(peer: Peer) -> AssociationBroken:
     """Return the error of a peer that ends the association over a query, as some do to a stranger."""
     remedy = f"See its log: it may not allow {peer.calling_ae_title} to query (C-FIND)."
