@@ -115,3 +115,13 @@ def test_an_answer_that_comes_twice_does_not_answer_the_next_instance(items: lis
     with raw_peer.listener(script) as archive, pytest.raises(scu.AssociationBroken) as raised:
         scu.send(pacs(archive.port), items)
     assert [outcome.sop_instance_uid for outcome in raised.value.outcomes] == ["1.2.3.4.5"]
+
+
+def test_a_transfer_syntax_that_was_not_proposed_is_not_taken() -> None:
+    """Deflated, a match of half a megabyte would be 600 MB in memory."""
+
+    def deflated(caller: RawCaller) -> None:
+        accepted(caller, "1.2.840.10008.1.2.1.99")
+
+    with raw_peer.listener(deflated) as archive, pytest.raises(scu.NoQuery):
+        scu.find_study(pacs(archive.port), STUDY)
