@@ -111,5 +111,7 @@ class Admission:
         context.abstract_syntax = UID(uid)
         context.transfer_syntax = [UID(each) for each in self._transfer_syntaxes]
         if uid == PUSH_MODEL:  # either side may report (PS3.4 J.3.3.1)
+            # its data sets are read in memory: deflated, 16 MB would become 16 GB there
+            context.transfer_syntax = [UID(each) for each in _PREFERRED]
             context.scu_role = context.scp_role = True
         return context

@@ -57,6 +57,8 @@ class Receiver(Fragments, DIMSEServiceProvider):
     def __init__(self, assoc: Association, folder: Path | None) -> None:
         DIMSEServiceProvider.__init__(self, assoc)
         Fragments.__init__(self, folder)
+        self._asked: tuple[type, int | None] | None = None  # the last request of ours, and its Message ID
+        self.has_mistaken = False  # the peer gave an answer to something else
 
     def receive_primitive(self, primitive: P_DATA) -> None:
         """Take the fragments of one P-DATA; end the association where they make no sense."""
@@ -108,6 +110,7 @@ class Receiver(Fragments, DIMSEServiceProvider):
 
         pynetdicom pauses its own thread, which serves requests, while another one sends and waits. Under
         load that thread may still be on its way, and take the answer: the sender would wait for two minutes.
+        Nor does it look what is answered: an answer that came twice would count for the next instance.
         """
         if self.assoc.is_acceptor:
             return self._next(block)
@@ -116,11 +119,21 @@ class Receiver(Fragments, DIMSEServiceProvider):
         deadline = time.monotonic() + (self.dimse_timeout or 0.0)
         while True:
             context_id, message = self._next(block)
-            if message is None or context_id is None or _is_answer(message):
-                return context_id, message  # type: ignore[return-value]
+            if message is None or context_id is None:
+                return None, None
+            if _is_answer(message):
+                return (context_id, message) if self._is_wanted(message) else (None, None)
             self._serve(message, context_id)
             if not self.assoc.is_established or time.monotonic() > deadline:
                 return None, None
+
+    def _is_wanted(self, message: Any) -> bool:
+        """Tell whether an answer is to what was asked last; after another one the association is aborted."""
+        if (type(message), message.MessageIDBeingRespondedTo) == self._asked:
+            return True
+        self.has_mistaken = True
+        log.warning("the peer's answer is to something else", extra={"action": "association.violation"})
+        return False
 
     def listen(self, longest_s: float) -> None:
         """Serve a request on an association that we opened, if one comes within this time [s]."""
@@ -156,8 +169,10 @@ class Receiver(Fragments, DIMSEServiceProvider):
             )
             answer.presentation_data_value_list.append((context_id, b"\x03" + encoded))
             self.dul.send_pdu(answer)
-        else:
-            super().send_msg(primitive, context_id)
+            return
+        if not _is_answer(primitive):
+            self._asked = type(primitive), primitive.MessageID
+        super().send_msg(primitive, context_id)
 
     def discard(self) -> None:
         """Remove what was received and will not be served."""

@@ -131,6 +131,7 @@ def association(
     try:
         _require_connection(peer, unconnected)
         _require_answer(peer, assoc, (secured and secured.failure) or ae.sock.tls_failure)
+        _leave_out_unasked(assoc, contexts)
         negotiated.tell(assoc, named(peer))
         yield assoc
         if assoc.is_established:
@@ -152,6 +153,13 @@ def _secured(peer: Peer) -> tls.ClientContext | None:
         return tls.client_context(peer.tls) if peer.tls else None
     except ConfigError as error:
         raise unreachable(peer, str(error)) from error
+
+
+def _leave_out_unasked(assoc: Association, contexts: Sequence[Context]) -> None:
+    """Take no context in a transfer syntax that was not proposed: deflated, an answer fills the memory."""
+    for context_id, each in list(assoc._accepted_cx.items()):
+        if (str(each.abstract_syntax), str(each.transfer_syntax[0])) not in contexts:
+            del assoc._accepted_cx[context_id]
 
 
 def _context(sop_class_uid: str, transfer_syntax_uid: str) -> PresentationContext:
@@ -218,6 +226,11 @@ def _was_connected(assoc: Association) -> bool:
 def named(peer: Peer) -> str:
     """Return how an administrator knows a peer."""
     return f"{peer.name} ({peer.ae_title}@{peer.host}:{peer.port})"
+
+
+def mistaken(assoc: Association) -> bool:
+    """Tell whether the peer gave an answer to something that it was not asked."""
+    return isinstance(assoc.dimse, Receiver) and assoc.dimse.has_mistaken
 
 
 def broken_query(peer: Peer) -> AssociationBroken:

@@ -27,6 +27,7 @@ from tbsnode.net.requestor import (
     accepted_contexts,
     association,
     broken_query,
+    mistaken,
     named,
 )
 from tbsnode.net.upper_layer import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN
@@ -116,8 +117,9 @@ def send(peer: Peer, items: Sequence[Outgoing]) -> tuple[SendOutcome, ...]:
                 continue
             answer = _store(assoc, item, index)
             if "Status" not in answer:
+                what = "gave an answer to something else" if mistaken(assoc) else "broke the association"
                 raise AssociationBroken(
-                    f"{named(peer)} broke the association after {len(outcomes)} of {len(items)} instances.",
+                    f"{named(peer)} {what} after {len(outcomes)} of {len(items)} instances.",
                     peer=peer.name,
                     outcomes=tuple(outcomes),
                 )
