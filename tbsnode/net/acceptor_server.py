@@ -68,6 +68,7 @@ class AcceptorServer(AssociationServer):
         self.idle_timeout_s = ae.network_timeout or _FOREVER_S
         self._max_connections = max_connections
         self._connected: dict[Acceptor | OrdinaryAssociation, None] = {}  # oldest first
+        self._leaving: set[Acceptor | OrdinaryAssociation] = set()
         self._lock = threading.Lock()
         self._count = 0
         super().__init__(ae, address, ae.ae_title, [])
@@ -171,16 +172,32 @@ class AcceptorServer(AssociationServer):
             self._connected.pop(ordinary, None)
         self._start(assoc, client)
 
-    def forget(self, assoc: Acceptor | OrdinaryAssociation) -> None:
-        """Take an ended association off the list."""
+    def leave(self, assoc: OrdinaryAssociation) -> bool:
+        """Let an ended association wait for the peer to hang up; it takes nobody's place meanwhile.
+
+        Returns
+        -------
+        bool
+            False where too many wait already: who is rejected and stays on the line gains nothing by it.
+        """
         with self._lock:
             self._connected.pop(assoc, None)
+            may_wait = len(self._leaving) < self._max_connections
+            if may_wait:
+                self._leaving.add(assoc)
+            return may_wait
+
+    def forget(self, assoc: Acceptor | OrdinaryAssociation) -> None:
+        """Take an association off the list whose connection is closed."""
+        with self._lock:
+            self._connected.pop(assoc, None)
+            self._leaving.discard(assoc)
 
     @property
     def connected(self) -> list[Acceptor | OrdinaryAssociation]:
-        """Associations and bare connections that have not ended."""
+        """Associations and bare connections that are not closed."""
         with self._lock:
-            return list(self._connected)
+            return [*self._connected, *self._leaving]
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
         """Take a connection; beyond the limit the oldest that has asked nothing yet makes room for it.
@@ -194,7 +211,9 @@ class AcceptorServer(AssociationServer):
         return there < 2 * self._max_connections and self._made_room()
 
     def _made_room(self) -> bool:
-        for assoc in self.connected:
+        with self._lock:
+            connected = list(self._connected)
+        for assoc in connected:
             if not assoc.association_id and not assoc.reason:
                 assoc.end("made room for another caller")
                 assoc.cut()

@@ -114,7 +114,7 @@ class OrdinaryAssociation(threading.Thread):
         try:
             self._service.ended(self)
         finally:
-            self._wire.close(self._last_word_s)
+            self._wire.close(self._last_word_s if self._server.leave(self) else 0.0)
             self._server.forget(self)
 
     def _speak(self) -> None:

@@ -247,6 +247,19 @@ def test_silent_connections_keep_no_scanner_out(make_receiver: Callable[..., Rec
             assert scanner.receive()[0] == RELEASE_RP
 
 
+def test_who_is_rejected_and_stays_on_the_line_keeps_no_scanner_out(
+    make_receiver: Callable[..., ReceivingNode],
+) -> None:
+    receiver = make_receiver(max_associations=1, max_idle_connections=1)
+    with ExitStack() as crowd:
+        for _ in range(6):
+            stranger = crowd.enter_context(RawCaller(receiver.port))
+            assert stranger.associate("EVIL") == ASSOCIATE_RJ
+        assert len(receiver.scp._server._leaving) <= 2  # type: ignore[union-attr]
+        with RawCaller(receiver.port) as scanner:
+            assert scanner.associate() == ASSOCIATE_AC
+
+
 def test_when_the_database_is_away_the_sender_is_told_to_try_again(receiver: ReceivingNode) -> None:
     receiver.event_failure = DatabaseUnavailable()
     with RawCaller(receiver.port) as caller:
