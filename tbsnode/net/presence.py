@@ -14,15 +14,13 @@ from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind  # t
 
 from tbsnode.errors import PeerError
 from tbsnode.net import status
-from tbsnode.net.requestor import association, broken_query, named
+from tbsnode.net.requestor import PENDING, answers_to, association, broken_query, named
 from tbsnode.net.upper_layer import IMPLICIT_VR_LITTLE_ENDIAN
 
 if TYPE_CHECKING:
     from pynetdicom.association import Association
 
     from tbsnode.model import Peer, Reference
-
-_PENDING = (0xFF00, 0xFF01)
 
 
 class NoQuery(PeerError):
@@ -43,10 +41,11 @@ def present(peer: Peer, wanted: Sequence[Reference]) -> frozenset[str]:
     with association(peer, [(model, IMPLICIT_VR_LITTLE_ENDIAN)]) as assoc:
         if not assoc.accepted_contexts:
             raise NoQuery(f"{named(peer)} does not offer Study Root queries.", peer=peer.name)
-        return frozenset(each.sop_instance_uid for each in wanted if _shows(peer, assoc, each))
+        numbered = enumerate(wanted, start=1)
+        return frozenset(each.sop_instance_uid for n, each in numbered if _shows(peer, assoc, each, n))
 
 
-def _shows(peer: Peer, assoc: Association, wanted: Reference) -> bool:
+def _shows(peer: Peer, assoc: Association, wanted: Reference, message_id: int) -> bool:
     identifier = Dataset()
     identifier.QueryRetrieveLevel = "IMAGE"
     identifier.StudyInstanceUID = wanted.study_instance_uid
@@ -55,13 +54,11 @@ def _shows(peer: Peer, assoc: Association, wanted: Reference) -> bool:
     if not assoc.is_established:
         raise broken_query(peer)
     shown = False
-    for answer, match in assoc.send_c_find(identifier, StudyRootQueryRetrieveInformationModelFind):
-        if "Status" not in answer:
-            raise broken_query(peer)
-        code = int(answer.Status)
-        if code in _PENDING and match is not None:
+    model = StudyRootQueryRetrieveInformationModelFind
+    for code, match in answers_to(peer, assoc.send_c_find(identifier, model, msg_id=message_id)):
+        if code in PENDING and match is not None:
             shown = shown or str(match.get("SOPInstanceUID", "") or "") == wanted.sop_instance_uid
-        elif code not in (*_PENDING, status.SUCCESS):
+        elif code not in (*PENDING, status.SUCCESS):
             text = f"{named(peer)} failed a query for an instance: {status.describe(code)}."
             raise NoQuery(text, peer=peer.name)
     return shown

@@ -24,7 +24,7 @@ from tbsnode.errors import PeerError, PeerUnreachable
 from tbsnode.model import Peer
 from tbsnode.net import status
 from tbsnode.net.identifier import question, value, values
-from tbsnode.net.requestor import AssociationBroken, association, named
+from tbsnode.net.requestor import PENDING, AssociationBroken, association, named
 from tbsnode.net.upper_layer import IMPLICIT_VR_LITTLE_ENDIAN
 
 __all__ = [
@@ -39,7 +39,6 @@ __all__ = [
 
 FIND: Final = str(StudyRootQueryRetrieveInformationModelFind)
 MOVE: Final = str(StudyRootQueryRetrieveInformationModelMove)
-_PENDING = (0xFF00, 0xFF01)
 _LAST_WAIT_S = 1.0  # for the answer to a release, however late it is
 _MOST_MATCHES = 10_000  # an archive that ignores our keys would list everything it has
 
@@ -161,7 +160,7 @@ class Archive:
         )
         for answer, _ in self._timed(answers):
             code = int(answer.Status)
-            if code not in (*_PENDING, status.SUCCESS):
+            if code not in (*PENDING, status.SUCCESS):
                 raise self._failure("the retrieval", code)
 
     def _find(self, level: str, wanted: dict[str, str], asked: Sequence[str]) -> list[Dataset]:
@@ -171,9 +170,9 @@ class Archive:
         found = []
         for answer, match in self._timed(answers):
             code = int(answer.Status)
-            if code in _PENDING and match is not None:
+            if code in PENDING and match is not None:
                 found.append(match)
-            elif code not in (*_PENDING, status.SUCCESS):
+            elif code not in (*PENDING, status.SUCCESS):
                 raise self._failure("the query", code)
             if len(found) > _MOST_MATCHES:
                 raise QueryFailed(
@@ -193,7 +192,7 @@ class Archive:
                     raise self._late()
                 raise self._broken()
             yield answer
-            if int(answer[0].Status) in _PENDING:
+            if int(answer[0].Status) in PENDING:
                 self._limit()
 
     def _ready(self) -> None:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import contextlib
 import queue
 import socket
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+from pydicom.dataset import Dataset
 from pydicom.uid import UID
 from pynetdicom import AE
 from pynetdicom.association import Association
@@ -28,6 +30,9 @@ CONNECT_S = 10.0
 ACSE_S = 30.0
 DIMSE_S = 120.0  # an archive may index before it answers
 TRANSFER_S = 60.0
+ANSWERS_S = 300.0  # all answers to a query for one study or one instance
+PENDING = (0xFF00, 0xFF01)
+_SMALLEST_PDU = 8  # 6 bytes say what a fragment is, and its length is even (PS3.8 9.3.1)
 _MAXIMUM_PDU = 1 << 17
 _WAITING_PDUS = 4  # read ahead of a large instance
 
@@ -131,6 +136,7 @@ def association(
     try:
         _require_connection(peer, unconnected)
         _require_answer(peer, assoc, (secured and secured.failure) or ae.sock.tls_failure)
+        _require_room(peer, assoc)
         _leave_out_unasked(assoc, contexts)
         negotiated.tell(assoc, named(peer))
         yield assoc
@@ -153,6 +159,17 @@ def _secured(peer: Peer) -> tls.ClientContext | None:
         return tls.client_context(peer.tls) if peer.tls else None
     except ConfigError as error:
         raise unreachable(peer, str(error)) from error
+
+
+def _require_room(peer: Peer, assoc: Association) -> None:
+    most = assoc.acceptor.maximum_length  # 0: no limit
+    if most and most < _SMALLEST_PDU:
+        raise AssociationRejected(
+            f"{named(peer)} takes PDUs of {most} bytes at most: nothing fits.",
+            peer=peer.name,
+            transient=False,
+            remedy="Correct its maximum PDU size; 16384 or more is usual.",
+        )
 
 
 def _leave_out_unasked(assoc: Association, contexts: Sequence[Context]) -> None:
@@ -231,6 +248,28 @@ def named(peer: Peer) -> str:
 def mistaken(assoc: Association) -> bool:
     """Tell whether the peer gave an answer to something that it was not asked."""
     return isinstance(assoc.dimse, Receiver) and assoc.dimse.has_mistaken
+
+
+def answers_to(
+    peer: Peer, answers: Iterator[tuple[Dataset, Dataset | None]]
+) -> Iterator[tuple[int, Dataset | None]]:
+    """Yield status and match of each answer to a query, until the last one.
+
+    Raises
+    ------
+    AssociationBroken
+        If the peer breaks off, or goes on for longer than `ANSWERS_S`.
+    """
+    ends = time.monotonic() + ANSWERS_S
+    for answer, match in answers:
+        if "Status" not in answer:
+            raise broken_query(peer)
+        code = int(answer.Status)
+        if code in PENDING and time.monotonic() > ends:
+            raise AssociationBroken(
+                f"{named(peer)} still answers one query after {ANSWERS_S:.0f} s.", peer=peer.name
+            )
+        yield code, match
 
 
 def broken_query(peer: Peer) -> AssociationBroken:

@@ -22,11 +22,12 @@ from tbsnode.model import Outgoing, Peer, SendOutcome
 from tbsnode.net import status
 from tbsnode.net.identifier import encodings, question, value
 from tbsnode.net.requestor import (
+    PENDING,
     AssociationBroken,
     Context,
     accepted_contexts,
+    answers_to,
     association,
-    broken_query,
     mistaken,
     named,
 )
@@ -40,7 +41,6 @@ __all__ = [
 IMPLICIT_ONLY: Final = "implicit_only"
 
 _MAX_CONTEXTS = 128  # PS3.8 table 9-18: odd context IDs in one byte
-_PENDING = (0xFF00, 0xFF01)
 
 
 class NoQuery(PeerError):
@@ -236,17 +236,14 @@ def find_study(peer: Peer, study_instance_uid: str) -> FoundStudy | None:
         if not assoc.accepted_contexts:
             raise NoQuery(f"{named(peer)} does not offer Study Root queries.", peer=peer.name)
         found = None
-        for answer, match in assoc.send_c_find(identifier, model):
-            if "Status" not in answer:
-                raise broken_query(peer)
-            code = int(answer.Status)
+        for code, match in answers_to(peer, assoc.send_c_find(identifier, model)):
             if (
-                code in _PENDING
+                code in PENDING
                 and match is not None
                 and value(match, "StudyInstanceUID") == study_instance_uid
             ):
                 found = _found(match)
-            elif code not in (*_PENDING, status.SUCCESS):
+            elif code not in (*PENDING, status.SUCCESS):
                 raise _failed_query(peer, code)
     return found
 

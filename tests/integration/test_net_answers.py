@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -9,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tbsnode.model import Outgoing, Peer
-from tbsnode.net import scu
+from tbsnode.errors import AssociationRejected
+from tbsnode.model import Outgoing, Peer, Reference
+from tbsnode.net import presence, requestor, scu
 from tests import peers, raw_peer
 from tests.raw_peer import P_DATA, SECONDARY_CAPTURE
 from tests.raw_peer import Caller as RawCaller
@@ -125,3 +127,59 @@ def test_a_transfer_syntax_that_was_not_proposed_is_not_taken() -> None:
 
     with raw_peer.listener(deflated) as archive, pytest.raises(scu.NoQuery):
         scu.find_study(pacs(archive.port), STUDY)
+
+
+def of_instance(uid: str) -> Reference:
+    return Reference(
+        sop_class_uid=SECONDARY_CAPTURE,
+        sop_instance_uid=uid,
+        series_instance_uid="1.2.4",
+        study_instance_uid=STUDY,
+    )
+
+
+ASKED: dict[str, Callable[[Peer], object]] = {
+    "study": lambda peer: scu.find_study(peer, STUDY),
+    "instance": lambda peer: presence.present(peer, [of_instance("1.2.3.4.5")]),
+}
+
+
+@pytest.mark.parametrize("ask", ASKED.values(), ids=ASKED)
+def test_answers_to_a_query_that_never_end_are_given_up(
+    monkeypatch: pytest.MonkeyPatch, ask: Callable[[Peer], object]
+) -> None:
+    monkeypatch.setattr(requestor, "ANSWERS_S", 0.3)
+
+    def endless(caller: RawCaller) -> None:
+        accepted(caller, raw_peer.IMPLICIT)
+        asked(caller)
+        with contextlib.suppress(OSError):
+            while True:
+                caller.socket.sendall(answer(C_FIND_RSP, 1, PENDING, data_set=of_study()))
+
+    with (
+        raw_peer.listener(endless) as archive,
+        pytest.raises(scu.AssociationBroken, match="still answers one query"),
+    ):
+        ask(pacs(archive.port))
+
+
+def test_each_query_for_an_instance_has_its_own_number() -> None:
+    def script(caller: RawCaller) -> None:
+        accepted(caller, raw_peer.IMPLICIT)
+        for number in (1, 2):
+            asked(caller)
+            caller.send(answer(C_FIND_RSP, number))
+
+    with raw_peer.listener(script) as archive:
+        assert presence.present(pacs(archive.port), [of_instance("1.2.5"), of_instance("1.2.6")]) == set()
+
+
+@pytest.mark.parametrize("most", [1, 5, 6, 7])
+def test_a_maximum_pdu_in_which_nothing_fits_is_told(items: list[Outgoing], most: int) -> None:
+    with (
+        raw_peer.listener(lambda caller: accepted(caller, raw_peer.EXPLICIT, most)) as archive,
+        pytest.raises(AssociationRejected, match=f"PDUs of {most} bytes at most") as raised,
+    ):
+        scu.send(pacs(archive.port), items)
+    assert not raised.value.transient
