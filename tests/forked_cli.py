@@ -185,7 +185,9 @@ def _serve(path: str) -> None:
     running: dict[int, tuple[int, socket.socket]] = {}  # by a descriptor that tells of the end
     while True:
         for key, _ in selector.select():
-            if key.fileobj is sys.stdin:
+            if key.fileobj is sys.stdin:  # who ran the tests is gone, perhaps killed: nothing stays behind
+                for pid, _ in running.values():
+                    os.kill(pid, signal.SIGKILL)
                 return
             if key.fileobj is not listener:
                 pid, line = running.pop(key.fd)
