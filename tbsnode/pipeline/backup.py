@@ -210,10 +210,9 @@ def _copy(source: Path, target: Path, size: int) -> bool:
                 file.write(chunk)
             file.flush()
             os.fsync(file.fileno())
-    except BaseException:
+        draft.replace(target)
+    finally:
         draft.unlink(missing_ok=True)
-        raise
-    draft.replace(target)
     return True
 
 
