@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 MANIFEST = "manifest.json"
 ARCHIVE = "archive"
-FIRST_MISSING = 20
+_FIRST_MISSING = 20
 _DRAFT = ".part"
 _CHUNK = 1 << 20
 
@@ -155,7 +155,7 @@ def _copy_files(site: Site, target: Path, track: Tracked) -> dict[str, Any]:
         "copied": copied,
         "bytes": total,
         "missing": len(missing),
-        "first_missing": tuple(missing[:FIRST_MISSING]),
+        "first_missing": tuple(missing[:_FIRST_MISSING]),
     }
 
 

@@ -212,9 +212,11 @@ def test_a_lost_file_is_told_and_all_others_are_backed_up(tmp_path: Path, node: 
     assert (made.files, made.missing, set(made.first_missing)) == (3, 2, gone)
     assert {fault.path for fault in backups.verify_backup(folder, track=iter)} == gone
     assert not list(folder.rglob("*.part"))
+    (folder / "archive" / "studies" / "1.dcm.part").write_bytes(b"of a backup that was killed")
     other = written(tmp_path / "other")
     assert "2 files had been lost before the backup" in command(other, "db", "restore", folder).stdout
     assert set(faults(other)) == gone
+    assert not list(archive_of(other).rglob("*.part"))
     assert uids(other) == uids(node)
 
 
